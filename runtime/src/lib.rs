@@ -1,0 +1,1 @@
+//! Goroutines for Rust: many green threads on a few OS threads.

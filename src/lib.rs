@@ -1,0 +1,1 @@
+//! corefit finds the worker count that fits a program.

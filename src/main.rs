@@ -1,0 +1,2 @@
+//! The `corefit` binary.
+fn main() {}
