@@ -1,1 +1,46 @@
 //! corefit finds the worker count that fits a program.
+//!
+//! Data flows one way, and the modules are its stations:
+//!
+//! ```text
+//! cli ─▶ target ─▶ plan ─▶ measure ─▶ results ─▶ model ─▶ recommend ─▶ report
+//!                             └▶ profile (stacks ─▶ flame graph) ──────────┘
+//! ```
+//!
+//! `commands` holds one short file a subcommand, which reads as the story of that subcommand.
+#![deny(unsafe_code)]
+
+pub mod cli;
+pub mod commands;
+pub mod error;
+pub mod machine;
+pub mod measure;
+pub mod model;
+pub mod plan;
+pub mod profile;
+pub mod recommend;
+pub mod report;
+pub mod results;
+pub mod target;
+
+use std::process::ExitCode;
+
+/// Runs what was typed.
+///
+/// # Errors
+/// Whatever keeps it from being done, with its exit code.
+pub fn run(cli: &cli::Cli) -> Result<(), error::Error> {
+    commands::run(cli)
+}
+
+/// The hidden subcommands, by which this binary starts itself again: the launcher (`__launch`) and the bundled workloads
+/// (`__workload`). `None` if the process was not started as one of them.
+#[must_use]
+pub fn hidden() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    match args.next()?.to_str()? {
+        measure::launcher::SUBCOMMAND => Some(measure::launcher::main(args)),
+        target::workload::SUBCOMMAND => Some(target::workload::main(args)),
+        _ => None,
+    }
+}

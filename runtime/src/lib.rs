@@ -1,1 +1,16 @@
 //! Goroutines for Rust: many green threads on a few OS threads.
+#![deny(unsafe_code)]
+
+mod blocking;
+mod metrics;
+mod netpoll;
+mod park;
+mod procs;
+mod scheduler;
+mod spawn;
+
+pub use blocking::blocking;
+pub use metrics::{Metrics, metrics};
+pub use procs::{DefaultProcs, ProcsReason, default_procs};
+pub use scheduler::{Config, checkpoint, gomaxprocs, run, yield_now};
+pub use spawn::{Builder, JoinHandle, SpawnError, go};

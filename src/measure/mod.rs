@@ -1,5 +1,7 @@
 //! Runs one target once and says what it cost: the only station that starts processes or opens counters.
 
+pub mod launcher;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -111,7 +113,19 @@ pub struct Sample {
 
 /// What could not be done at all, as opposed to a sample that ran and failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {}
+pub enum Error {
+    /// As the text says.
+    #[error("{0}")]
+    Start(String),
+}
+
+impl Error {
+    /// 2: a program that cannot be started is bad input.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        2
+    }
+}
 
 /// Runs `invocation` once in a fresh process under `conditions`.
 ///
@@ -121,4 +135,48 @@ pub enum Error {}
 pub fn sample(invocation: &Invocation, conditions: &Conditions) -> Result<Sample, Error> {
     let _ = (invocation, conditions);
     unimplemented!("issue in progress")
+}
+
+/// A child that has been launched and waits, its counters open, for [`Child::start`] before it execs the program. The
+/// sampling profiler opens its events on it in between. Dropping it kills the whole process tree.
+#[derive(Debug)]
+pub struct Child {
+    pid: u32,
+}
+
+/// Launches `invocation` and stops just before the exec.
+///
+/// # Errors
+/// As [`sample`].
+pub fn launch(invocation: &Invocation, conditions: &Conditions) -> Result<Child, Error> {
+    let _ = (invocation, conditions);
+    unimplemented!("issue in progress")
+}
+
+impl Child {
+    /// Process id of the program: the same before and after its exec.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Lets the program exec.
+    ///
+    /// # Errors
+    /// The program does not exist or may not be executed.
+    pub fn start(&mut self) -> Result<(), Error> {
+        unimplemented!("issue in progress")
+    }
+
+    /// Waits up to `patience` for the program to end; `true` once it has.
+    pub fn wait_up_to(&mut self, patience: Duration) -> bool {
+        let _ = patience;
+        unimplemented!("issue in progress")
+    }
+
+    /// Stops what still runs of the process tree and gives the sample.
+    #[must_use]
+    pub fn finish(self) -> Sample {
+        unimplemented!("issue in progress")
+    }
 }

@@ -2,8 +2,13 @@
 //!
 //! A target turns a worker count into an [`Invocation`]: program, arguments, environment. Nothing here starts a process.
 
+pub mod workload;
+
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 /// One process to start: everything the launcher needs to exec it, with the worker count filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,4 +21,67 @@ pub struct Invocation {
     pub env: Vec<(OsString, OsString)>,
     /// Working directory; `None` means the tool's.
     pub directory: Option<PathBuf>,
+}
+
+/// What is measured: how to start it at a worker count, and what its throughput is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// Name of the target and of its folder.
+    pub name: String,
+    /// Unit of its throughput, such as `ops/s`.
+    pub unit: String,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// A bundled workload, or a command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Kind {
+    /// A bundled workload, run by this binary.
+    Workload {
+        /// Its name in the registry.
+        workload: String,
+        /// Factor on its work.
+        scale: f64,
+        /// A file it reads.
+        input: Option<PathBuf>,
+        /// Its parameters that were set.
+        params: BTreeMap<String, String>,
+    },
+    /// Any command line.
+    Command {
+        /// Program and arguments, `{procs}` not yet replaced.
+        argv: Vec<String>,
+        /// `NAME` or `NAME=TEMPLATE`, as given by `--env`.
+        envs: Vec<String>,
+        /// Where its throughput comes from.
+        metric: Metric,
+    },
+}
+
+/// Where a command's throughput comes from, if it does not report itself on `COREFIT_RESULT_FD`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "from")]
+pub enum Metric {
+    /// `ops` operations (a number, or a template with `{procs}`) over wall time.
+    Wall {
+        /// Operations of one run.
+        ops: String,
+    },
+    /// First capture group of the last match of `regex` on standard output or error.
+    Output {
+        /// The regular expression.
+        regex: String,
+        /// The value is a cost: throughput is 1 over it.
+        lower_is_better: bool,
+    },
+}
+
+/// Why something cannot be a target.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// As the text says.
+    #[error("{0}")]
+    Invalid(String),
 }

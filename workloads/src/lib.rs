@@ -1,2 +1,77 @@
-//! The workloads that corefit measures out of the box.
+//! The workloads that corefit measures out of the box, one file each, all on its green-thread runtime.
 #![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+/// A bundled workload: what it is, and the function that does it.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    /// Its name: also the name of its module.
+    pub name: &'static str,
+    /// What it models, in a few words (one line of `corefit list`).
+    pub about: &'static str,
+    /// What the text-book expects of its scaling, in a few words.
+    pub scaling: &'static str,
+    /// Unit of its throughput, such as `tiles/s`.
+    pub unit: &'static str,
+    /// Policy by which it is judged if none is given, as `--policy` takes it; `None` means the knee.
+    pub policy: Option<&'static str>,
+    /// What `--param` can set.
+    pub parameters: &'static [Parameter],
+    /// Does the work once, as the main goroutine of a runtime.
+    pub run: fn(&Settings) -> Result<Outcome, Failure>,
+}
+
+/// A parameter of a workload.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// Its name, as in `--param NAME=VALUE`.
+    pub name: &'static str,
+    /// Its value if not given.
+    pub default: &'static str,
+    /// What it does.
+    pub about: &'static str,
+}
+
+/// How a workload is sized and set. Every parameter has been checked to be one of the workload's.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Factor on the amount of work; 1 is about 0.3 s at one processor.
+    pub scale: f64,
+    /// A file for the workloads that read one.
+    pub input: Option<PathBuf>,
+    /// Parameters given, by name.
+    pub params: BTreeMap<String, String>,
+}
+
+/// What a workload did.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Operations done.
+    pub ops: u64,
+    /// How long they took, without setting up and checking.
+    pub elapsed: Duration,
+    /// Latency of one operation in nanoseconds, where an operation has one.
+    pub latency_ns: Option<Histogram<u64>>,
+}
+
+/// Why a workload has no result: its own check failed, or it could not be set up. One line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
+
+/// All workloads, in the order of their families: compute, communicate, contend, block, shape.
+#[must_use]
+pub fn all() -> &'static [Workload] {
+    &[]
+}
+
+/// The workload called `name`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Workload> {
+    all().iter().find(|workload| workload.name == name)
+}

@@ -1,0 +1,209 @@
+//! The command line: what was typed, as plain data. Nothing here measures, reads or writes.
+//!
+//! clap's types stop in this module: a parse error becomes one line (see [`usage_line`]), and the commands get structs.
+
+mod sweep;
+mod view;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use sweep::{SweepArgs, WorkloadArgs};
+pub use view::{DoctorArgs, ExportArgs, ExportFormat, ListArgs, RecommendArgs, TableArgs};
+
+/// Everything typed.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "corefit",
+    version,
+    about = "Finds the worker count that fits a program",
+    long_about = "corefit runs a program at several values of GOMAXPROCS (or any worker-count setting), measures each \
+                  one honestly, shows where the time goes, and recommends a value with its confidence and its reason.",
+    after_help = "Examples:\n  corefit sweep                                   every bundled workload\n  \
+                  corefit sweep mandelbrot --procs 1..4           one of them\n  \
+                  corefit sweep --env RAYON_NUM_THREADS -- ./app  your own program\n  \
+                  corefit recommend profiles/mandelbrot           decide again from what was measured",
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What applies to every subcommand.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+/// Options of every subcommand.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct GlobalArgs {
+    /// When to colour what is printed (`NO_COLOR` is honoured too)
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The subcommands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Measure workloads or a command at several worker counts and recommend one
+    Sweep(Box<SweepArgs>),
+    /// Measure one sample of a workload and show it
+    Run(RunArgs),
+    /// Sample where a program spends its CPU time and draw it
+    Flamegraph(FlamegraphArgs),
+    /// Decide again from saved results, or from any CSV
+    Recommend(RecommendArgs),
+    /// Write saved results in another format
+    Export(ExportArgs),
+    /// List the bundled workloads
+    List(ListArgs),
+    /// Say what this machine is and what can be measured on it
+    Doctor(DoctorArgs),
+}
+
+/// `corefit run`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  corefit run mandelbrot --procs 2")]
+pub struct RunArgs {
+    /// The workload (`corefit list` names them)
+    #[arg(value_name = "WORKLOAD")]
+    pub workload: String,
+    /// GOMAXPROCS, 1 to 4096 (default: the CPUs this process may use)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub procs: Option<u32>,
+    /// How the workload is sized
+    #[command(flatten)]
+    pub workload_args: WorkloadArgs,
+    /// Longest time the sample may take
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = crate::plan::parse_duration)]
+    pub timeout: std::time::Duration,
+    /// Open no perf counters
+    #[arg(long)]
+    pub no_counters: bool,
+    /// Print the sample's row of samples.csv as a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `corefit flamegraph`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  corefit flamegraph mandelbrot --procs 2\n  \
+                  corefit flamegraph mutex_counter --procs 1,4 -o diff.svg    what 4 processors add\n  \
+                  corefit flamegraph -p 1234 --duration 5s\n  \
+                  corefit flamegraph --procs 4 -- ./app --threads {procs}")]
+pub struct FlamegraphArgs {
+    /// The workload (`corefit list` names them)
+    #[arg(value_name = "WORKLOAD", conflicts_with_all = ["pid", "argv"])]
+    pub workload: Option<String>,
+    /// A process that already runs, with its threads and children
+    #[arg(short = 'p', long = "pid", value_name = "PID", conflicts_with_all = ["argv", "procs"])]
+    pub pid: Option<u32>,
+    /// Worker count; two values draw the difference between them
+    #[arg(long, value_name = "N[,M]", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub procs: Vec<u32>,
+    /// Where to write: `.svg` (its `.folded` goes beside it) or `.folded`
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Samples a second on each CPU
+    #[arg(short = 'F', long, value_name = "HZ", default_value_t = 997, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub frequency: u32,
+    /// Longest time to sample; the program is stopped then
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::plan::parse_duration)]
+    pub duration: std::time::Duration,
+    /// Set NAME to the worker count, or to TEMPLATE with {procs} replaced
+    #[arg(long = "env", value_name = "NAME[=TEMPLATE]", requires = "argv")]
+    pub envs: Vec<String>,
+    /// How the workload is sized
+    #[command(flatten)]
+    pub workload_args: WorkloadArgs,
+    /// Any program; {procs} in an argument is replaced
+    #[arg(last = true, value_name = "CMD")]
+    pub argv: Vec<String>,
+}
+
+/// Reads the process's arguments.
+///
+/// # Errors
+/// What clap says of them, help and version included (see [`usage_line`]).
+pub fn parse() -> Result<Cli, clap::Error> {
+    Cli::try_parse()
+}
+
+/// Prints what clap says: help and version on standard output (exit code 0), an error as one line (exit code 2).
+#[must_use]
+pub fn report(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        anstream::eprintln!("corefit: {}", usage_line(error));
+        return ExitCode::from(2);
+    }
+    // A reader that went away does not matter here.
+    let _ = error.print();
+    ExitCode::SUCCESS
+}
+
+/// clap's message as one line: what is wrong and what to do, without the usage block.
+#[must_use]
+pub fn usage_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let parts: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:"))
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .collect();
+    let line = parts.join(" ");
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    format!("{line}; try `corefit --help`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[track_caller]
+    fn refused(args: &[&str]) -> String {
+        let error = Cli::try_parse_from(args).expect_err("these arguments are wrong");
+        let line = usage_line(&error);
+        assert!(!line.contains('\n'), "{line:?}");
+        line
+    }
+
+    #[test]
+    fn a_wrong_argument_becomes_one_line() {
+        let line = refused(&["corefit", "sweep", "--precs", "1"]);
+        assert!(line.contains("--precs") && line.contains("--procs"), "{line}");
+        assert!(refused(&["corefit", "nonsense"]).contains("nonsense"));
+        assert!(refused(&["corefit", "sweep", "--procs", "8..1"]).contains("8..1"));
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_the_command() {
+        let cli =
+            Cli::try_parse_from(["corefit", "sweep", "--procs", "1,2", "--", "app", "--procs", "{procs}"])
+                .unwrap();
+        let Command::Sweep(args) = cli.command else { panic!("a sweep") };
+        assert_eq!(args.argv, ["app", "--procs", "{procs}"]);
+        assert!(args.workloads.is_empty());
+    }
+}

@@ -1,0 +1,136 @@
+//! `corefit sweep` and what it shares with the subcommands that run a workload.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::plan::{Policy, ProcsSpec, Rounds};
+
+/// How a bundled workload is sized and set.
+#[derive(Clone, Debug, Args)]
+pub struct WorkloadArgs {
+    /// Factor on the workload's work (1 is about 0.3 s at one processor)
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = positive)]
+    pub scale: f64,
+    /// A text file for the workloads that read one
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// A parameter of the workload, such as padded=true for false_sharing (repeatable)
+    #[arg(long = "param", value_name = "KEY=VALUE")]
+    pub params: Vec<String>,
+}
+
+/// `corefit sweep`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  corefit sweep --quick\n  corefit sweep ping_pong sieve --procs 1..4\n  \
+                  corefit sweep --env RAYON_NUM_THREADS --metric 'rate: ([0-9.]+)' -- ./app\n  \
+                  corefit sweep --procs 1..64:log2 -- ./server-bench --workers {procs}"
+)]
+pub struct SweepArgs {
+    /// Workloads, or `all` (default: all)
+    #[arg(value_name = "WORKLOAD", conflicts_with = "argv")]
+    pub workloads: Vec<String>,
+    /// Worker counts: `4`, `1,2,4`, `1..8`, `1..64:log2`, `auto`
+    #[arg(long, value_name = "SPEC", default_value = "auto")]
+    pub procs: ProcsSpec,
+    /// How to choose: knee[=0.05], throughput, efficiency=0.7, p99<=5ms, cost[=0.1]
+    #[arg(long, value_name = "POLICY")]
+    pub policy: Option<Policy>,
+
+    /// Rounds to measure, each visiting every worker count once
+    #[arg(
+        long,
+        value_name = "MIN[..MAX]",
+        default_value = "6..30",
+        conflicts_with = "quick",
+        help_heading = "Measuring"
+    )]
+    pub rounds: Rounds,
+    /// Stop when every contender's ratio to the best is known within PCT percent
+    #[arg(long, value_name = "PCT", default_value_t = 2.0, value_parser = percent, help_heading = "Measuring")]
+    pub precision: f64,
+    /// Time to spend on a target, profiles included (default: 9s for a workload, none for a command)
+    #[arg(long, value_name = "TIME", value_parser = crate::plan::parse_duration, help_heading = "Measuring")]
+    pub budget: Option<Duration>,
+    /// Longest time one sample may take
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = crate::plan::parse_duration, help_heading = "Measuring")]
+    pub timeout: Duration,
+    /// Unrecorded runs before the first round
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Measuring")]
+    pub warmup: u32,
+    /// Seed of the order of samples and of the bootstrap
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Measuring")]
+    pub seed: u64,
+    /// Three rounds and one flame graph: a first look, marked as such
+    #[arg(long, help_heading = "Measuring")]
+    pub quick: bool,
+    /// Open no perf counters
+    #[arg(long, help_heading = "Measuring")]
+    pub no_counters: bool,
+    /// Draw no flame graph
+    #[arg(long, help_heading = "Measuring")]
+    pub no_flamegraph: bool,
+    /// Refuse to measure where the machine would only get a warning
+    #[arg(long, help_heading = "Measuring")]
+    pub strict: bool,
+
+    /// How a workload is sized
+    #[command(flatten, next_help_heading = "Workloads")]
+    pub workload_args: WorkloadArgs,
+
+    /// Set NAME to the worker count, or to TEMPLATE with {procs} replaced (repeatable)
+    #[arg(long = "env", value_name = "NAME[=TEMPLATE]", requires = "argv", help_heading = "Commands")]
+    pub envs: Vec<String>,
+    /// Throughput is the first group of the last match in the program's output
+    #[arg(long, value_name = "REGEX", requires = "argv", help_heading = "Commands")]
+    pub metric: Option<String>,
+    /// The metric is a time or a cost: throughput is 1 over it
+    #[arg(long, requires = "metric", help_heading = "Commands")]
+    pub lower_is_better: bool,
+    /// Name of the throughput's unit
+    #[arg(long, value_name = "UNIT", requires = "argv", help_heading = "Commands")]
+    pub unit: Option<String>,
+    /// Operations one run does, {procs} replaced (default: one run is one operation)
+    #[arg(long, value_name = "N", requires = "argv", conflicts_with = "metric", help_heading = "Commands")]
+    pub ops: Option<String>,
+    /// Any program; {procs} in an argument is replaced, GOMAXPROCS is always set
+    #[arg(last = true, value_name = "CMD", help_heading = "Commands")]
+    pub argv: Vec<String>,
+
+    /// Name of the target and its folder (default: the workload, or made from the command line)
+    #[arg(long, value_name = "TARGET", help_heading = "Results")]
+    pub name: Option<String>,
+    /// Folder for results
+    #[arg(long, value_name = "DIR", default_value = "profiles", help_heading = "Results")]
+    pub out: PathBuf,
+    /// Go on with an interrupted sweep
+    #[arg(long, help_heading = "Results")]
+    pub resume: bool,
+    /// Print one JSON document
+    #[arg(long, help_heading = "Results")]
+    pub json: bool,
+    /// Print no progress and no tables but the last
+    #[arg(short, long, help_heading = "Results")]
+    pub quiet: bool,
+    /// Say what is measured how, on standard error (-v)
+    #[arg(short, long, help_heading = "Results")]
+    pub verbose: bool,
+}
+
+/// A positive finite factor.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        _ => Err("not a positive number".to_owned()),
+    }
+}
+
+/// A percentage above 0, at most 100.
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= 100.0 => Ok(value),
+        _ => Err("not a percentage above 0, at most 100".to_owned()),
+    }
+}

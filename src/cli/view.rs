@@ -1,0 +1,92 @@
+//! The subcommands that read what is there: `recommend`, `export`, `list`, `doctor`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::plan::Policy;
+
+/// Which columns of a CSV hold what.
+#[derive(Clone, Debug, Args)]
+pub struct TableArgs {
+    /// Column of the worker count (any positive number)
+    #[arg(long, value_name = "NAME", default_value = "procs")]
+    pub procs_column: String,
+    /// Column of the throughput
+    #[arg(long, value_name = "NAME", default_value = "throughput")]
+    pub throughput_column: String,
+    /// Column of the latency that a latency policy judges, in seconds
+    #[arg(long, value_name = "NAME")]
+    pub latency_column: Option<String>,
+}
+
+/// `corefit recommend`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  corefit recommend profiles\n  corefit recommend profiles/sort --policy throughput\n  \
+                  corefit recommend results.csv --procs-column threads --throughput-column rps --json"
+)]
+pub struct RecommendArgs {
+    /// A target's folder, a folder of targets, or a CSV
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// How to choose: knee[=0.05], throughput, efficiency=0.7, p99<=5ms, cost[=0.1]
+    #[arg(long, value_name = "POLICY")]
+    pub policy: Option<Policy>,
+    /// Fit this model in the default's place; `usl` is R's: least squares on throughput, no ceiling
+    #[arg(long, value_name = "MODEL", value_enum)]
+    pub model: Option<ModelArg>,
+    /// Which columns of a CSV hold what
+    #[command(flatten)]
+    pub table: TableArgs,
+    /// Print the recommendation as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A model by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModelArg {
+    /// The Universal Scalability Law, as R's `usl` fits it.
+    Usl,
+}
+
+/// `corefit export`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  corefit export profiles/sort --format csv -o sort.csv")]
+pub struct ExportArgs {
+    /// A target's folder, or a folder of targets
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// What to write: every sample as CSV, or manifest, points and samples as JSON
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: ExportFormat,
+    /// Where to write (default: standard output)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// A format of `corefit export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// samples.csv of all targets in one table.
+    Csv,
+    /// Manifest, points and samples of all targets in one document.
+    Json,
+}
+
+/// `corefit list`.
+#[derive(Clone, Debug, Args)]
+pub struct ListArgs {
+    /// Print a JSON array of name, about, scaling and unit
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `corefit doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}

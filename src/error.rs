@@ -1,0 +1,91 @@
+//! Every way a command can end badly, with its exit code.
+
+use std::io;
+use std::path::PathBuf;
+
+/// What went wrong, in one line: what happened, to what, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line asks for something that cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// No workload of that name.
+    #[error("no workload is called `{name}`{}; `corefit list` names them", did_you_mean(.suggestion))]
+    UnknownWorkload {
+        /// What was typed.
+        name: String,
+        /// A close name.
+        suggestion: Option<&'static str>,
+    },
+    /// A program cannot be measured as asked.
+    #[error(transparent)]
+    Target(#[from] crate::target::Error),
+    /// A plan cannot be made from what was asked.
+    #[error(transparent)]
+    Plan(#[from] crate::plan::Error),
+    /// A program could not be started at all.
+    #[error(transparent)]
+    Measure(#[from] crate::measure::Error),
+    /// Results could not be read or written.
+    #[error(transparent)]
+    Results(#[from] crate::results::Error),
+    /// No profile could be taken.
+    #[error(transparent)]
+    Profile(#[from] crate::profile::Error),
+    /// A file could not be written.
+    #[error("cannot write `{}`: {source}; choose another place with `-o` or `--out`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Standard output could not be written.
+    #[error("cannot write to standard output: {0}")]
+    Stdout(io::Error),
+    /// Some sample failed; what was measured is kept and has been shown.
+    #[error("{failed} of {samples} samples failed; what was measured is kept in `{}`", folder.display())]
+    Incomplete {
+        /// Samples that are not `ok`.
+        failed: usize,
+        /// Samples in all.
+        samples: usize,
+        /// Where the results are.
+        folder: PathBuf,
+    },
+    /// Something asked for was done only in part; the text says what.
+    #[error("{0}")]
+    Partial(String),
+    /// Interrupted; what was measured is kept.
+    #[error("interrupted; what was measured is kept in `{}`: add `--resume` to the same command to go on", folder.display())]
+    Interrupted {
+        /// Where the results are.
+        folder: PathBuf,
+    },
+}
+
+impl Error {
+    /// The process's exit code: 1 for something left undone, 2 for bad usage or input, 130 for an interruption.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::UnknownWorkload { .. } | Self::Target(_) | Self::Plan(_) => 2,
+            Self::Measure(error) => error.exit_code(),
+            Self::Results(error) => error.exit_code(),
+            Self::Profile(error) => error.exit_code(),
+            Self::Write { .. } => 2,
+            Self::Stdout(_) | Self::Incomplete { .. } | Self::Partial(_) => 1,
+            Self::Interrupted { .. } => 130,
+        }
+    }
+
+    /// Whether nothing is to be said: the reader of our output went away, which is how `head` ends a pipe.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn did_you_mean(suggestion: &Option<&'static str>) -> String {
+    suggestion.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
+}

@@ -1,0 +1,1 @@
+//! Scalability laws and their fits: pure functions of points, no IO.
