@@ -77,8 +77,11 @@ fn take_control() -> io::Result<UnixStream> {
 fn become_program(control: &UnixStream, setup: &Setup) -> io::Result<Option<Infallible>> {
     rustix::process::setsid()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdin(rustix::fs::open(
+        "/dev/null",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)?;
     // Rust's start-up code ignores it, and an exec would hand that on.
     kernel::reset_signal(libc::SIGPIPE);
     control::tell(control, Word::Ready { pid: std::process::id() })?;
