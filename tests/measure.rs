@@ -330,3 +330,54 @@ fn samples_side_by_side_leave_each_other_alone() {
     }
     assert_eq!(text(&one.join().unwrap().stdout), "one");
 }
+
+#[test]
+fn a_program_dies_with_the_thread_that_launched_it() {
+    let launched = thread::spawn(|| {
+        let mut child = measure::launch_by(Path::new(LAUNCHER), &shell("sleep 1000"), &conditions()).unwrap();
+        child.start().unwrap();
+        child
+    });
+    let mut child = launched.join().unwrap();
+    assert!(child.wait_up_to(Duration::from_secs(20)));
+    assert_eq!(child.finish().signal, Some(9));
+}
+
+/// A cgroup of version 1 with a CPU quota, removed at the end; `None` where this process may not make one.
+struct Quota(std::path::PathBuf);
+
+impl Quota {
+    fn of_fifth_of_a_cpu() -> Option<Self> {
+        let folder = format!("/sys/fs/cgroup/cpu/corefit-test-{}", std::process::id());
+        fs::create_dir(&folder).ok()?;
+        let quota = Self(folder.into());
+        fs::write(quota.0.join("cpu.cfs_period_us"), "100000").ok()?;
+        fs::write(quota.0.join("cpu.cfs_quota_us"), "20000").ok()?;
+        Some(quota)
+    }
+}
+
+impl Drop for Quota {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_cpu_quota_and_its_throttling_are_seen() {
+    let Some(quota) = Quota::of_fifth_of_a_cpu() else {
+        println!("skipped: no cgroup of version 1 can be made here");
+        return;
+    };
+    // One thread moves, and with it what it starts; it ends before the cgroup is removed.
+    let tasks = quota.0.join("tasks");
+    let sample = thread::spawn(move || {
+        fs::write(tasks, rustix::thread::gettid().as_raw_nonzero().to_string()).unwrap();
+        ok("i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; sleep 0.1")
+    });
+    let sample = sample.join().unwrap();
+    assert_eq!(sample.cpu_quota, Some(0.2));
+    assert!(sample.throttled_s.unwrap() > 0.0, "{:?}", sample.throttled_s);
+    let free = ok("true");
+    assert_ne!(free.cpu_quota, Some(0.2));
+}

@@ -1,0 +1,42 @@
+//! An interruption ends the sample under way. In a file of its own: the signal is for the whole process.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use corefit::measure::{self, Conditions, Status};
+use corefit::target::Invocation;
+use rustix::process::{Signal, getpid, kill_process};
+
+#[test]
+fn an_interruption_kills_the_sample_and_the_tool_lives_on() {
+    let conditions = Conditions {
+        timeout: Duration::from_secs(60),
+        counters: false,
+        keep_output: true,
+        poll_run_queue: false,
+    };
+    let invocation = Invocation {
+        program: "sh".into(),
+        args: vec!["-c".into(), "trap '' INT TERM; sleep 1000 & echo ready; wait".into()],
+        env: vec![],
+        directory: None,
+    };
+    measure::watch_interrupts().unwrap();
+    measure::watch_interrupts().unwrap();
+    assert!(!measure::interrupted());
+
+    let before = Instant::now();
+    let interrupter = thread::spawn(|| {
+        thread::sleep(Duration::from_millis(200));
+        kill_process(getpid(), Signal::TERM).unwrap();
+    });
+    let sample =
+        measure::sample_by(Path::new(env!("CARGO_BIN_EXE_corefit")), &invocation, &conditions).unwrap();
+    interrupter.join().unwrap();
+
+    assert!(measure::interrupted());
+    assert_eq!((sample.status, sample.signal), (Status::Killed, Some(9)));
+    assert_eq!(sample.remarks, ["was stopped by an interruption"]);
+    assert!(before.elapsed() < Duration::from_secs(50));
+}
