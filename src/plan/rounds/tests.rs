@@ -128,7 +128,8 @@ fn time_kept_back_for_profiles_is_not_spent_on_rounds() {
     plan.budget_s = Some(10.0);
     plan.budget_is_explicit = true;
     let done = [Done { round: 1, procs: 1, throughput: Some(1.0), wall_s: 2.0 }];
-    let keeping = |reserve_s| next(&plan, KNEE, &done, Duration::from_secs(2), Duration::from_secs(reserve_s));
+    let keeping =
+        |reserve_s| next(&plan, KNEE, &done, Duration::from_secs(2), Duration::from_secs(reserve_s));
     assert_eq!(keeping(6), Next::Round { round: 2, order: vec![1] });
     assert_eq!(keeping(7), Next::Stop(StopReason::Budget));
 }
