@@ -18,6 +18,7 @@ pub mod measure;
 pub mod model;
 pub mod plan;
 pub mod profile;
+pub mod quote;
 pub mod recommend;
 pub mod report;
 pub mod results;

@@ -2,6 +2,9 @@
 //!
 //! A target turns a worker count into an [`Invocation`]: program, arguments, environment. Nothing here starts a process.
 
+mod command;
+mod name;
+mod throughput;
 pub mod workload;
 
 use std::collections::BTreeMap;
@@ -77,6 +80,64 @@ pub enum Metric {
         lower_is_better: bool,
     },
 }
+
+impl Target {
+    /// The same target under another name.
+    ///
+    /// # Errors
+    /// The name cannot be that of a folder of results.
+    pub fn with_name(mut self, name: &str) -> Result<Self, Error> {
+        name::check(name)?;
+        name.clone_into(&mut self.name);
+        Ok(self)
+    }
+
+    /// Whether it is one of the bundled workloads.
+    #[must_use]
+    pub fn is_workload(&self) -> bool {
+        matches!(self.kind, Kind::Workload { .. })
+    }
+
+    /// Whether its throughput is read from its output, which then has to be kept.
+    #[must_use]
+    pub fn needs_output(&self) -> bool {
+        matches!(self.kind, Kind::Command { metric: Metric::Output { .. }, .. })
+    }
+
+    /// How it is started with `procs` workers. `GOMAXPROCS` is always set; a variable given by `--env` comes after it.
+    #[must_use]
+    pub fn invocation(&self, procs: u32) -> Invocation {
+        let gomaxprocs = (OsString::from("GOMAXPROCS"), OsString::from(procs.to_string()));
+        match &self.kind {
+            Kind::Workload { workload, scale, input, params } => Invocation {
+                program: workload::this_program(),
+                args: workload::arguments(workload, *scale, input.as_deref(), params),
+                env: vec![gomaxprocs],
+                directory: None,
+            },
+            Kind::Command { argv, envs, .. } => {
+                let mut words = argv.iter().map(|word| OsString::from(fill(word, procs)));
+                Invocation {
+                    program: words.next().unwrap_or_default(),
+                    args: words.collect(),
+                    env: [gomaxprocs]
+                        .into_iter()
+                        .chain(envs.iter().map(|env| command::variable(env, procs)))
+                        .collect(),
+                    directory: None,
+                }
+            }
+        }
+    }
+}
+
+/// `template` with `{procs}` replaced.
+fn fill(template: &str, procs: u32) -> String {
+    template.replace(PROCS, &procs.to_string())
+}
+
+/// What is replaced by the worker count.
+const PROCS: &str = "{procs}";
 
 /// Why something cannot be a target.
 #[derive(Debug, thiserror::Error)]

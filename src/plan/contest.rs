@@ -1,0 +1,190 @@
+//! How the points of a sweep stand against each other: ratios taken within rounds, with their 95 % t-intervals.
+//!
+//! Two points measured in the same rounds share the drift of the machine; the logarithm of their ratio within each round
+//! does not have it any more. Its mean over the rounds, with Student's t, gives the ratio and how well it is known
+//! (a randomised block design).
+
+use std::collections::BTreeMap;
+
+use super::rounds::Done;
+
+/// What was measured of each worker count.
+#[derive(Debug)]
+pub(super) struct Contest {
+    /// By worker count: by round, the logarithm of the throughput (`None` for a failed sample) and the wall time.
+    points: BTreeMap<u32, BTreeMap<u32, Outcome>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Outcome {
+    log_throughput: Option<f64>,
+    wall_s: f64,
+}
+
+/// A point's throughput over another's, within rounds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ratio {
+    /// Rounds in which both have a sample.
+    pub(super) rounds: u32,
+    /// Mean of the logarithm of the ratio.
+    mean_log: f64,
+    /// Half the width of its 95 % interval; infinite below 2 rounds.
+    half_log: f64,
+}
+
+impl Ratio {
+    /// Upper end of the 95 % interval of the ratio.
+    pub(super) fn upper(&self) -> f64 {
+        (self.mean_log + self.half_log).exp()
+    }
+
+    /// Half the width of that interval, as a share of the best.
+    pub(super) fn half_width(&self) -> f64 {
+        self.mean_log.exp() * self.half_log.sinh()
+    }
+}
+
+impl Contest {
+    /// The samples of `done` up to round `last`.
+    pub(super) fn until(last: u32, done: &[Done]) -> Self {
+        let mut points: BTreeMap<u32, BTreeMap<u32, Outcome>> = BTreeMap::new();
+        for sample in done.iter().filter(|sample| sample.round <= last) {
+            let throughput = sample.throughput.filter(|value| value.is_finite() && *value > 0.0);
+            let outcome = Outcome { log_throughput: throughput.map(f64::ln), wall_s: sample.wall_s };
+            points.entry(sample.procs).or_default().insert(sample.round, outcome);
+        }
+        Self { points }
+    }
+
+    /// Whether the last two samples of `procs` failed.
+    pub(super) fn failed_twice_running(&self, procs: u32) -> bool {
+        let Some(samples) = self.points.get(&procs) else { return false };
+        let mut latest = samples.values().rev().map(|outcome| outcome.log_throughput.is_none());
+        latest.next() == Some(true) && latest.next() == Some(true)
+    }
+
+    /// The one of `procs` with the highest geometric mean of its throughput; `None` if no sample succeeded.
+    pub(super) fn best(&self, procs: &[u32]) -> Option<u32> {
+        let means = procs.iter().filter_map(|n| {
+            let logs: Vec<f64> =
+                self.points.get(n)?.values().filter_map(|sample| sample.log_throughput).collect();
+            (!logs.is_empty()).then(|| (*n, logs.iter().sum::<f64>() / logs.len() as f64))
+        });
+        means.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(n, _)| n)
+    }
+
+    /// Throughput of `procs` over that of `best`.
+    pub(super) fn ratio(&self, procs: u32, best: u32) -> Ratio {
+        let logs =
+            self.points.get(&procs).zip(self.points.get(&best)).map_or_else(Vec::new, |(ours, theirs)| {
+                let pairs = ours.iter().filter_map(|(round, sample)| Some((sample, theirs.get(round)?)));
+                pairs.filter_map(|(a, b)| Some(a.log_throughput? - b.log_throughput?)).collect()
+            });
+        let n = logs.len() as f64;
+        let mean_log = logs.iter().sum::<f64>() / n.max(1.0);
+        let half_log = if logs.len() < 2 {
+            f64::INFINITY
+        } else {
+            let variance = logs.iter().map(|log| (log - mean_log).powi(2)).sum::<f64>() / (n - 1.0);
+            student_t(logs.len() - 1) * (variance / n).sqrt()
+        };
+        Ratio { rounds: logs.len() as u32, mean_log, half_log }
+    }
+
+    /// Seconds that one more sample of `procs` is likely to take: the median so far; `None` without any.
+    pub(super) fn typical_wall_s(&self, procs: u32) -> Option<f64> {
+        let mut walls: Vec<f64> = self.points.get(&procs)?.values().map(|sample| sample.wall_s).collect();
+        walls.sort_unstable_by(f64::total_cmp);
+        walls.get(walls.len() / 2).copied()
+    }
+}
+
+/// Two-sided 95 % quantile of Student's t distribution with 1 to 30 degrees of freedom (any statistics text-book).
+const STUDENT_T: [f64; 30] = [
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+];
+
+/// Two-sided 95 % quantile of Student's t; beyond the table by its expansion around the normal quantile z
+/// (Abramowitz and Stegun, equation 26.7.5, two terms).
+fn student_t(degrees: usize) -> f64 {
+    const Z: f64 = 1.959_964;
+    let nu = degrees as f64;
+    STUDENT_T.get(degrees.saturating_sub(1)).copied().unwrap_or_else(|| {
+        let first = (Z.powi(3) + Z) / 4.0;
+        let second = (5.0 * Z.powi(5) + 16.0 * Z.powi(3) + 3.0 * Z) / 96.0;
+        Z + first / nu + second / (nu * nu)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(round: u32, procs: u32, throughput: f64) -> Done {
+        Done { round, procs, throughput: Some(throughput), wall_s: 1.0 }
+    }
+
+    #[test]
+    fn the_quantile_of_t_falls_towards_that_of_the_normal() {
+        let quantiles: Vec<f64> = (1..500).map(student_t).collect();
+        assert!(quantiles.is_sorted_by(|a, b| a > b), "{quantiles:?}");
+        assert!((student_t(60) - 2.000).abs() < 0.001 && (student_t(120) - 1.980).abs() < 0.001);
+        assert!(quantiles.iter().all(|t| *t > 1.959));
+    }
+
+    #[test]
+    fn drift_that_hits_a_whole_round_leaves_the_ratio_alone() {
+        let drift = [100.0, 50.0, 200.0, 10.0];
+        let samples: Vec<Done> =
+            (1..).zip(drift).flat_map(|(round, x)| [done(round, 1, 0.5 * x), done(round, 2, x)]).collect();
+        let contest = Contest::until(4, &samples);
+        assert_eq!(contest.best(&[1, 2]), Some(2));
+        let ratio = contest.ratio(1, 2);
+        assert_eq!(ratio.rounds, 4);
+        assert!((ratio.upper() - 0.5).abs() < 1e-12 && ratio.half_width() < 1e-12, "{ratio:?}");
+    }
+
+    #[test]
+    fn the_interval_is_that_of_the_mean_of_the_logarithms() {
+        // Logarithms of the ratio: ±0.1 around ln 0.8, so s = 0.1·√(4/3) and half = 3.182·s/√4.
+        let ln = [0.1f64, -0.1, 0.1, -0.1];
+        let samples: Vec<Done> = (1..)
+            .zip(ln)
+            .flat_map(|(round, e)| [done(round, 1, 0.8 * e.exp()), done(round, 2, 1.0)])
+            .collect();
+        let ratio = Contest::until(4, &samples).ratio(1, 2);
+        let half = 3.182 * 0.1 * (4.0f64 / 3.0).sqrt() / 2.0;
+        assert!((ratio.upper() - 0.8 * half.exp()).abs() < 1e-9, "{ratio:?}");
+        assert!((ratio.half_width() - 0.8 * (half.exp() - (-half).exp()) / 2.0).abs() < 1e-9, "{ratio:?}");
+    }
+
+    #[test]
+    fn one_common_round_says_nothing_of_the_spread() {
+        let samples = [done(1, 1, 1.0), done(1, 2, 2.0), done(2, 2, 2.0)];
+        let ratio = Contest::until(2, &samples).ratio(1, 2);
+        assert_eq!(ratio.rounds, 1);
+        assert!(ratio.upper().is_infinite() && ratio.half_width().is_infinite());
+    }
+
+    #[test]
+    fn only_two_failures_running_count() {
+        let failed = |round| Done { round, procs: 1, throughput: None, wall_s: 1.0 };
+        assert!(!Contest::until(1, &[failed(1)]).failed_twice_running(1));
+        assert!(Contest::until(2, &[failed(1), failed(2)]).failed_twice_running(1));
+        assert!(!Contest::until(3, &[failed(1), done(2, 1, 1.0), failed(3)]).failed_twice_running(1));
+        assert!(
+            !Contest::until(1, &[failed(1), failed(2)]).failed_twice_running(1),
+            "round 2 is yet to come"
+        );
+    }
+
+    #[test]
+    fn the_next_sample_is_expected_to_take_the_median() {
+        let walls = [(1, 1.0), (2, 9.0), (3, 2.0)];
+        let samples = walls.map(|(round, wall_s)| Done { round, procs: 1, throughput: None, wall_s });
+        let contest = Contest::until(3, &samples);
+        assert_eq!(contest.typical_wall_s(1), Some(2.0));
+        assert_eq!(contest.typical_wall_s(2), None);
+    }
+}

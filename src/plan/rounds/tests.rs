@@ -1,0 +1,250 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::plan::Rounds;
+
+const KNEE: f64 = 0.05;
+
+fn plan(procs: &[u32], min: u32, max: u32) -> Plan {
+    Plan {
+        procs: procs.to_vec(),
+        rounds: Rounds { min, max },
+        precision: 0.02,
+        budget_s: None,
+        budget_is_explicit: false,
+        timeout_s: 60.0,
+        warmup: 1,
+        seed: 1,
+        counters: true,
+        flamegraph: true,
+        quick: false,
+    }
+}
+
+/// Plays the plan to its end: `measure` gives a sample's throughput by round and worker count; each takes `wall_s`.
+fn play(plan: &Plan, wall_s: f64, measure: impl Fn(u32, u32) -> Option<f64>) -> (Vec<Done>, StopReason) {
+    let mut done = Vec::new();
+    loop {
+        let spent = Duration::from_secs_f64(done.len() as f64 * wall_s);
+        match next(plan, KNEE, &done, spent, Duration::ZERO) {
+            Next::Stop(reason) => return (done, reason),
+            Next::Round { round, order } => done.extend(order.into_iter().map(|procs| Done {
+                round,
+                procs,
+                throughput: measure(round, procs),
+                wall_s,
+            })),
+        }
+        assert!(done.len() < 100_000, "it has to end");
+    }
+}
+
+/// Samples of each worker count of the plan.
+fn counts(plan: &Plan, done: &[Done]) -> Vec<usize> {
+    plan.procs.iter().map(|n| done.iter().filter(|sample| sample.procs == *n).count()).collect()
+}
+
+#[test]
+fn without_noise_the_least_rounds_are_enough() {
+    let plan = plan(&[1, 2, 4], 6, 30);
+    let (done, reason) = play(&plan, 0.3, |_, n| Some(f64::from(n.min(2))));
+    assert_eq!((counts(&plan, &done), reason), (vec![6, 6, 6], StopReason::Precise));
+}
+
+#[test]
+fn noise_takes_rounds_up_to_the_most() {
+    let plan = plan(&[1, 2], 6, 30);
+    let noisy = |round: u32, n: u32| Some(if (round + n).is_multiple_of(2) { 1.0 } else { 1.2 });
+    let (done, reason) = play(&plan, 0.3, noisy);
+    assert_eq!((counts(&plan, &done), reason), (vec![30, 30], StopReason::MaxRounds));
+}
+
+#[test]
+fn the_slow_leave_after_four_rounds_and_the_three_best_stay_to_the_least() {
+    let plan = plan(&[1, 2, 4, 8, 16], 6, 30);
+    let (done, reason) = play(&plan, 0.3, |_, n| Some(f64::from(n)));
+    assert_eq!((counts(&plan, &done), reason), (vec![4, 4, 6, 6, 6], StopReason::Precise));
+}
+
+#[test]
+fn after_the_least_rounds_only_contenders_are_measured() {
+    let plan = plan(&[1, 8, 16], 6, 12);
+    let noise = |round: u32, n: u32| if (round + n / 8).is_multiple_of(2) { 1.0 } else { 1.1 };
+    let (done, reason) = play(&plan, 0.3, |round, n| Some(noise(round, n) * if n == 1 { 0.1 } else { 1.0 }));
+    assert_eq!((counts(&plan, &done), reason), (vec![6, 12, 12], StopReason::MaxRounds));
+}
+
+#[test]
+fn a_point_within_tolerance_and_margin_stays() {
+    let plan = plan(&[1, 2, 3, 4], 8, 8);
+    let (done, _) = play(&plan, 0.3, |_, n| Some(if n == 1 { 0.94 } else { 1.0 }));
+    assert_eq!(counts(&plan, &done), [8, 8, 8, 8]);
+    let (done, _) = play(&plan, 0.3, |_, n| Some(if n == 1 { 0.92 } else { 1.0 }));
+    assert_eq!(counts(&plan, &done), [4, 8, 8, 8]);
+}
+
+#[test]
+fn a_point_that_fails_twice_running_leaves() {
+    let plan = plan(&[1, 2, 4], 6, 30);
+    let (done, reason) = play(&plan, 0.3, |_, n| (n != 4).then_some(1.0));
+    assert_eq!((counts(&plan, &done), reason), (vec![6, 6, 2], StopReason::Precise));
+    let (done, reason) = play(&plan, 0.3, |_, _| None);
+    assert_eq!((counts(&plan, &done), reason), (vec![2, 2, 2], StopReason::NoneLeft));
+}
+
+#[test]
+fn one_point_needs_no_comparison() {
+    let plan = plan(&[1], 100, 100);
+    let (done, reason) = play(&plan, 0.001, |_, _| Some(1.0));
+    assert_eq!((done.len(), reason), (100, StopReason::MaxRounds));
+}
+
+#[test]
+fn a_budget_ends_it_before_the_round_that_would_not_fit() {
+    let mut plan = plan(&[1, 2, 4], 6, 30);
+    plan.budget_s = Some(9.0);
+    let noisy = |round: u32, n: u32| Some(if (round + n).is_multiple_of(2) { 1.0 } else { 1.2 });
+    let (done, reason) = play(&plan, 0.4, noisy);
+    assert_eq!((counts(&plan, &done), reason), (vec![7, 7, 7], StopReason::Budget));
+}
+
+#[test]
+fn a_default_budget_does_not_cut_below_the_least_rounds_but_an_asked_for_one_does() {
+    let mut plan = plan(&[1, 2, 4], 6, 30);
+    plan.budget_s = Some(9.0);
+    let (done, _) = play(&plan, 1.0, |_, _| Some(1.0));
+    assert_eq!(counts(&plan, &done), [6, 6, 6]);
+    plan.budget_is_explicit = true;
+    let (done, reason) = play(&plan, 1.0, |_, _| Some(1.0));
+    assert_eq!((counts(&plan, &done), reason), (vec![3, 3, 3], StopReason::Budget));
+    plan.budget_s = Some(0.001);
+    let (done, _) = play(&plan, 1.0, |_, _| Some(1.0));
+    assert_eq!(counts(&plan, &done), [1, 1, 1]);
+}
+
+#[test]
+fn time_kept_back_for_profiles_is_not_spent_on_rounds() {
+    let mut plan = plan(&[1], 9, 30);
+    plan.budget_s = Some(10.0);
+    plan.budget_is_explicit = true;
+    let done = [Done { round: 1, procs: 1, throughput: Some(1.0), wall_s: 2.0 }];
+    let keeping =
+        |reserve_s| next(&plan, KNEE, &done, Duration::from_secs(2), Duration::from_secs(reserve_s));
+    assert_eq!(keeping(6), Next::Round { round: 2, order: vec![1] });
+    assert_eq!(keeping(7), Next::Stop(StopReason::Budget));
+}
+
+#[test]
+fn an_unfinished_round_is_finished_first_whatever_the_budget_says() {
+    let mut plan = plan(&[1, 2, 4, 8], 6, 30);
+    plan.budget_s = Some(1.0);
+    plan.budget_is_explicit = true;
+    let Next::Round { round: 1, order } = next(&plan, KNEE, &[], Duration::ZERO, Duration::ZERO) else {
+        panic!("the first round")
+    };
+    for taken in 1..order.len() {
+        let done: Vec<Done> = order[..taken]
+            .iter()
+            .map(|procs| Done { round: 1, procs: *procs, throughput: Some(1.0), wall_s: 9.0 })
+            .collect();
+        let rest = next(&plan, KNEE, &done, Duration::from_secs(99), Duration::ZERO);
+        assert_eq!(rest, Next::Round { round: 1, order: order[taken..].to_vec() });
+    }
+}
+
+#[test]
+fn the_order_changes_from_round_to_round_and_with_the_seed() {
+    let plan = plan(&[1, 2, 3, 4, 5, 6, 7, 8], 6, 30);
+    let orders: BTreeSet<Vec<u32>> = (1..=30).map(|round| order(&plan, round, &plan.procs)).collect();
+    assert!(orders.len() >= 29, "{} different orders of 30", orders.len());
+    let other = Plan { seed: 2, ..plan.clone() };
+    assert_ne!(order(&plan, 1, &plan.procs), order(&other, 1, &plan.procs));
+}
+
+#[test]
+fn every_place_of_the_order_is_taken_by_everyone_about_as_often() {
+    let plan = plan(&[1, 2, 4], 6, 30);
+    for place in 0..3 {
+        let ones = (1..=3000).filter(|round| order(&plan, *round, &plan.procs)[place] == 1).count();
+        assert!((900..=1100).contains(&ones), "1 is in place {place} in {ones} of 3000 rounds");
+    }
+}
+
+#[test]
+fn the_time_left_follows_the_rounds_left() {
+    let mut plan = plan(&[1, 2], 6, 30);
+    let (done, _) = play(&plan, 0.5, |_, n| Some(f64::from(n)));
+    let left =
+        |plan: &Plan, samples: usize| time_left(plan, &done[..samples], Duration::from_secs(1)).as_secs_f64();
+    assert_eq!(left(&plan, 4), 4.0, "four rounds of two samples");
+    assert_eq!(left(&plan, 5), 3.5, "half of the third, and three rounds");
+    assert_eq!(left(&plan, 12), 0.0);
+    plan.budget_s = Some(3.0);
+    assert_eq!(left(&plan, 4), 2.0, "what the budget leaves");
+    assert_eq!(time_left(&plan, &[], Duration::ZERO), Duration::ZERO, "nothing is known yet");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is measured, the sweep ends, every round is in play order, and going on from any interruption gives the
+    /// same sweep.
+    #[test]
+    fn a_sweep_ends_and_an_interruption_changes_nothing(
+        procs in prop::collection::btree_set(1u32..200, 1..6),
+        (min, max) in (1u32..8, 0u32..8).prop_map(|(min, more)| (min, min + more)),
+        seed in any::<u64>(),
+        scale in 0.0f64..0.3,
+        failing in 0u32..6,
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let plan = Plan { seed, ..plan(&procs.into_iter().collect::<Vec<_>>(), min, max) };
+        let measure = |round: u32, n: u32| {
+            let noise = f64::from((round * 7 + n * 13) % 11) / 11.0;
+            ((round + n) % 7 >= failing).then_some(f64::from(n).sqrt() * (1.0 + scale * noise))
+        };
+        let (done, reason) = play(&plan, 0.1, measure);
+
+        let last = done.iter().map(|sample| sample.round).max().unwrap();
+        prop_assert!(last <= max && (last >= min || reason == StopReason::NoneLeft));
+        for round in 1..=last {
+            let visited: Vec<u32> =
+                done.iter().filter(|sample| sample.round == round).map(|sample| sample.procs).collect();
+            let once: BTreeSet<u32> = visited.iter().copied().collect();
+            prop_assert_eq!(once.len(), visited.len(), "each once");
+            prop_assert_eq!(order(&plan, round, &visited), visited, "the order follows from seed and round");
+            prop_assert!(round == 1 || measured_in(&done, round - 1).is_superset(&once), "nobody comes back");
+        }
+
+        let mut again = done[..cut.index(done.len())].to_vec();
+        while let Next::Round { round, order } = next(&plan, KNEE, &again, Duration::ZERO, Duration::ZERO) {
+            again.extend(order.into_iter().map(|procs| Done { round, procs, throughput: measure(round, procs), wall_s: 0.1 }));
+        }
+        prop_assert_eq!(again, done);
+    }
+
+    /// A history that no sweep of ours can leave is no reason to panic or to go on for ever.
+    #[test]
+    fn any_history_is_borne(
+        history in prop::collection::vec((0u32..9, 0u32..9, prop::option::of(any::<f64>()), any::<f64>()), 0..40),
+        spent_s in 0u64..100,
+    ) {
+        let plan = Plan { budget_s: Some(50.0), ..plan(&[1, 2, 4], 3, 6) };
+        let mut done: Vec<Done> = history
+            .into_iter()
+            .map(|(round, procs, throughput, wall_s)| Done { round, procs, throughput, wall_s })
+            .collect();
+        let spent = Duration::from_secs(spent_s);
+        let _ = time_left(&plan, &done, spent);
+        for _ in 0..100 {
+            match next(&plan, KNEE, &done, spent, Duration::ZERO) {
+                Next::Stop(_) => return Ok(()),
+                Next::Round { round, order } => {
+                    prop_assert!(!order.is_empty());
+                    done.extend(order.into_iter().map(|procs| Done { round, procs, throughput: Some(1.0), wall_s: 0.1 }));
+                }
+            }
+        }
+        prop_assert!(false, "it has to end");
+    }
+}

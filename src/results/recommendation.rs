@@ -1,0 +1,118 @@
+//! The answer for one target, as it is saved and printed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Policy;
+
+/// A reason or a warning: a code for programs, a sentence with its number for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Stable name, such as `serial-fraction`.
+    pub code: String,
+    /// One sentence.
+    pub text: String,
+}
+
+/// The answer for one target, as `recommend --json` prints it. What could not be determined is `null`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recommendation {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Name of the target.
+    pub target: String,
+    /// Unit of the throughput.
+    pub unit: String,
+    /// How the worker count was chosen.
+    pub policy: Policy,
+    /// The chosen worker count: always one that was measured. A whole number is written as one.
+    #[serde(with = "number")]
+    pub recommended_procs: f64,
+    /// Lowest and highest choice of 95 % of the resamples.
+    pub interval: Option<[f64; 2]>,
+    /// Share of the resamples that choose the same.
+    pub confidence: Option<f64>,
+    /// What is lost at the chosen one against each resample's best.
+    pub regret: Option<Regret>,
+    /// The measured worker count with the highest throughput.
+    #[serde(with = "number")]
+    pub best_procs: f64,
+    /// The model that fits best.
+    pub model: Model,
+    /// One a measured worker count, ascending.
+    pub points: Vec<Point>,
+    /// Why it does not scale further, the strongest first.
+    pub reasons: Vec<Note>,
+    /// What to know before believing it.
+    pub warnings: Vec<Note>,
+}
+
+/// Quantiles of the regret, as shares.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Regret {
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+}
+
+/// A fitted model; fields that its kind does not have, or that no data could fix, are `null`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// `linear`, `amdahl`, `usl`, or `none`.
+    pub kind: String,
+    /// Contention (for Amdahl's law: the serial fraction).
+    pub sigma: Option<f64>,
+    /// Coherency.
+    pub kappa: Option<f64>,
+    /// Throughput of one worker.
+    pub lambda: Option<f64>,
+    /// Worker count of the peak, where there is one.
+    pub peak_procs: Option<f64>,
+    /// Share of the variance explained.
+    pub r2: Option<f64>,
+    /// Worker count beyond which throughput is taken as constant (CPUs or quota), where there is one.
+    pub ceiling: Option<f64>,
+}
+
+/// One worker count, over its samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// The worker count.
+    #[serde(with = "number")]
+    pub procs: f64,
+    /// Successful samples.
+    pub samples: u32,
+    /// Median throughput.
+    pub throughput: f64,
+    /// Lower end of the exact order-statistic 95 % interval of the median; `None` below 6 samples.
+    pub lo: Option<f64>,
+    /// Upper end.
+    pub hi: Option<f64>,
+    /// Throughput over that of the lowest measured worker count scaled to one worker... X(N)/X(1); `None` without N = 1.
+    pub speedup: Option<f64>,
+    /// Speedup over N.
+    pub efficiency: Option<f64>,
+    /// CPU seconds per operation, median.
+    pub cpu_s_per_op: Option<f64>,
+    /// 99th percentile of the latency, median over the samples, seconds.
+    pub latency_p99_s: Option<f64>,
+    /// Peak resident memory, median, bytes.
+    pub max_rss_bytes: Option<f64>,
+}
+
+/// A worker count that is whole is written as an integer.
+mod number {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if value.fract() == 0.0 && value.abs() < 1e15 {
+            serializer.serialize_i64(*value as i64)
+        } else {
+            serializer.serialize_f64(*value)
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        f64::deserialize(deserializer)
+    }
+}

@@ -1,0 +1,304 @@
+//! One row of `samples.csv`: every number of one sample.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::{Sample, Status};
+use crate::plan::rounds::Done;
+
+/// One row of `samples.csv`, in the order of its columns. `None` is an empty field: not measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the columns are documented in profiles/README.md")]
+pub struct SampleRow {
+    pub target: String,
+    pub procs: u32,
+    pub round: u32,
+    pub order: u32,
+    pub status: String,
+    pub wall_s: Option<f64>,
+    pub ops: Option<f64>,
+    pub throughput: Option<f64>,
+    pub latency_p50_s: Option<f64>,
+    pub latency_p90_s: Option<f64>,
+    pub latency_p99_s: Option<f64>,
+    pub latency_p999_s: Option<f64>,
+    pub latency_max_s: Option<f64>,
+    pub user_s: Option<f64>,
+    pub sys_s: Option<f64>,
+    pub max_rss_bytes: Option<u64>,
+    pub cpu_quota: Option<f64>,
+    pub throttled_s: Option<f64>,
+    pub run_queue_wait_s: Option<f64>,
+    pub task_clock_s: Option<f64>,
+    pub context_switches: Option<f64>,
+    pub cpu_migrations: Option<f64>,
+    pub page_faults: Option<f64>,
+    pub cycles: Option<f64>,
+    pub instructions: Option<f64>,
+    pub cache_references: Option<f64>,
+    pub cache_misses: Option<f64>,
+    pub branches: Option<f64>,
+    pub branch_misses: Option<f64>,
+    pub goroutines: Option<f64>,
+    pub steals: Option<f64>,
+    pub parks: Option<f64>,
+    pub wakes: Option<f64>,
+    pub handoffs: Option<f64>,
+    pub preemptions: Option<f64>,
+    pub sched_latency_p50_s: Option<f64>,
+    pub sched_latency_p99_s: Option<f64>,
+    pub started_unix_s: Option<f64>,
+    pub elapsed_s: Option<f64>,
+    pub exit_code: Option<i32>,
+    pub steal_s: Option<f64>,
+    pub machine: String,
+}
+
+/// The columns of `samples.csv`: [`SampleRow`]'s fields in their order. More may come at the end, none may go.
+pub const COLUMNS: [&str; 42] = [
+    "target",
+    "procs",
+    "round",
+    "order",
+    "status",
+    "wall_s",
+    "ops",
+    "throughput",
+    "latency_p50_s",
+    "latency_p90_s",
+    "latency_p99_s",
+    "latency_p999_s",
+    "latency_max_s",
+    "user_s",
+    "sys_s",
+    "max_rss_bytes",
+    "cpu_quota",
+    "throttled_s",
+    "run_queue_wait_s",
+    "task_clock_s",
+    "context_switches",
+    "cpu_migrations",
+    "page_faults",
+    "cycles",
+    "instructions",
+    "cache_references",
+    "cache_misses",
+    "branches",
+    "branch_misses",
+    "goroutines",
+    "steals",
+    "parks",
+    "wakes",
+    "handoffs",
+    "preemptions",
+    "sched_latency_p50_s",
+    "sched_latency_p99_s",
+    "started_unix_s",
+    "elapsed_s",
+    "exit_code",
+    "steal_s",
+    "machine",
+];
+
+/// The columns that hold text; all others hold a number or nothing.
+pub(super) const TEXT_COLUMNS: [&str; 3] = ["target", "status", "machine"];
+
+/// Where a sample belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Name of the target.
+    pub target: &'a str,
+    /// Its worker count.
+    pub procs: u32,
+    /// Its round, from 1 on.
+    pub round: u32,
+    /// Its place in the round, from 1 on.
+    pub order: u32,
+    /// The machine's id.
+    pub machine: &'a str,
+}
+
+impl SampleRow {
+    /// The row of `sample`. `measured` is its operations and throughput; a sample that ended well and has none is
+    /// `failed`. What is not a finite number is left empty.
+    #[must_use]
+    pub fn new(place: &Place<'_>, sample: &Sample, measured: Option<(Option<f64>, f64)>) -> Self {
+        let status = match sample.status {
+            Status::Ok if measured.is_none() => Status::Failed,
+            status => status,
+        };
+        let measured = measured.filter(|_| status == Status::Ok);
+        let report = sample.report.as_ref();
+        let latency = |key: &str| finite(report.and_then(|report| report.latency_s.get(key).copied()));
+        let runtime = |key: &str| finite(report.and_then(|report| report.runtime.get(key).copied()));
+        let counts = &sample.counts;
+        Self {
+            target: place.target.to_owned(),
+            procs: place.procs,
+            round: place.round,
+            order: place.order,
+            status: status_name(status).to_owned(),
+            wall_s: finite(Some(sample.wall_s)),
+            ops: finite(measured.and_then(|(ops, _)| ops)),
+            throughput: finite(measured.map(|(_, throughput)| throughput)),
+            latency_p50_s: latency("p50"),
+            latency_p90_s: latency("p90"),
+            latency_p99_s: latency("p99"),
+            latency_p999_s: latency("p999"),
+            latency_max_s: latency("max"),
+            user_s: finite(sample.user_s),
+            sys_s: finite(sample.sys_s),
+            max_rss_bytes: sample.max_rss_bytes,
+            cpu_quota: finite(sample.cpu_quota),
+            throttled_s: finite(sample.throttled_s),
+            // The program's own sum covers every thread to its end; polling sees what it sees.
+            run_queue_wait_s: runtime("run_queue_wait_s").or(finite(sample.run_queue_wait_s)),
+            task_clock_s: finite(counts.task_clock_s),
+            context_switches: finite(counts.context_switches),
+            cpu_migrations: finite(counts.cpu_migrations),
+            page_faults: finite(counts.page_faults),
+            cycles: finite(counts.cycles),
+            instructions: finite(counts.instructions),
+            cache_references: finite(counts.cache_references),
+            cache_misses: finite(counts.cache_misses),
+            branches: finite(counts.branches),
+            branch_misses: finite(counts.branch_misses),
+            goroutines: runtime("goroutines"),
+            steals: runtime("steals"),
+            parks: runtime("parks"),
+            wakes: runtime("wakes"),
+            handoffs: runtime("handoffs"),
+            preemptions: runtime("preemptions"),
+            sched_latency_p50_s: runtime("sched_latency_p50_s"),
+            sched_latency_p99_s: runtime("sched_latency_p99_s"),
+            started_unix_s: finite(Some(sample.started_unix_s)),
+            elapsed_s: finite(report.and_then(|report| report.elapsed_s)),
+            exit_code: sample.exit_code,
+            steal_s: finite(sample.steal_s),
+            machine: place.machine.to_owned(),
+        }
+    }
+
+    /// Whether the sample succeeded.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.status == status_name(Status::Ok)
+    }
+
+    /// What the planner needs to know of it.
+    #[must_use]
+    pub fn done(&self) -> Done {
+        Done {
+            round: self.round,
+            procs: self.procs,
+            throughput: self.throughput.filter(|_| self.is_ok()),
+            wall_s: self.wall_s.unwrap_or(0.0),
+        }
+    }
+}
+
+/// What stands in the column `status`.
+const fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "ok",
+        Status::Failed => "failed",
+        Status::Timeout => "timeout",
+        Status::Killed => "killed",
+    }
+}
+
+/// Everything that may stand there.
+pub(super) const STATUSES: [&str; 4] = [
+    status_name(Status::Ok),
+    status_name(Status::Failed),
+    status_name(Status::Timeout),
+    status_name(Status::Killed),
+];
+
+fn finite(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::measure::{ChildReport, Counts};
+
+    const PLACE: Place<'_> = Place { target: "sort", procs: 2, round: 3, order: 1, machine: "m1" };
+
+    fn sample(status: Status) -> Sample {
+        let named = |entries: &[(&str, f64)]| -> BTreeMap<String, f64> {
+            entries.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+        };
+        Sample {
+            status,
+            exit_code: Some(0),
+            signal: None,
+            wall_s: 0.5,
+            started_unix_s: 1e9,
+            user_s: Some(0.25),
+            sys_s: None,
+            max_rss_bytes: Some(4096),
+            cpu_quota: None,
+            throttled_s: None,
+            run_queue_wait_s: Some(9.0),
+            steal_s: Some(f64::NAN),
+            counts: Counts { context_switches: Some(7.0), ..Counts::default() },
+            report: Some(ChildReport {
+                ops: Some(100.0),
+                elapsed_s: Some(0.4),
+                latency_s: named(&[("p99", 0.01), ("max", f64::INFINITY)]),
+                runtime: named(&[("steals", 5.0), ("run_queue_wait_s", 0.125)]),
+            }),
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            remarks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_number_goes_to_its_column_and_the_rest_stays_empty() {
+        let row = SampleRow::new(&PLACE, &sample(Status::Ok), Some((Some(100.0), 250.0)));
+        let expected = SampleRow {
+            target: "sort".to_owned(),
+            procs: 2,
+            round: 3,
+            order: 1,
+            status: "ok".to_owned(),
+            wall_s: Some(0.5),
+            ops: Some(100.0),
+            throughput: Some(250.0),
+            latency_p99_s: Some(0.01),
+            user_s: Some(0.25),
+            max_rss_bytes: Some(4096),
+            run_queue_wait_s: Some(0.125),
+            context_switches: Some(7.0),
+            steals: Some(5.0),
+            started_unix_s: Some(1e9),
+            elapsed_s: Some(0.4),
+            exit_code: Some(0),
+            machine: "m1".to_owned(),
+            ..SampleRow::default()
+        };
+        assert_eq!(row, expected);
+        let done = Done { round: 3, procs: 2, throughput: Some(250.0), wall_s: 0.5 };
+        assert_eq!(row.done(), done);
+    }
+
+    #[test]
+    fn a_sample_that_did_not_succeed_has_no_throughput() {
+        for status in [Status::Failed, Status::Timeout, Status::Killed] {
+            let row = SampleRow::new(&PLACE, &sample(status), Some((Some(100.0), 250.0)));
+            assert_eq!(
+                (row.ops, row.throughput, row.done().throughput),
+                (None, None, None),
+                "{}",
+                row.status
+            );
+        }
+        let row = SampleRow::new(&PLACE, &sample(Status::Ok), None);
+        assert_eq!((row.status.as_str(), row.throughput, row.is_ok()), ("failed", None, false));
+    }
+}

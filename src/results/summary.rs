@@ -1,0 +1,88 @@
+//! `summary.csv`: one row a point, of one target or of all.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::folder::while_measuring;
+use super::load::targets_in;
+use super::manifest::Manifest;
+use super::{Error, Recommendation, line, whole};
+
+/// Name of the file, in a target's folder and beside it.
+pub(super) const FILE: &str = "summary.csv";
+
+/// The columns: [`SummaryRow`]'s fields in their order.
+const COLUMNS: [&str; 12] = [
+    "target",
+    "procs",
+    "samples",
+    "throughput",
+    "throughput_lo",
+    "throughput_hi",
+    "speedup",
+    "efficiency",
+    "cpu_s_per_op",
+    "latency_p99_s",
+    "max_rss_bytes",
+    "recommended",
+];
+
+#[derive(Serialize)]
+struct SummaryRow<'a> {
+    target: &'a str,
+    procs: f64,
+    samples: u32,
+    throughput: f64,
+    throughput_lo: Option<f64>,
+    throughput_hi: Option<f64>,
+    speedup: Option<f64>,
+    efficiency: Option<f64>,
+    cpu_s_per_op: Option<f64>,
+    latency_p99_s: Option<f64>,
+    max_rss_bytes: Option<f64>,
+    recommended: bool,
+}
+
+/// The whole file: the header, and every point of every recommendation.
+pub(super) fn text<'a>(recommendations: impl IntoIterator<Item = &'a Recommendation>) -> Vec<u8> {
+    let mut text = line::fields_line(COLUMNS);
+    for recommendation in recommendations {
+        for point in &recommendation.points {
+            text.extend(line::encode(&SummaryRow {
+                target: &recommendation.target,
+                procs: point.procs,
+                samples: point.samples,
+                throughput: point.throughput,
+                throughput_lo: point.lo,
+                throughput_hi: point.hi,
+                speedup: point.speedup,
+                efficiency: point.efficiency,
+                cpu_s_per_op: point.cpu_s_per_op,
+                latency_p99_s: point.latency_p99_s,
+                max_rss_bytes: point.max_rss_bytes,
+                recommended: point.procs == recommendation.recommended_procs,
+            }));
+        }
+    }
+    text
+}
+
+/// Rewrites `<out>/summary.csv` over all targets found in the folder, by name. Gives one line for each target that had
+/// to be left out because its manifest is unusable.
+///
+/// # Errors
+/// [`Error::Disk`] if the file cannot be written, [`Error::Input`] if the folder cannot be read.
+pub fn index(out: &Path) -> Result<Vec<String>, Error> {
+    let mut recommendations = Vec::new();
+    let mut left_out = Vec::new();
+    for folder in targets_in(out)? {
+        match Manifest::read(&folder) {
+            Ok(manifest) => recommendations.extend(manifest.recommendation),
+            Err(error) => left_out.push(error.to_string()),
+        }
+    }
+    let path = out.join(FILE);
+    whole::replace(&path, &text(&recommendations)).map_err(|error| while_measuring(&path, &error))?;
+    Ok(left_out)
+}

@@ -1,0 +1,60 @@
+//! Files that are there whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Gives the file at `path` these contents: written under a temporary name beside it, synced, then renamed.
+///
+/// # Errors
+/// The system's; the file is then as it was before.
+pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // Two sweeps of different targets may write the same summary at once, even from different containers.
+    let temporary = path.with_file_name(format!(".{name}.{:08x}.tmp", fastrand::u32(..)));
+    let written = write_synced(&temporary, contents).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The reason why it could not be written says more than why it cannot be removed.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn write_synced(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(contents)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(folder.path()), ["a.json"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_stays_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        fs::create_dir(&path).unwrap();
+        assert!(replace(&path, b"one").is_err());
+        assert_eq!(names(folder.path()), ["a.json"]);
+    }
+}
