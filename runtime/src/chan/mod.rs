@@ -4,8 +4,12 @@
 
 mod channel;
 mod claim;
+mod dice;
 mod error;
 mod receiver;
+#[doc(hidden)]
+pub mod select;
+mod select_macro;
 mod sender;
 mod state;
 
