@@ -1,6 +1,18 @@
 //! The workloads that corefit measures out of the box, one file each, all on its green-thread runtime.
 #![forbid(unsafe_code)]
 
+mod chain;
+mod crew;
+mod latency;
+mod settings;
+#[cfg(test)]
+mod trial;
+
+pub mod amdahl;
+pub mod false_sharing;
+pub mod file_io;
+pub mod memory_stream;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -67,7 +79,7 @@ pub struct Failure(pub String);
 /// All workloads, in the order of their families: compute, communicate, contend, block, shape.
 #[must_use]
 pub fn all() -> &'static [Workload] {
-    &[]
+    &[false_sharing::WORKLOAD, memory_stream::WORKLOAD, file_io::WORKLOAD, amdahl::WORKLOAD]
 }
 
 /// The workload called `name`.
