@@ -68,7 +68,7 @@ fn use_files(folder: &Path, goroutine: u64, files: u64, sync: bool) -> Result<Ve
         let start = Instant::now();
         let content = make_content(seed);
         blocking(|| write_file(&path, &content, sync)).map_err(cannot("write a temporary file"))?;
-        let found = blocking(|| read_file(&path)).map_err(cannot("read a temporary file"))?;
+        let found = blocking(|| fs::read(&path)).map_err(cannot("read a temporary file"))?;
         check_content(seed, &found)?;
         blocking(|| fs::remove_file(&path)).map_err(cannot("remove a temporary file"))?;
         latencies_ns.push(nanoseconds(start.elapsed()));
@@ -91,11 +91,6 @@ fn write_file(path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     file.write_all(content)?;
     if sync { file.sync_data() } else { Ok(()) }
-}
-
-#[inline(never)]
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    fs::read(path)
 }
 
 /// Compares a file with the chain that it was made from.
