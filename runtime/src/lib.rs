@@ -2,14 +2,17 @@
 #![deny(unsafe_code)]
 
 mod blocking;
+pub mod chan;
 mod metrics;
 mod netpoll;
 mod park;
 mod procs;
 mod scheduler;
 mod spawn;
+pub mod sync;
 
 pub use blocking::blocking;
+pub use chan::chan;
 pub use metrics::{Metrics, metrics};
 pub use procs::{DefaultProcs, ProcsReason, default_procs};
 pub use scheduler::{Config, checkpoint, gomaxprocs, run, yield_now};
