@@ -12,6 +12,8 @@ pub mod amdahl;
 pub mod false_sharing;
 pub mod file_io;
 pub mod memory_stream;
+pub mod mutex_counter;
+pub mod rwlock_cache;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -79,7 +81,14 @@ pub struct Failure(pub String);
 /// All workloads, in the order of their families: compute, communicate, contend, block, shape.
 #[must_use]
 pub fn all() -> &'static [Workload] {
-    &[false_sharing::WORKLOAD, memory_stream::WORKLOAD, file_io::WORKLOAD, amdahl::WORKLOAD]
+    &[
+        mutex_counter::WORKLOAD,
+        rwlock_cache::WORKLOAD,
+        false_sharing::WORKLOAD,
+        memory_stream::WORKLOAD,
+        file_io::WORKLOAD,
+        amdahl::WORKLOAD,
+    ]
 }
 
 /// The workload called `name`.
