@@ -10,6 +10,7 @@ mod procs;
 mod scheduler;
 mod spawn;
 pub mod sync;
+pub mod time;
 
 pub use blocking::blocking;
 pub use chan::chan;
