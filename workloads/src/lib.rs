@@ -1,6 +1,36 @@
 //! The workloads that corefit measures out of the box, one file each, all on its green-thread runtime.
 #![forbid(unsafe_code)]
 
+mod chain;
+mod crew;
+mod fan_out;
+mod latency;
+mod random;
+mod settings;
+#[cfg(test)]
+mod trial;
+mod zipf;
+
+pub mod report;
+
+pub mod fan_in;
+pub mod mandelbrot;
+pub mod matmul;
+pub mod nqueens;
+pub mod ping_pong;
+pub mod pipeline;
+pub mod sieve;
+pub mod sort;
+pub mod spawn_storm;
+pub mod wordcount;
+
+pub mod amdahl;
+pub mod false_sharing;
+pub mod file_io;
+pub mod memory_stream;
+pub mod mutex_counter;
+pub mod rwlock_cache;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -67,7 +97,24 @@ pub struct Failure(pub String);
 /// All workloads, in the order of their families: compute, communicate, contend, block, shape.
 #[must_use]
 pub fn all() -> &'static [Workload] {
-    &[]
+    &[
+        mandelbrot::WORKLOAD,
+        sort::WORKLOAD,
+        matmul::WORKLOAD,
+        wordcount::WORKLOAD,
+        nqueens::WORKLOAD,
+        sieve::WORKLOAD,
+        ping_pong::WORKLOAD,
+        pipeline::WORKLOAD,
+        fan_in::WORKLOAD,
+        spawn_storm::WORKLOAD,
+        mutex_counter::WORKLOAD,
+        rwlock_cache::WORKLOAD,
+        false_sharing::WORKLOAD,
+        memory_stream::WORKLOAD,
+        file_io::WORKLOAD,
+        amdahl::WORKLOAD,
+    ]
 }
 
 /// The workload called `name`.
