@@ -4,12 +4,14 @@
 mod blocking;
 pub mod chan;
 mod metrics;
+pub mod net;
 mod netpoll;
 mod park;
 mod procs;
 mod scheduler;
 mod spawn;
 pub mod sync;
+pub mod time;
 
 pub use blocking::blocking;
 pub use chan::chan;

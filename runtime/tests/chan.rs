@@ -26,7 +26,7 @@ fn producers(ground: Ground, count: usize, values: usize, tx: Sender<(usize, usi
     (0..count)
         .map(|producer| {
             let tx = tx.clone();
-            ground.spawn(move || (0..values).for_each(|n| tx.send((producer, n)).unwrap()))
+            ground.spawn(move || (0..values).for_each(|n| tx.send((producer, n)).expect("a receiver")))
         })
         .collect()
 }

@@ -4,18 +4,24 @@
 
 mod channel;
 mod claim;
+mod dice;
 mod error;
 mod receiver;
+#[doc(hidden)]
+pub mod select;
+mod select_macro;
 mod sender;
 mod state;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use error::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 pub use receiver::{IntoIter, Iter, Receiver};
 pub use sender::Sender;
 
 use channel::Channel;
+use state::Alarm;
 
 /// Makes a channel that buffers up to `capacity` values. With 0 it is a rendezvous: a send waits until its value is
 /// received.
@@ -34,4 +40,9 @@ use channel::Channel;
 pub fn chan<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let channel = Arc::new(Channel::new(capacity));
     (Sender::new(Arc::clone(&channel)), Receiver::new(channel))
+}
+
+/// A channel that gives the time once, at `at` or when it is looked at later, and is then closed.
+pub(crate) fn alarm(at: Instant) -> Receiver<Instant> {
+    Receiver::new(Arc::new(Channel::with_alarm(Alarm { at, value: |now| now })))
 }

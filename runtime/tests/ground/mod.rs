@@ -4,18 +4,18 @@ use corefit_runtime::{Config, JoinHandle, go};
 
 /// What the test's concurrent parts are.
 #[derive(Clone, Copy, Debug)]
-pub enum Ground {
+pub(crate) enum Ground {
     Threads,
     Goroutines,
 }
 
-pub enum Task<T> {
+pub(crate) enum Task<T> {
     Thread(std::thread::JoinHandle<T>),
     Goroutine(JoinHandle<T>),
 }
 
 impl Ground {
-    pub fn spawn<T: Send + 'static>(self, f: impl FnOnce() -> T + Send + 'static) -> Task<T> {
+    pub(crate) fn spawn<T: Send + 'static>(self, f: impl FnOnce() -> T + Send + 'static) -> Task<T> {
         match self {
             Self::Threads => Task::Thread(std::thread::spawn(f)),
             Self::Goroutines => Task::Goroutine(go(f)),
@@ -25,7 +25,7 @@ impl Ground {
 
 impl<T> Task<T> {
     /// Its result; its panic goes on here.
-    pub fn join(self) -> T {
+    pub(crate) fn join(self) -> T {
         let result = match self {
             Self::Thread(handle) => handle.join(),
             Self::Goroutine(handle) => handle.join(),
@@ -35,7 +35,7 @@ impl<T> Task<T> {
 }
 
 /// Runs the test on plain threads, then inside a runtime with 2 processors.
-pub fn everywhere(test: fn(Ground)) {
+pub(crate) fn everywhere(test: fn(Ground)) {
     test(Ground::Threads);
     Config::new().procs(2).run(move || test(Ground::Goroutines));
 }
