@@ -28,7 +28,8 @@ pub(crate) fn join<T>(member: JoinHandle<Result<T, Failure>>) -> Result<T, Failu
         .unwrap_or_else(|payload| Err(Failure(format!("a goroutine panicked: {}", message(&*payload)))))
 }
 
-fn message(payload: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

@@ -3,10 +3,25 @@
 
 mod chain;
 mod crew;
+mod fan_out;
 mod latency;
+mod random;
 mod settings;
 #[cfg(test)]
 mod trial;
+
+pub mod report;
+
+pub mod fan_in;
+pub mod mandelbrot;
+pub mod matmul;
+pub mod nqueens;
+pub mod ping_pong;
+pub mod pipeline;
+pub mod sieve;
+pub mod sort;
+pub mod spawn_storm;
+pub mod wordcount;
 
 pub mod amdahl;
 pub mod false_sharing;
@@ -82,6 +97,16 @@ pub struct Failure(pub String);
 #[must_use]
 pub fn all() -> &'static [Workload] {
     &[
+        mandelbrot::WORKLOAD,
+        sort::WORKLOAD,
+        matmul::WORKLOAD,
+        wordcount::WORKLOAD,
+        nqueens::WORKLOAD,
+        sieve::WORKLOAD,
+        ping_pong::WORKLOAD,
+        pipeline::WORKLOAD,
+        fan_in::WORKLOAD,
+        spawn_storm::WORKLOAD,
         mutex_counter::WORKLOAD,
         rwlock_cache::WORKLOAD,
         false_sharing::WORKLOAD,
