@@ -131,7 +131,7 @@ impl Threads {
     }
 }
 
-/// The frames of a chain, innermost first, at least one. A user stack ends at the first return address that is in no code of
+/// The frames of a chain, innermost first, at least one, [`Place::Unknown`] where there would be none. A user stack ends at the first return address that is in no code of
 /// the process: frame pointers beyond the root, or kept for something else, lead anywhere.
 fn places(chain: &[u64], space: &Space) -> Vec<Place> {
     let mut places = Vec::with_capacity(chain.len());
@@ -149,10 +149,6 @@ fn places(chain: &[u64], space: &Space) -> Vec<Place> {
             Some(PERF_CONTEXT_KERNEL) => places.push(Place::Kernel(code)),
             Some(PERF_CONTEXT_USER) | None => match space.locate(code) {
                 Some((module, offset)) => places.push(Place::Module(module, offset)),
-                None if is_innermost => {
-                    places.push(Place::Unknown);
-                    break;
-                }
                 None => break,
             },
             // A guest's or a hypervisor's: nothing that could be named.
