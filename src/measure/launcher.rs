@@ -1,13 +1,167 @@
-//! The launcher: the child between fork and exec.
+//! The launcher: what runs between the tool's spawn and the program's exec, in a process of its own.
+//!
+//! It is this same binary, started again. It first forks itself into a sibling and leaves: the kernel remembers a process's
+//! peak memory over exec, and that of a freshly spawned one is the spawning tool's, so `ru_maxrss` would never read less
+//! than the tool's own. The sibling starts from zero and becomes the program.
+//!
+//! The rest of the protocol is in `control`. Nothing here prints: what goes wrong is told to the tool.
 
-use std::ffi::OsString;
+use std::convert::Infallible;
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+
+use rustix::fs::{Access, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::Signal;
+
+use super::RESULT_FD;
+use super::control::{self, Word};
+use super::kernel::{self, Cloned};
 
 /// The hidden subcommand's name.
 pub const SUBCOMMAND: &str = "__launch";
 
-/// Waits for the tool's word, then execs the program.
+/// What the launcher is told on its command line: the program now; cgroup and affinity have their place here, in front of
+/// the program, and are joined before [`Word::Ready`] is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Setup {
+    /// Path or name of the program.
+    pub(super) program: OsString,
+    /// Its arguments.
+    pub(super) args: Vec<OsString>,
+}
+
+impl Setup {
+    /// The command line after the subcommand's name.
+    pub(super) fn to_words(&self) -> impl Iterator<Item = &OsStr> {
+        [self.program.as_os_str()].into_iter().chain(self.args.iter().map(OsString::as_os_str))
+    }
+
+    fn from_words(mut words: impl Iterator<Item = OsString>) -> Option<Self> {
+        Some(Self { program: words.next()?, args: words.collect() })
+    }
+}
+
+/// Forks the process that waits for the tool's word and execs the program; the exit code is that of the go-between.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let _ = args;
+    let (Some(setup), Ok(control)) = (Setup::from_words(args), take_control()) else {
+        eprintln!("corefit: `{SUBCOMMAND}` is how corefit starts programs; it is not for typing");
+        return ExitCode::from(2);
+    };
+    let failure = match kernel::clone_sibling() {
+        Ok(Cloned::Original) => return ExitCode::SUCCESS,
+        Ok(Cloned::Sibling) => match become_program(&control, &setup) {
+            Ok(None) => return ExitCode::FAILURE,
+            Err(error) => error,
+        },
+        Err(error) => error,
+    };
+    let errno = failure.raw_os_error().unwrap_or(libc::EIO);
+    // If the tool cannot be told, it is gone, and nobody is left to care.
+    let _ = control::tell(&control, Word::Failed { errno });
     ExitCode::FAILURE
+}
+
+/// Moves the control socket from standard input to a descriptor that an exec closes.
+fn take_control() -> io::Result<UnixStream> {
+    let stdin = rustix::stdio::stdin();
+    rustix::net::sockopt::socket_type(stdin)?;
+    Ok(UnixStream::from(rustix::io::fcntl_dupfd_cloexec(stdin, 3)?))
+}
+
+/// The program's process from its first step to the exec. `Ok(None)` if the tool went away meanwhile.
+fn become_program(control: &UnixStream, setup: &Setup) -> io::Result<Option<Infallible>> {
+    rustix::process::setsid()?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    // Rust's start-up code ignores it, and an exec would hand that on.
+    kernel::reset_signal(libc::SIGPIPE);
+    control::tell(control, Word::Ready { pid: std::process::id() })?;
+
+    let Some(result) = control::receive_go(control)? else { return Ok(None) };
+    kernel::set_variable(OsStr::new(RESULT_FD), &result.as_raw_fd().to_string());
+    let path = find(&setup.program, std::env::var_os("PATH").as_deref())?;
+    let argv = setup.to_words().map(|word| c_string(word.to_owned())).collect::<io::Result<Vec<_>>>()?;
+    // The clock is the last thing read: wall time starts here.
+    let used = kernel::own_usage();
+    control::tell(control, Word::Exec { clock_ns: control::clock_ns(), used })?;
+    Err(kernel::exec(&path, &argv))
+}
+
+/// The file to exec for `program`: itself if it has a slash, else the first executable file of that name on `path`.
+///
+/// Errors as `execvp`: EACCES if there was one that may not be executed, else ENOENT.
+fn find(program: &OsStr, path: Option<&OsStr>) -> io::Result<CString> {
+    if program.as_bytes().contains(&b'/') {
+        return c_string(program.to_owned());
+    }
+    let mut error = Errno::NOENT;
+    // The same folders as glibc where PATH is not set.
+    let folders = path.unwrap_or(OsStr::new("/bin:/usr/bin")).as_bytes().split(|byte| *byte == b':');
+    for folder in folders.filter(|_| !program.is_empty()) {
+        let folder = if folder.is_empty() { b".".as_slice() } else { folder };
+        let file = c_string(OsString::from_vec([folder, b"/", program.as_bytes()].concat()))?;
+        match executable(&file) {
+            Ok(()) => return Ok(file),
+            Err(Errno::ACCESS) => error = Errno::ACCESS,
+            Err(_) => {}
+        }
+    }
+    Err(error.into())
+}
+
+/// Whether `file` is a regular file that may be executed.
+fn executable(file: &CString) -> Result<(), Errno> {
+    let stat = rustix::fs::stat(file)?;
+    if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+        return Err(Errno::ACCESS);
+    }
+    rustix::fs::access(file, Access::EXEC_OK)
+}
+
+fn c_string(text: OsString) -> io::Result<CString> {
+    CString::new(text.into_vec()).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_setup_survives_the_command_line_whatever_its_bytes() {
+        let setup = Setup {
+            program: OsString::from_vec(vec![0xff, b'a']),
+            args: vec!["".into(), "--".into(), OsString::from_vec(vec![0x80, b'\n', 0xfe])],
+        };
+        let words: Vec<OsString> = setup.to_words().map(OsStr::to_owned).collect();
+        assert_eq!(Setup::from_words(words.into_iter()), Some(setup));
+        assert_eq!(Setup::from_words(std::iter::empty()), None);
+    }
+
+    #[test]
+    fn a_name_is_looked_up_on_the_path_and_a_path_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+        fs::create_dir_all(first.join("tool")).unwrap();
+        fs::create_dir(&second).unwrap();
+        fs::write(second.join("tool"), "").unwrap();
+        fs::write(first.join("plain"), "").unwrap();
+        fs::set_permissions(second.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(first.join("plain"), fs::Permissions::from_mode(0o644)).unwrap();
+        let path = OsString::from(format!("{}:{}", first.display(), second.display()));
+        let found = |program: &str| find(OsStr::new(program), Some(&path));
+
+        assert_eq!(found("tool").unwrap().as_bytes(), second.join("tool").as_os_str().as_bytes());
+        assert_eq!(found("plain").unwrap_err().raw_os_error(), Some(libc::EACCES));
+        assert_eq!(found("absent").unwrap_err().raw_os_error(), Some(libc::ENOENT));
+        assert_eq!(found("").unwrap_err().raw_os_error(), Some(libc::ENOENT));
+        assert_eq!(found("./absent").unwrap().as_bytes(), b"./absent");
+    }
 }

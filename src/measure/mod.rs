@@ -1,11 +1,40 @@
 //! Runs one target once and says what it cost: the only station that starts processes or opens counters.
+//!
+//! A sample is one fresh process, started by a launcher (a hidden subcommand of this binary) that waits until the counters
+//! are open on it and then becomes the program. [`sample`] is the whole; [`launch`] and [`Child`] are its steps, for who
+//! wants to do something in between, as the sampling profiler does.
 
+pub(crate) mod cgroup;
+mod child;
+mod control;
+pub mod counters;
+mod error;
+mod interrupt;
+mod kernel;
 pub mod launcher;
+mod output;
+mod report;
+mod run_queue;
+pub(crate) mod steal;
+mod tree;
+mod verdict;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::target::Invocation;
+
+pub use child::Child;
+pub use counters::{Availability, availability};
+pub use error::Error;
+pub use interrupt::{interrupted, watch_interrupts};
+
+/// The variable that names the descriptor on which a program may report about itself.
+pub const RESULT_FD: &str = "COREFIT_RESULT_FD";
+
+/// This binary, as the launcher; still this one if the file was replaced meanwhile.
+const SELF: &str = "/proc/self/exe";
 
 /// What a sample runs under, the same for every sample of a sweep.
 #[derive(Clone, Debug)]
@@ -14,7 +43,8 @@ pub struct Conditions {
     pub timeout: Duration,
     /// Open perf counters on the child before it execs.
     pub counters: bool,
-    /// Keep the child's standard output and error (their last MiB) for `--metric`; otherwise they go to `/dev/null`.
+    /// Keep the child's standard output and error (their last MiB) for `--metric`; otherwise output goes to `/dev/null`, and
+    /// of standard error a few KiB are kept for messages.
     pub keep_output: bool,
     /// Poll the run-queue wait of the child's threads (`/proc/PID/task/*/schedstat`, at most 10 Hz): for commands; a
     /// bundled workload sums its own.
@@ -26,9 +56,9 @@ pub struct Conditions {
 pub enum Status {
     /// Exit code 0.
     Ok,
-    /// Another exit code, death by a signal of its own making, or a result that could not be read.
+    /// Another exit code, or death by another signal than SIGKILL.
     Failed,
-    /// Stopped by the tool at the timeout.
+    /// Stopped by the tool, at the timeout.
     Timeout,
     /// Ended by somebody else's SIGKILL (the out-of-memory killer, for one) or by the tool's own interruption.
     Killed,
@@ -81,11 +111,12 @@ pub struct Sample {
     pub exit_code: Option<i32>,
     /// Signal that ended it, if one did.
     pub signal: Option<i32>,
-    /// Seconds from exec to exit.
+    /// Seconds from exec to exit: from the launcher's last look at the clock before its exec to the moment the tool noticed
+    /// the end (or killed it). 0 if the program was never started.
     pub wall_s: f64,
     /// Wall-clock time of the exec, in seconds since the Unix epoch.
     pub started_unix_s: f64,
-    /// User CPU seconds of the one child and its reaped children (`wait4`).
+    /// User CPU seconds of the one child and its reaped children (`wait4`), without what the launcher used before its exec.
     pub user_s: Option<f64>,
     /// System CPU seconds, likewise.
     pub sys_s: Option<f64>,
@@ -93,7 +124,8 @@ pub struct Sample {
     pub max_rss_bytes: Option<u64>,
     /// CPU limit in force for the child, in CPUs; `None` where there is none.
     pub cpu_quota: Option<f64>,
-    /// Seconds the child's cgroup was throttled while it ran; `None` without a cgroup that counts it.
+    /// Seconds the threads of the child's cgroup, summed, were throttled while it ran; `None` without a quota, and without a
+    /// cgroup that counts it.
     pub throttled_s: Option<f64>,
     /// Seconds its threads were runnable but waited for a CPU, polled.
     pub run_queue_wait_s: Option<f64>,
@@ -105,26 +137,10 @@ pub struct Sample {
     pub report: Option<ChildReport>,
     /// Last MiB of standard output, if kept.
     pub stdout: Vec<u8>,
-    /// Last MiB of standard error, if kept.
+    /// Last MiB of standard error if kept, else its last 4 KiB.
     pub stderr: Vec<u8>,
     /// Why the sample is not `Ok`, or what looked odd, in one line each; for warnings.
     pub remarks: Vec<String>,
-}
-
-/// What could not be done at all, as opposed to a sample that ran and failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// As the text says.
-    #[error("{0}")]
-    Start(String),
-}
-
-impl Error {
-    /// 2: a program that cannot be started is bad input.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        2
-    }
 }
 
 /// Runs `invocation` once in a fresh process under `conditions`.
@@ -133,50 +149,34 @@ impl Error {
 /// Only if nothing could be run: the program does not exist or may not be executed, or the kernel refuses a process.
 /// A program that fails, hangs or is killed is an `Ok` sample with its [`Status`].
 pub fn sample(invocation: &Invocation, conditions: &Conditions) -> Result<Sample, Error> {
-    let _ = (invocation, conditions);
-    unimplemented!("issue in progress")
+    sample_by(Path::new(SELF), invocation, conditions)
 }
 
-/// A child that has been launched and waits, its counters open, for [`Child::start`] before it execs the program. The
-/// sampling profiler opens its events on it in between. Dropping it kills the whole process tree.
-#[derive(Debug)]
-pub struct Child {
-    pid: u32,
+/// As [`sample`], with another corefit binary as the launcher: for tests, where `/proc/self/exe` is the test's own binary.
+///
+/// # Errors
+/// As [`sample`].
+pub fn sample_by(launcher: &Path, invocation: &Invocation, conditions: &Conditions) -> Result<Sample, Error> {
+    let mut child = launch_by(launcher, invocation, conditions)?;
+    child.start()?;
+    child.wait_up_to(conditions.timeout);
+    Ok(child.finish())
 }
 
 /// Launches `invocation` and stops just before the exec.
 ///
+/// The calling thread must outlive the child: the kernel kills the child when the thread that launched it ends.
+///
 /// # Errors
 /// As [`sample`].
 pub fn launch(invocation: &Invocation, conditions: &Conditions) -> Result<Child, Error> {
-    let _ = (invocation, conditions);
-    unimplemented!("issue in progress")
+    launch_by(Path::new(SELF), invocation, conditions)
 }
 
-impl Child {
-    /// Process id of the program: the same before and after its exec.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    /// Lets the program exec.
-    ///
-    /// # Errors
-    /// The program does not exist or may not be executed.
-    pub fn start(&mut self) -> Result<(), Error> {
-        unimplemented!("issue in progress")
-    }
-
-    /// Waits up to `patience` for the program to end; `true` once it has.
-    pub fn wait_up_to(&mut self, patience: Duration) -> bool {
-        let _ = patience;
-        unimplemented!("issue in progress")
-    }
-
-    /// Stops what still runs of the process tree and gives the sample.
-    #[must_use]
-    pub fn finish(self) -> Sample {
-        unimplemented!("issue in progress")
-    }
+/// As [`launch`], with another corefit binary as the launcher: for tests.
+///
+/// # Errors
+/// As [`sample`].
+pub fn launch_by(launcher: &Path, invocation: &Invocation, conditions: &Conditions) -> Result<Child, Error> {
+    Child::launch(launcher, invocation, conditions)
 }

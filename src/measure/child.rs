@@ -1,0 +1,399 @@
+//! A sample under way: launched, started, waited for, ended.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::PidfdFlags;
+use rustix::time::Timespec;
+
+use super::cgroup::{self, Limit};
+use super::control::{self, Word};
+use super::counters::{Counters, Perf};
+use super::kernel::{self, Usage};
+use super::launcher::{self, Setup};
+use super::output::{Ends, Output};
+use super::run_queue::RunQueue;
+use super::tree::{self, Root};
+use super::verdict::{self, Stopped};
+use super::{Conditions, Error, Sample, interrupt, report, steal};
+use crate::target::Invocation;
+
+/// How long the launcher may take for its part, which is milliseconds on a machine that works.
+const LAUNCH_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A child that has been launched and waits, its counters open, for [`Child::start`] before it execs the program. The
+/// sampling profiler opens its events on it in between. Dropping it kills the whole process tree.
+#[derive(Debug)]
+pub struct Child {
+    invocation: Invocation,
+    root: Root,
+    pid: u32,
+    /// Readable once the process has ended.
+    handle: OwnedFd,
+    control: UnixStream,
+    /// The program's end of the result pipe, until it is handed over.
+    result: Option<OwnedFd>,
+    output: Option<Output>,
+    counters: Counters,
+    meters: Meters,
+    polls_run_queue: bool,
+    run_queue: Option<RunQueue>,
+    started: Option<Started>,
+    /// When it ended or was killed, by the monotonic clock.
+    ended_ns: Option<u64>,
+    is_over: bool,
+}
+
+/// The moment of the exec.
+#[derive(Clone, Copy, Debug)]
+struct Started {
+    unix_s: f64,
+    clock_ns: u64,
+    /// What the launcher used before it, in the same process.
+    used: Usage,
+}
+
+/// How it ended.
+#[derive(Debug)]
+struct End {
+    exit: Option<ExitStatus>,
+    usage: Option<Usage>,
+    stopped: Stopped,
+    throttled_s: Option<f64>,
+    steal_s: Option<f64>,
+    /// Processes that would not die.
+    unkillable: Vec<u32>,
+}
+
+/// Counts of the machine and the cgroup that are read before and after.
+#[derive(Debug, Default)]
+struct Meters {
+    limit: Option<Limit>,
+    throttled_s: Option<f64>,
+    steal_s: Option<f64>,
+}
+
+impl Meters {
+    fn read(limit: Option<Limit>) -> Self {
+        let throttled_s = limit.as_ref().and_then(|limit| Some(limit.throttling()?.throttled_s));
+        Self { limit, throttled_s, steal_s: steal::steal_s() }
+    }
+
+    /// Seconds throttled and stolen since.
+    fn elapsed(&self) -> (Option<f64>, Option<f64>) {
+        let now = Self::read(self.limit.clone());
+        let since = |before: Option<f64>, after: Option<f64>| Some((after? - before?).max(0.0));
+        (since(self.throttled_s, now.throttled_s), since(self.steal_s, now.steal_s))
+    }
+}
+
+impl Child {
+    /// Launches `invocation`, with the corefit binary `launcher`, and stops just before the exec.
+    pub(super) fn launch(
+        launcher: &Path,
+        invocation: &Invocation,
+        conditions: &Conditions,
+    ) -> Result<Self, Error> {
+        if let Some(directory) = invocation.directory.as_deref().filter(|directory| !directory.is_dir()) {
+            return Err(Error::Directory { directory: directory.to_owned() });
+        }
+        tree::become_reaper().map_err(|source| Error::refused("adopt orphans", &source))?;
+        let (output, Ends { stdout, stderr, result }) =
+            Output::open(conditions.keep_output).map_err(|source| Error::refused("open a pipe", &source))?;
+        let (control, theirs) = pair().map_err(|source| Error::refused("open a socket", &source))?;
+
+        let setup = Setup { program: invocation.program.clone(), args: invocation.args.clone() };
+        let mut command = Command::new(launcher);
+        command.arg0("corefit").arg(launcher::SUBCOMMAND).args(setup.to_words());
+        command.envs(invocation.env.iter().map(|(name, value)| (name, value)));
+        command
+            .stdin(OwnedFd::from(theirs))
+            .stderr(stderr)
+            .stdout(stdout.map_or_else(Stdio::null, Stdio::from));
+        if let Some(directory) = &invocation.directory {
+            command.current_dir(directory);
+        }
+        let (pid, root, handle) = spawn(command, &control, invocation)?;
+
+        let counters = if conditions.counters { Counters::open(&Perf, pid) } else { Counters::none() };
+        Ok(Self {
+            invocation: invocation.clone(),
+            root,
+            pid,
+            handle,
+            control,
+            result: Some(result),
+            output: Some(output),
+            counters,
+            meters: Meters::default(),
+            polls_run_queue: conditions.poll_run_queue,
+            run_queue: None,
+            started: None,
+            ended_ns: None,
+            is_over: false,
+        })
+    }
+
+    /// Process id of the program: the same before and after its exec.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Lets the program exec. Once; again does nothing.
+    ///
+    /// # Errors
+    /// The program does not exist or may not be executed.
+    pub fn start(&mut self) -> Result<(), Error> {
+        let Some(result) = self.result.take() else { return Ok(()) };
+        self.meters = Meters::read(cgroup::limit(Path::new("/"), &self.pid.to_string()));
+        let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let trouble = |source| Error::refused("speak with the launcher", &source);
+        control::send_go(&self.control, result.as_fd()).map_err(trouble)?;
+        drop(result);
+        let (clock_ns, used) = match control::hear(&self.control).map_err(trouble)? {
+            Some(Word::Exec { clock_ns, used }) => (clock_ns, used),
+            Some(Word::Failed { errno }) => return Err(Error::of_exec(&self.invocation, errno)),
+            other => return Err(unexpected(other)),
+        };
+        match control::hear(&self.control).map_err(trouble)? {
+            None => {}
+            Some(Word::Failed { errno }) => return Err(Error::of_exec(&self.invocation, errno)),
+            other => return Err(unexpected(other)),
+        }
+        self.started = Some(Started { unix_s, clock_ns, used });
+        self.run_queue = self.polls_run_queue.then(|| RunQueue::new(self.root, Instant::now()));
+        Ok(())
+    }
+
+    /// Waits up to `patience` for the program to end; `true` once it has. Returns early, with `false`, at an interruption.
+    /// The end is noticed here: wall time runs until a wait sees it.
+    pub fn wait_up_to(&mut self, patience: Duration) -> bool {
+        // A deadline beyond the end of the clock is none.
+        let deadline = Instant::now().checked_add(patience);
+        loop {
+            self.wait_once(deadline);
+            if self.ended_ns.is_some() {
+                return true;
+            }
+            if interrupt::interrupted() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return false;
+            }
+        }
+    }
+
+    /// Sleeps until the program ends, writes or has to be polled, at most until `deadline`, and does what is due.
+    fn wait_once(&mut self, deadline: Option<Instant>) {
+        let now = Instant::now();
+        let (mut descriptors, resume) =
+            self.output.as_ref().map(|output| output.to_poll(now)).unwrap_or_default();
+        let outputs = descriptors.len();
+        descriptors.push(self.handle.as_fd());
+        descriptors.extend(interrupt::descriptor());
+        let mut polled: Vec<PollFd<'_>> =
+            descriptors.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+
+        let poll_due = self.run_queue.as_ref().map(RunQueue::due);
+        let until = [deadline, resume, poll_due].into_iter().flatten().min();
+        let timeout = until.and_then(|until| Timespec::try_from(until.saturating_duration_since(now)).ok());
+        // An error is a signal that came in between or a lack of memory; either way, look again.
+        let _ = rustix::event::poll(&mut polled, timeout.as_ref());
+        let clock_ns = control::clock_ns();
+        let has_ended = !polled[outputs].revents().is_empty();
+        let has_written = polled[..outputs].iter().any(|fd| !fd.revents().is_empty());
+        drop(polled);
+
+        if has_ended {
+            self.ended_ns = Some(clock_ns);
+            return;
+        }
+        let now = Instant::now();
+        let is_poll_due = poll_due.is_some_and(|due| due <= now);
+        if let Some(run_queue) = self.run_queue.as_mut().filter(|_| is_poll_due) {
+            run_queue.poll(now);
+        }
+        // We are awake: what is in the pipes need not wake us again.
+        if has_written || is_poll_due {
+            self.output.as_mut().expect("output is taken by `finish` only").drain(now);
+        }
+    }
+
+    /// Stops what still runs of the process tree and gives the sample.
+    #[must_use]
+    pub fn finish(mut self) -> Sample {
+        let end = self.end();
+        let usage = end.usage;
+        let own = self.started.and_then(|started| Some(usage?.since(started.used)));
+        let wall_s = match (self.started, self.ended_ns) {
+            (Some(started), Some(ended_ns)) => ended_ns.saturating_sub(started.clock_ns) as f64 / 1e9,
+            _ => 0.0,
+        };
+        let verdict = verdict::judge(end.exit, end.stopped, wall_s);
+        let kept = self.output.take().expect("output is taken here only").finish();
+
+        let mut remarks: Vec<String> = verdict.remark.into_iter().collect();
+        if verdict.exit_code != Some(0) {
+            remarks.extend(last_line(&kept.stderr).map(|line| format!("its last words: {line}")));
+        }
+        if kept.is_result_cut {
+            remarks.push("wrote more than 1 MiB of results; only the end was read".to_owned());
+        }
+        let report = report::parse(&kept.result, &mut remarks);
+        if !end.unkillable.is_empty() {
+            let pids: Vec<String> = end.unkillable.iter().map(u32::to_string).collect();
+            remarks.push(format!("left processes that would not die: {}", pids.join(", ")));
+        }
+        let seconds = |microseconds: u64| Duration::from_micros(microseconds).as_secs_f64();
+        Sample {
+            status: verdict.status,
+            exit_code: verdict.exit_code,
+            signal: verdict.signal,
+            wall_s,
+            started_unix_s: self.started.map_or(0.0, |started| started.unix_s),
+            user_s: own.map(|own| seconds(own.user_us)),
+            sys_s: own.map(|own| seconds(own.system_us)),
+            max_rss_bytes: own.map(|own| own.max_rss_kib * 1024),
+            cpu_quota: self.meters.limit.as_ref().map(|limit| limit.cpus),
+            throttled_s: end.throttled_s,
+            run_queue_wait_s: self.run_queue.as_ref().and_then(RunQueue::wait_s),
+            steal_s: end.steal_s,
+            counts: self.counters.read(own),
+            report,
+            stdout: kept.stdout,
+            stderr: kept.stderr,
+            remarks,
+        }
+    }
+
+    /// Kills and reaps the whole process tree.
+    fn end(&mut self) -> End {
+        self.is_over = true;
+        // It may have ended since the last wait.
+        if self.ended_ns.is_none() {
+            self.wait_once(Some(Instant::now()));
+        }
+        let stopped = match (self.ended_ns, self.started) {
+            (_, None) => Stopped::NotStarted,
+            (Some(_), _) => Stopped::No,
+            (None, _) if interrupt::interrupted() => Stopped::Interrupted,
+            (None, _) => Stopped::TimeUp,
+        };
+        if self.ended_ns.is_none() {
+            let clock_ns = control::clock_ns();
+            tree::kill(&self.root, false);
+            self.ended_ns = Some(clock_ns);
+        }
+        let (throttled_s, steal_s) = self.meters.elapsed();
+        let reaped = kernel::reap(self.pid).ok().flatten();
+        tree::under_way().remove(&self.pid);
+        let unkillable = tree::kill(&self.root, reaped.is_some());
+        End {
+            exit: reaped.map(|(exit, _)| exit),
+            usage: reaped.map(|(_, usage)| usage),
+            stopped,
+            throttled_s,
+            steal_s,
+            unkillable,
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.end();
+        }
+    }
+}
+
+/// The control socket: our end, and the launcher's.
+fn pair() -> std::io::Result<(UnixStream, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_read_timeout(Some(LAUNCH_PATIENCE))?;
+    Ok((ours, theirs))
+}
+
+/// Spawns the launcher and waits until the program's process is ready: its id, what tells its tree apart, and its handle.
+fn spawn(
+    mut command: Command,
+    control: &UnixStream,
+    invocation: &Invocation,
+) -> Result<(u32, Root, OwnedFd), Error> {
+    let mut under_way = tree::under_way();
+    let mut go_between = command.spawn().map_err(|source| match source.kind() {
+        // A NUL byte in a word, or too many words.
+        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::ArgumentListTooLong => {
+            Error::of_words(invocation, source)
+        }
+        _ => Error::refused("start the launcher", &source),
+    })?;
+    // Our copies of the program's descriptors go with it.
+    drop(command);
+    let word = control::hear(control);
+    // It leaves as soon as it has forked; how, its word has said.
+    let _ = go_between.wait();
+    let pid = match word.map_err(|source| Error::refused("hear from the launcher", &source))? {
+        Some(Word::Ready { pid }) => pid,
+        Some(Word::Failed { errno }) => {
+            let source = std::io::Error::from_raw_os_error(errno);
+            return Err(Error::refused("prepare a process", &source));
+        }
+        other => return Err(unexpected(other)),
+    };
+    let id = tree::to_pid(pid).ok_or_else(|| unexpected(Some(Word::Ready { pid })))?;
+    let handle = rustix::process::pidfd_open(id, PidfdFlags::empty())
+        .map_err(|source| Error::refused("open a process handle (Linux 5.3 or later)", &source.into()))?;
+    let root = Root::new(pid).ok_or_else(|| unexpected(None))?;
+    under_way.insert(pid);
+    Ok((pid, root, handle))
+}
+
+/// The launcher did not do its part.
+fn unexpected(word: Option<Word>) -> Error {
+    let what = word.map_or_else(|| "it left without a word".to_owned(), |word| format!("it said {word:?}"));
+    Error::Start(format!("the launcher that starts programs failed: {what}; is something killing processes?"))
+}
+
+/// The last line of standard error that is not empty, as it can stand in a message.
+fn last_line(stderr: &[u8]) -> Option<String> {
+    let lines = stderr.split(|byte| matches!(byte, b'\n' | b'\r'));
+    let last = lines.map(<[u8]>::trim_ascii).rfind(|line| !line.is_empty())?;
+    Some(report::quote(&String::from_utf8_lossy(last), 200))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_found_and_made_fit_for_a_message() {
+        assert_eq!(last_line(b"one\ntwo \xff\x1b[0m\n\n").as_deref(), Some("two \u{fffd}\\u{1b}[0m"));
+        assert_eq!(last_line(b"\n\r\n"), None);
+    }
+
+    #[test]
+    fn a_directory_that_does_not_exist_is_named() {
+        let invocation = Invocation {
+            program: "true".into(),
+            args: vec![],
+            env: vec![],
+            directory: Some("/does/not/exist".into()),
+        };
+        let conditions = Conditions {
+            timeout: Duration::from_secs(1),
+            counters: false,
+            keep_output: false,
+            poll_run_queue: false,
+        };
+        let error = Child::launch(Path::new("/bin/true"), &invocation, &conditions).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot start in `/does/not/exist`: it is not a directory; name one that exists"
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! The user's wish to stop: Ctrl-C and its like end the sample under way, not the tool, which keeps what was measured.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// Signals that mean it.
+const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// Readable from the first signal on, and never read: whoever polls it wakes, now and later.
+static WAKER: OnceLock<UnixStream> = OnceLock::new();
+
+/// From now on SIGINT, SIGTERM and SIGHUP end the sample that runs and are told by [`interrupted`], instead of killing
+/// this process. A signal that is ignored (`nohup`, a background job of a script) stays ignored. Once a process; again
+/// does nothing.
+///
+/// # Errors
+/// The kernel refuses a socket or a handler.
+pub fn watch_interrupts() -> io::Result<()> {
+    if WAKER.get().is_some() {
+        return Ok(());
+    }
+    let (read, write) = UnixStream::pair()?;
+    if WAKER.set(read).is_err() {
+        return Ok(());
+    }
+    for signal in SIGNALS.into_iter().filter(|signal| !is_ignored(*signal)) {
+        signal_hook::flag::register(signal, &INTERRUPTED)?;
+        signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+    }
+    Ok(())
+}
+
+/// Whether such a signal has come since [`watch_interrupts`].
+#[must_use]
+pub fn interrupted() -> bool {
+    // ORDERING: Relaxed; pairs with the store in signal-hook's handler. The flag publishes no other data.
+    INTERRUPTED.load(Relaxed)
+}
+
+/// What to poll to wake at an interruption; `None` if nobody watches.
+pub(super) fn descriptor() -> Option<BorrowedFd<'static>> {
+    WAKER.get().map(AsFd::as_fd)
+}
+
+/// Whether this process ignores `signal`, for instance because who started it did.
+pub(super) fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored_signals(&status) & (1 << (signal - 1)) != 0
+}
+
+/// Bit n−1 is signal n; `SigIgn` of `/proc/PID/status`.
+fn ignored_signals(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mask_of_ignored_signals_is_hexadecimal() {
+        let mask = ignored_signals("Name:\tx\nSigBlk:\tffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n");
+        assert_eq!(mask, (1 << (SIGHUP - 1)) | (1 << (signal_hook::consts::SIGPIPE - 1)));
+        assert_eq!(ignored_signals(""), 0);
+    }
+}

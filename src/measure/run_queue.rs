@@ -1,0 +1,136 @@
+//! How long the threads of a program waited for a CPU although they could run, polled from outside: for commands, which do
+//! not say it themselves.
+//!
+//! The kernel keeps the sum per thread, and drops it with the thread: the last value seen of each is taken. Threads that
+//! live shorter than the time between two polls are missed, so the figure is a lower bound.
+
+use std::collections::HashMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::tree::{Root, Tree};
+
+/// Below this many polls the figure says nothing.
+const LEAST_POLLS: u32 = 5;
+/// The shortest time between two polls.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// A poll may take one part in this many of the time until the next: at most 1 % of one CPU, however many threads.
+const SHARE: u32 = 100;
+
+/// A thread's scheduling statistics, nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    run_ns: u64,
+    wait_ns: u64,
+}
+
+/// The run-queue wait of one sample so far.
+#[derive(Debug)]
+pub(super) struct RunQueue {
+    tree: Tree,
+    waits: Waits,
+    due: Instant,
+}
+
+impl RunQueue {
+    /// Of the sample that begins with `root`, at `now`.
+    pub(super) fn new(root: Root, now: Instant) -> Self {
+        Self { tree: Tree::new(root), waits: Waits::default(), due: now + INTERVAL }
+    }
+
+    /// When the next poll is due.
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Reads every thread of the tree.
+    pub(super) fn poll(&mut self, now: Instant) {
+        for pid in self.tree.refresh() {
+            let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+            for thread in threads {
+                let id = thread.file_name().to_str().and_then(|name| name.parse().ok());
+                let statistics = fs::read_to_string(thread.path().join("schedstat")).ok();
+                if let (Some(id), Some(times)) = (id, statistics.as_deref().and_then(parse)) {
+                    self.waits.note(id, times);
+                }
+            }
+        }
+        self.waits.polls += 1;
+        self.due = now + INTERVAL.max(now.elapsed() * SHARE);
+    }
+
+    /// Seconds waited, of all threads seen; `None` below five polls and where the kernel does not count it.
+    pub(super) fn wait_s(&self) -> Option<f64> {
+        self.waits.total_s()
+    }
+}
+
+/// The last value of each thread.
+#[derive(Debug, Default)]
+struct Waits {
+    threads: HashMap<u32, Times>,
+    /// Of threads whose id another one has got since.
+    gone_ns: u64,
+    polls: u32,
+}
+
+impl Waits {
+    fn note(&mut self, thread: u32, times: Times) {
+        if let Some(before) = self.threads.insert(thread, times)
+            && times.run_ns < before.run_ns
+        {
+            self.gone_ns += before.wait_ns;
+        }
+    }
+
+    fn total_s(&self) -> Option<f64> {
+        let is_known = self.polls >= LEAST_POLLS && !self.threads.is_empty();
+        let total_ns = self.gone_ns + self.threads.values().map(|times| times.wait_ns).sum::<u64>();
+        is_known.then(|| total_ns as f64 / 1e9)
+    }
+}
+
+/// `/proc/PID/task/TID/schedstat`: time run, time waited, times run.
+fn parse(text: &str) -> Option<Times> {
+    let mut fields = text.split_ascii_whitespace();
+    Some(Times { run_ns: fields.next()?.parse().ok()?, wait_ns: fields.next()?.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(polls: u32, notes: &[(u32, u64, u64)]) -> Waits {
+        let mut waits = Waits { polls, ..Waits::default() };
+        for (thread, run_ns, wait_ns) in notes {
+            waits.note(*thread, Times { run_ns: *run_ns, wait_ns: *wait_ns });
+        }
+        waits
+    }
+
+    #[test]
+    fn the_last_value_of_each_thread_counts() {
+        let waits =
+            waits(5, &[(1, 10, 1_000_000_000), (2, 10, 5), (1, 20, 2_000_000_000), (2, 11, 500_000_000)]);
+        assert_eq!(waits.total_s(), Some(2.5));
+    }
+
+    #[test]
+    fn a_thread_that_takes_a_dead_ones_id_adds_to_it() {
+        let waits = waits(5, &[(1, 10, 1_000_000_000), (1, 3, 500_000_000)]);
+        assert_eq!(waits.total_s(), Some(1.5));
+    }
+
+    #[test]
+    fn below_five_polls_or_without_statistics_nothing_is_known() {
+        assert_eq!(waits(4, &[(1, 10, 10)]).total_s(), None);
+        assert_eq!(waits(9, &[]).total_s(), None);
+    }
+
+    #[test]
+    fn schedstat_is_three_numbers() {
+        assert_eq!(parse("448095 17 1\n"), Some(Times { run_ns: 448_095, wait_ns: 17 }));
+        assert_eq!(parse(""), None);
+        assert_eq!(parse("12 x"), None);
+    }
+}
