@@ -1,17 +1,329 @@
 //! Where the CPU time goes: stacks sampled from outside, symbolised, folded, drawn as flame graphs.
+//!
+//! ```text
+//! event ─▶ ring ─▶ record ─▶ tree (whose, where) ─▶ symbols (name) ─▶ Profile ─▶ folded ─▶ flame
+//! └──────── sampler ────────┘                        self_sample ──────┘
+//! ```
+//!
+//! One event per CPU samples the whole system and `tree` keeps what belongs to the process tree; where that is not allowed,
+//! each task has events of its own, which its threads inherit ([`availability`]). Stacks are walked by the kernel along frame
+//! pointers. Bundled workloads can sample themselves where the kernel refuses perf events ([`self_sample`]).
+
+mod availability;
+mod event;
+mod flame;
+mod folded;
+mod name;
+mod record;
+mod ring;
+mod sampler;
+pub mod self_sample;
+mod space;
+mod symbols;
+mod tree;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use availability::{Availability, availability};
+pub use flame::{Scale, Title, diff_svg, svg};
+pub use folded::{Folded, write_folded};
+pub use sampler::{record_child, record_pid};
+
+use crate::measure;
+
+/// How long and how finely to sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Samples per second of CPU time, on each CPU.
+    pub frequency_hz: u32,
+    /// End when about so many stacks were seen; `None` for no such end.
+    pub max_samples: Option<u64>,
+    /// End after so long.
+    pub max_time: Duration,
+}
+
+impl Default for Request {
+    /// 1000 stacks or 2 s; 997 Hz is prime, so that it does not fall into step with what a program does every millisecond.
+    fn default() -> Self {
+        Self { frequency_hz: 997, max_samples: Some(1000), max_time: Duration::from_secs(2) }
+    }
+}
+
+/// Who took the samples, and of whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The kernel, of all that ran, filtered by the process tree.
+    SystemWide,
+    /// The kernel, of each task and what it started.
+    PerTask,
+    /// The program, of itself.
+    InProcess,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SystemWide => "system-wide",
+            Self::PerTask => "per task",
+            Self::InProcess => "in-process",
+        })
+    }
+}
+
+/// What a sample is taken of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Cycles of the CPU, by its counter.
+    Cycles,
+    /// Time of the CPU, by a timer of the kernel.
+    CpuClock,
+    /// CPU time of the process, by `ITIMER_PROF`.
+    ProfTimer,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cycles => "cycles",
+            Self::CpuClock => "cpu-clock",
+            Self::ProfTimer => "itimer-prof",
+        })
+    }
+}
+
+/// Which side of the system call the samples show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stacks {
+    /// Time and frames of both.
+    KernelAndUser,
+    /// Time and frames of the program alone.
+    UserOnly,
+}
+
+/// A stack, and how often it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// Bare names, outermost first, inlined functions included; at least one.
+    pub frames: Vec<String>,
+    /// Samples.
+    pub count: u64,
+}
+
+/// What was sampled: at least one stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Each stack once, sorted by frames.
+    pub stacks: Vec<Stack>,
+    /// Samples over all stacks.
+    pub samples: u64,
+    /// Records that the kernel dropped meanwhile, on all CPUs; a system-wide recording may lose those of others.
+    pub lost: u64,
+    /// Samples per second of CPU time, on each CPU.
+    pub frequency_hz: u32,
+    /// Who took the samples.
+    pub source: Source,
+    /// What a sample is taken of.
+    pub event: Event,
+    /// How long was sampled.
+    pub duration: Duration,
+    /// What a reader of the profile must know; one line each.
+    pub warnings: Vec<String>,
+}
+
+impl Profile {
+    /// The stacks in the folded form.
+    #[must_use]
+    pub fn folded(&self) -> Folded {
+        let mut folded = Folded::default();
+        for stack in &self.stacks {
+            folded.add(stack.frames.clone(), stack.count);
+        }
+        folded
+    }
+
+    /// In one line how the profile came about: event, frequency, samples, losses, source, duration.
+    #[must_use]
+    pub fn provenance(&self) -> String {
+        let Self { event, frequency_hz, samples, lost, source, duration, .. } = self;
+        let seconds = duration.as_secs_f64();
+        format!("{event} at {frequency_hz} Hz, {source}: {samples} samples in {seconds:.2} s, {lost} lost")
+    }
+
+    fn of_folded(folded: &Folded, source: Source, event: Event) -> Self {
+        let stacks: Vec<Stack> =
+            folded.iter().map(|(frames, count)| Stack { frames: frames.to_vec(), count }).collect();
+        Self {
+            stacks,
+            samples: folded.total(),
+            lost: 0,
+            frequency_hz: 0,
+            source,
+            event,
+            duration: Duration::ZERO,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Names what the tree saw.
+    fn of_tree(
+        tree: &tree::Tree,
+        choice: availability::Choice,
+        frequency_hz: u32,
+        duration: Duration,
+        mut warnings: Vec<String>,
+    ) -> Result<Self, Error> {
+        if tree.samples == 0 {
+            return Err(Error::NoSamples { duration });
+        }
+        warnings.extend(warnings_about(tree, choice, frequency_hz));
+        let folded = symbols::folded(&tree.stacks, &tree.modules, symbols::Inlined::Shown);
+        let profile = Self::of_folded(&folded, choice.source, choice.event);
+        Ok(Self { lost: tree.lost, frequency_hz, duration, warnings, ..profile })
+    }
+}
+
+fn warnings_about(tree: &tree::Tree, choice: availability::Choice, frequency_hz: u32) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let period_ns = 1_000_000_000 / u64::from(frequency_hz);
+    let (short, ended) = tree.short_lived(period_ns);
+    if choice.source == Source::PerTask && short > 0 {
+        warnings.push(format!(
+            "{short} of {ended} threads lived for less than the sampling period of {:.1} ms and may be missing: \
+             sampling the whole system needs `sysctl kernel.perf_event_paranoid=0`, CAP_PERFMON or root",
+            period_ns as f64 / 1e6
+        ));
+    }
+    if choice.stacks == Stacks::UserOnly {
+        warnings.push(availability::USER_ONLY.into());
+    }
+    if tree.saw_kernel() && !symbols::kernel_addresses_are_shown() {
+        warnings.push(availability::UNNAMED_KERNEL.into());
+    }
+    if tree.lost > 0 {
+        warnings.push(format!(
+            "the kernel dropped {} records for want of room: pass a lower frequency",
+            tree.lost
+        ));
+    }
+    if tree.throttled > 0 {
+        warnings.push(format!("the kernel slowed sampling down {} times, to bound its cost", tree.throttled));
+    }
+    if tree.cut > 0 {
+        warnings.push(format!(
+            "{} of {} stacks are deeper than the kernel walks and lack their outermost frames: raise \
+             `sysctl kernel.perf_event_max_stack`",
+            tree.cut, tree.samples
+        ));
+    }
+    warnings
+}
 
 /// Why there is no profile.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// As the text says; exit code 1.
-    #[error("{0}")]
-    Unable(String),
+    /// The kernel refuses to sample.
+    #[error("could not sample process {pid}: {}", availability::refusal(*paranoid))]
+    Forbidden {
+        /// The process.
+        pid: u32,
+        /// `kernel.perf_event_paranoid`, if this kernel has it.
+        paranoid: Option<i64>,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// There is no such process.
+    #[error("could not sample process {pid}: it does not exist, or ended just now")]
+    Gone {
+        /// The process.
+        pid: u32,
+    },
+    /// So many events that descriptors run out.
+    #[error(
+        "could not sample process {pid}: its threads need more than the allowed descriptors; raise `ulimit -n`"
+    )]
+    TooMany {
+        /// The process.
+        pid: u32,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The events could not be opened, started or stopped.
+    #[error("could not sample: the kernel's perf events failed: {source}")]
+    Events {
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The program did not run on any CPU while it was watched.
+    #[error(
+        "no samples in {:.2} s: the program used next to no CPU time; give it more work, or sample for longer",
+        duration.as_secs_f64()
+    )]
+    NoSamples {
+        /// How long it was watched.
+        duration: Duration,
+    },
+    /// The child could not be started.
+    #[error(transparent)]
+    Start(#[from] measure::Error),
+    /// The program was asked to sample itself, and did not.
+    #[error("the program did not sample itself: could not read `{}`: {source}", path.display())]
+    SelfSample {
+        /// Where it should have written its stacks.
+        path: PathBuf,
+        /// Why it cannot be read.
+        source: io::Error,
+    },
+    /// Stacks in the folded form that cannot be read.
+    #[error("line {line} of the folded stacks has no count: `{text}`")]
+    Folded {
+        /// Its number, from 1.
+        line: usize,
+        /// Its beginning.
+        text: String,
+    },
+    /// A flame graph of nothing.
+    #[error("there are no stacks to draw: the profile is empty")]
+    NothingToDraw,
+    /// Operations that allow no comparison.
+    #[error("cannot compare two profiles per operation: the number of operations is not positive")]
+    NoScale,
+    /// The graph could not be drawn.
+    #[error("could not draw the flame graph: {source}")]
+    Draw {
+        /// Why.
+        source: io::Error,
+    },
 }
 
 impl Error {
-    /// 1: what was asked could not be completed.
+    /// 2 for a process or program that does not exist and for folded stacks that cannot be read; 1 otherwise: what was asked
+    /// could not be completed.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        1
+        match self {
+            Self::Gone { .. } | Self::Folded { .. } => 2,
+            Self::Start(error) => error.exit_code(),
+            _ => 1,
+        }
+    }
+
+    /// Whether the kernel refuses to sample from outside, so that a bundled workload should sample itself.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Forbidden { .. })
+    }
+
+    fn of_open(source: io::Error, pid: u32) -> Self {
+        match source.raw_os_error() {
+            Some(libc::ESRCH) => Self::Gone { pid },
+            Some(libc::EMFILE | libc::ENFILE) => Self::TooMany { pid, source },
+            Some(libc::EACCES | libc::EPERM | libc::ENOSYS) => {
+                Self::Forbidden { pid, paranoid: event::kernel_setting("perf_event_paranoid"), source }
+            }
+            _ => Self::Events { source },
+        }
     }
 }

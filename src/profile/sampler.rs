@@ -1,0 +1,339 @@
+//! Samples a process tree from outside: opens the events, empties their rings ten times a second, and puts what came in in
+//! the order of time.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags};
+
+use super::availability::{Choice, choose};
+use super::event::{self, Settings, Who};
+use super::record::{Parser, Record};
+use super::ring::Ring;
+use super::tree::Tree;
+use super::{Error, Profile, Request, Source};
+use crate::measure::Child;
+
+/// How long the tool sleeps between two looks at the rings: it wakes at most ten times a second while it samples.
+const ROUND: Duration = Duration::from_millis(100);
+
+/// Bytes of a sample with as many frames as the kernel gives by default: 127, of 8 bytes each, and some words.
+const LARGEST_SAMPLE_BYTES: u32 = 1100;
+
+/// Records the child from its exec until it ends, or enough stacks or time have been seen. The child is paused before its exec;
+/// this starts it, and leaves it running if it has not ended by itself.
+///
+/// # Errors
+/// Sampling is refused, and then the child has not been started; it could not be started; or not one sample was seen.
+pub fn record_child(child: &mut Child, request: Request) -> Result<Profile, Error> {
+    let pid = child.pid();
+    let session = Session::open(&HashSet::from([pid]), &request)?;
+    session.enable()?;
+    child.start()?;
+    session.record(Tree::of_launched(pid), request, |patience| child.wait_up_to(patience))
+}
+
+/// Records a running process, its threads and its children, until it ends, or enough stacks or time have been seen.
+///
+/// # Errors
+/// The process is gone or sampling it is refused; or not one sample was seen.
+pub fn record_pid(pid: u32, request: Request) -> Result<Profile, Error> {
+    if pid == 0 || !Path::new("/proc").join(pid.to_string()).exists() {
+        return Err(Error::Gone { pid });
+    }
+    let process = open_process(pid)?;
+    let session = Session::open(&HashSet::from([pid]), &request)?;
+    session.enable()?;
+    // The events are on before `/proc` is read: what starts in between comes as a record.
+    let tree = Tree::of_running(&with_descendants(pid));
+    session.record(tree, request, |patience| has_ended(&process, patience))
+}
+
+fn open_process(pid: u32) -> Result<OwnedFd, Error> {
+    let id = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Error::Gone { pid })?;
+    rustix::process::pidfd_open(id, PidfdFlags::empty()).map_err(|error| Error::of_open(error.into(), pid))
+}
+
+/// Waits up to `patience` for the process to end.
+fn has_ended(process: &OwnedFd, patience: Duration) -> bool {
+    let timeout = Timespec::try_from(patience).ok();
+    let mut descriptors = [PollFd::new(process, PollFlags::IN)];
+    // An interrupted wait is a short one; the caller looks at the clock.
+    rustix::event::poll(&mut descriptors, timeout.as_ref()).is_ok_and(|ready| ready > 0)
+}
+
+/// The process and all that descend from it, by `/proc`.
+fn with_descendants(root: u32) -> HashSet<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for pid in numbers_in("/proc") {
+        if let Some(parent) =
+            std::fs::read_to_string(format!("/proc/{pid}/stat")).ok().as_deref().and_then(parent)
+        {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = HashSet::from([root]);
+    let mut to_visit = vec![root];
+    while let Some(pid) = to_visit.pop() {
+        for &child in children.get(&pid).into_iter().flatten() {
+            if found.insert(child) {
+                to_visit.push(child);
+            }
+        }
+    }
+    found
+}
+
+/// The parent in a line of `/proc/PID/stat`: `pid (name) state parent …`, where the name may hold anything.
+fn parent(stat: &str) -> Option<u32> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn numbers_in(folder: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Open events and their rings, one ring a CPU.
+#[derive(Debug)]
+struct Session {
+    choice: Choice,
+    frequency_hz: u32,
+    warnings: Vec<String>,
+    rings: Vec<Ring>,
+    events: Vec<OwnedFd>,
+}
+
+impl Session {
+    /// Opens disabled events for the processes and their descendants.
+    fn open(roots: &HashSet<u32>, request: &Request) -> Result<Self, Error> {
+        let root = *roots.iter().next().expect("a recording has a root");
+        let choice = choose(root)?;
+        let (frequency_hz, warning) = allowed_frequency(request.frequency_hz);
+        let ring_bytes = ring_bytes(frequency_hz);
+        let settings = Settings {
+            event: choice.event,
+            stacks: choice.stacks,
+            frequency_hz,
+            watermark_bytes: ring_bytes / 2,
+        };
+        let warnings = warning.into_iter().collect();
+        let mut session = Self { choice, frequency_hz, warnings, rings: Vec::new(), events: Vec::new() };
+        let everyone = [Who::Everyone];
+        let tasks: Vec<Who>;
+        let whom = if choice.source == Source::SystemWide {
+            &everyone[..]
+        } else {
+            let pids = roots.iter().flat_map(|&pid| with_descendants(pid));
+            tasks = pids.flat_map(|pid| numbers_in(&format!("/proc/{pid}/task"))).map(Who::Task).collect();
+            &tasks
+        };
+        for cpu in event::online_cpus() {
+            session.open_on(cpu, whom, &settings, ring_bytes).map_err(|error| Error::of_open(error, root))?;
+        }
+        if session.rings.is_empty() { Err(Error::Gone { pid: root }) } else { Ok(session) }
+    }
+
+    /// Opens the events of one CPU. The first has the ring, the others write into it. A thread that has ended and a CPU that
+    /// went offline are skipped.
+    fn open_on(&mut self, cpu: u32, whom: &[Who], settings: &Settings, ring_bytes: u32) -> io::Result<()> {
+        let mut owner: Option<usize> = None;
+        for &who in whom {
+            let event = match event::open(settings, who, cpu) {
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENODEV)) => continue,
+                result => result?,
+            };
+            match owner {
+                Some(owner) => event::redirect(&event, &self.events[owner])?,
+                None => {
+                    self.rings.push(Ring::map(&event, ring_bytes as usize)?);
+                    owner = Some(self.events.len());
+                }
+            }
+            self.events.push(event);
+        }
+        Ok(())
+    }
+
+    fn enable(&self) -> Result<(), Error> {
+        self.events.iter().try_for_each(event::enable).map_err(|source| Error::Events { source })
+    }
+
+    /// Samples until `has_ended` says so, having waited up to the time it is given, or the request is met.
+    fn record(
+        mut self,
+        mut tree: Tree,
+        request: Request,
+        mut has_ended: impl FnMut(Duration) -> bool,
+    ) -> Result<Profile, Error> {
+        let started = Instant::now();
+        let max_frames = max_frames();
+        let mut merger = Merger::default();
+        loop {
+            let left = request.max_time.saturating_sub(started.elapsed());
+            let is_over = has_ended(left.min(ROUND));
+            for record in merger.round(&mut self.rings) {
+                tree.take(record, max_frames);
+            }
+            let is_enough = request.max_samples.is_some_and(|enough| tree.samples >= enough);
+            if is_over || is_enough || started.elapsed() >= request.max_time {
+                break;
+            }
+        }
+        self.events.iter().try_for_each(event::disable).map_err(|source| Error::Events { source })?;
+        let duration = started.elapsed();
+        for record in merger.finish(&mut self.rings) {
+            tree.take(record, max_frames);
+        }
+        let Self { choice, frequency_hz, warnings, .. } = self;
+        Profile::of_tree(&tree, choice, frequency_hz, duration, warnings)
+    }
+}
+
+/// Puts the records of all rings in the order of time.
+///
+/// Each ring is in order, but the rings are read one after the other, so one that is read late holds records younger than
+/// some that are yet to come from one read early. A record older than the beginning of the round *before* this one has none
+/// older to come: every ring has been read since, and a record is in its ring within microseconds of its time.
+#[derive(Debug, Default)]
+struct Merger {
+    waiting: Vec<Record>,
+    last_round_ns: u64,
+    bytes: Vec<u8>,
+}
+
+impl Merger {
+    /// Reads all rings; gives the records that are in order for certain.
+    fn round(&mut self, rings: &mut [Ring]) -> Vec<Record> {
+        let began_ns = monotonic_ns();
+        self.read(rings);
+        let certain_ns = std::mem::replace(&mut self.last_round_ns, began_ns);
+        self.up_to(certain_ns)
+    }
+
+    /// Reads all rings a last time, their events disabled; gives all that is left.
+    fn finish(mut self, rings: &mut [Ring]) -> Vec<Record> {
+        self.read(rings);
+        self.up_to(u64::MAX)
+    }
+
+    fn read(&mut self, rings: &mut [Ring]) {
+        let parser = Parser::new();
+        for ring in rings {
+            self.bytes.clear();
+            ring.drain(&mut self.bytes);
+            parser.parse(&self.bytes, &mut self.waiting);
+        }
+    }
+
+    /// Takes out what happened up to then, sorted; equal times stay in the order of their ring.
+    fn up_to(&mut self, time_ns: u64) -> Vec<Record> {
+        self.waiting.sort_by_key(|record| record.time_ns);
+        let certain = self.waiting.partition_point(|record| record.time_ns <= time_ns);
+        self.waiting.drain(..certain).collect()
+    }
+}
+
+/// The clock that the events stamp their records with.
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+/// The wanted frequency, or what the kernel allows, and then a warning.
+fn allowed_frequency(wanted_hz: u32) -> (u32, Option<String>) {
+    let limit =
+        event::kernel_setting("perf_event_max_sample_rate").and_then(|limit| u32::try_from(limit).ok());
+    match limit {
+        Some(limit) if wanted_hz > limit && limit > 0 => {
+            let text = format!(
+                "sampled at {limit} Hz, not {wanted_hz}: kernel.perf_event_max_sample_rate allows no more"
+            );
+            (limit, Some(text))
+        }
+        _ => (wanted_hz.max(1), None),
+    }
+}
+
+/// Four times what a CPU writes between two rounds; 512 KiB, which every user may lock, hold that at the usual 997 Hz.
+fn ring_bytes(frequency_hz: u32) -> u32 {
+    let a_round = f64::from(frequency_hz) * ROUND.as_secs_f64() * f64::from(LARGEST_SAMPLE_BYTES);
+    ((4.0 * a_round) as u32).clamp(64 << 10, 4 << 20).next_power_of_two()
+}
+
+/// Frames after which the kernel cuts a stack.
+fn max_frames() -> usize {
+    event::kernel_setting("perf_event_max_stack")
+        .and_then(|frames| usize::try_from(frames).ok())
+        .unwrap_or(127)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::What;
+    use super::*;
+
+    fn at(time_ns: u64, tid: u32) -> Record {
+        Record { time_ns, what: What::Exit { tid } }
+    }
+
+    #[test]
+    fn a_record_waits_until_no_older_one_can_come() {
+        let mut merger = Merger { waiting: vec![at(30, 1), at(10, 2)], ..Merger::default() };
+        assert_eq!(merger.up_to(20), [at(10, 2)]);
+        merger.waiting.push(at(25, 3));
+        assert_eq!(merger.up_to(u64::MAX), [at(25, 3), at(30, 1)]);
+    }
+
+    #[test]
+    fn a_round_gives_nothing_younger_than_the_round_before() {
+        let before = monotonic_ns();
+        let mut merger = Merger { waiting: vec![at(before, 1), at(u64::MAX - 1, 2)], ..Merger::default() };
+        assert_eq!(merger.round(&mut []), []);
+        assert_eq!(merger.round(&mut []), [at(before, 1)]);
+        assert_eq!(merger.finish(&mut []), [at(u64::MAX - 1, 2)]);
+    }
+
+    #[test]
+    fn a_parent_is_found_behind_any_name() {
+        assert_eq!(parent("7 (a) b) S 5 7 7 0"), Some(5));
+        assert_eq!(parent("7 (sh) R 1"), Some(1));
+        assert_eq!(parent("nonsense"), None);
+    }
+
+    #[test]
+    fn the_own_process_is_among_its_parents_descendants() {
+        let own = std::process::id();
+        assert!(with_descendants(std::os::unix::process::parent_id()).contains(&own));
+        assert!(with_descendants(own).contains(&own));
+    }
+
+    #[test]
+    fn a_frequency_beyond_the_kernels_limit_is_cut_with_a_warning() {
+        let (allowed, warning) = allowed_frequency(u32::MAX);
+        if event::kernel_setting("perf_event_max_sample_rate").is_some() {
+            assert!(allowed < u32::MAX && warning.unwrap().contains("perf_event_max_sample_rate"));
+        }
+        assert_eq!(allowed_frequency(0), (1, None));
+    }
+
+    #[test]
+    fn a_ring_is_bounded_whatever_the_frequency() {
+        assert_eq!(ring_bytes(997), 512 << 10);
+        assert_eq!(ring_bytes(1), 64 << 10);
+        assert_eq!(ring_bytes(u32::MAX), 4 << 20);
+    }
+
+    #[test]
+    fn a_process_that_does_not_exist_is_gone() {
+        let request = Request { max_time: Duration::from_millis(1), ..Request::default() };
+        for pid in [0, u32::MAX, 1 << 23] {
+            assert!(matches!(record_pid(pid, request), Err(Error::Gone { .. })));
+        }
+    }
+}
