@@ -16,7 +16,7 @@ pub struct Note {
 /// The answer for one target, as `recommend --json` prints it. What could not be determined is `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recommendation {
-    /// [`SCHEMA`].
+    /// [`SCHEMA`](super::SCHEMA).
     pub schema: u32,
     /// Name of the target.
     pub target: String,

@@ -59,9 +59,12 @@ fn unknown(name: &str) -> Error {
     Error::Invalid(format!("no workload is called `{}`; `corefit list` names them", one_line(name)))
 }
 
+/// Looks before it opens: to open a pipe would wait for its writer.
 fn check_readable(file: &Path) -> Result<(), String> {
-    let metadata = File::open(file).and_then(|file| file.metadata()).map_err(|error| error.to_string())?;
-    if metadata.is_dir() { Err("it is a folder".to_owned()) } else { Ok(()) }
+    if !file.metadata().map_err(|error| error.to_string())?.is_file() {
+        return Err("it is no plain file".to_owned());
+    }
+    File::open(file).map(drop).map_err(|error| error.to_string())
 }
 
 /// One `--param KEY=VALUE` of `workload`.
@@ -177,7 +180,7 @@ fn execute(workload: &Workload, settings: &Settings) -> Result<String, Failure> 
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::io::Read;
     use std::os::fd::AsRawFd;
 
     use corefit_workloads::{Outcome, Parameter};
@@ -226,7 +229,7 @@ mod tests {
         refused(Target::of(&COUNTER, 0.0, None, &[]), "`--scale 0`");
         refused(Target::of(&COUNTER, f64::NAN, None, &[]), "`--scale NaN`");
         refused(Target::of(&COUNTER, 1.0, Some(Path::new("/no/such")), &[]), "/no/such");
-        refused(Target::of(&COUNTER, 1.0, Some(Path::new("/")), &[]), "folder");
+        refused(Target::of(&COUNTER, 1.0, Some(Path::new("/")), &[]), "plain file");
         refused(Target::workload("no_such\n", 1.0, None, &[]), "`no_such\\n`");
     }
 
@@ -243,10 +246,13 @@ mod tests {
 
     #[test]
     fn the_result_is_one_line_on_the_named_descriptor() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let number = OsString::from(file.as_file().as_raw_fd().to_string());
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let number = OsString::from(writer.as_raw_fd().to_string());
         write_result("{}", Some(&number)).unwrap();
-        assert_eq!(fs::read_to_string(file.path()).unwrap(), "{}\n");
+        drop(writer);
+        let mut written = String::new();
+        reader.read_to_string(&mut written).unwrap();
+        assert_eq!(written, "{}\n");
         assert!(write_result("{}", Some(OsStr::new("9999"))).is_err());
     }
 
