@@ -4,12 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
+use corefit::measure::{self, Conditions};
 use corefit::profile::{self, Error, Folded, Profile, Request, Source, Title, self_sample};
+use corefit::target::Invocation;
 
 const PART: &str = "COREFIT_TEST_PART";
 
@@ -161,6 +164,52 @@ fn a_running_process_is_sampled_and_its_function_found() {
     let drawn = profile::svg(&profile.folded(), &Title::of("burner", "1", &profile)).unwrap();
     let drawn = String::from_utf8(drawn).unwrap();
     assert!(drawn.contains("profile::churn_the_numbers (") && drawn.contains("burner at 1 procs"));
+}
+
+fn launched(program: &str, args: &[&str], envs: &[(&str, &str)]) -> measure::Child {
+    let invocation = Invocation {
+        program: program.into(),
+        args: args.iter().map(Into::into).collect(),
+        env: envs.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        directory: None,
+    };
+    let conditions = Conditions {
+        timeout: Duration::from_secs(60),
+        counters: false,
+        keep_output: false,
+        poll_run_queue: false,
+    };
+    let launcher = Path::new(env!("CARGO_BIN_EXE_corefit"));
+    measure::launch_by(launcher, &invocation, &conditions).unwrap()
+}
+
+#[test]
+fn a_launched_child_is_sampled_without_its_launcher() {
+    let program = std::env::current_exe().unwrap();
+    let args = ["--exact", "part_burns", "--include-ignored", "--nocapture", "--test-threads=1"];
+    let mut child = launched(program.to_str().unwrap(), &args, &[(PART, "part_burns")]);
+    let Some(profile) = permitted(profile::record_child(&mut child, REQUEST)) else {
+        return;
+    };
+    assert!(!child.wait_up_to(Duration::ZERO), "the recording leaves the child running");
+    check_that_work_was_found(&profile);
+    assert!(!profile.folded().mentions("launcher"), "{:#?}", profile.folded());
+}
+
+#[test]
+fn a_child_that_does_nothing_is_an_error_and_not_an_empty_graph() {
+    let mut child = launched("sleep", &["60"], &[]);
+    let request = Request { frequency_hz: 1, max_samples: None, max_time: Duration::from_millis(200) };
+    let error = profile::record_child(&mut child, request).unwrap_err();
+    assert!(matches!(error, Error::NoSamples { .. } | Error::Forbidden { .. }), "{error}");
+}
+
+#[test]
+fn a_program_that_does_not_exist_is_the_launchers_error() {
+    let mut child = launched("/nonexistent/program", &[], &[]);
+    let error = profile::record_child(&mut child, REQUEST).unwrap_err();
+    assert!(matches!(error, Error::Start(_) | Error::Forbidden { .. }), "{error}");
+    assert!(error.is_refusal() || error.exit_code() == 2);
 }
 
 #[test]

@@ -99,8 +99,7 @@ pub fn availability() -> Availability {
 
 pub(super) const USER_ONLY: &str =
     "time in the kernel is not sampled: it needs `sysctl kernel.perf_event_paranoid=1`, CAP_PERFMON or root";
-pub(super) const UNNAMED_KERNEL: &str =
-    "functions of the kernel have no names: they need `sysctl kernel.kptr_restrict=0` and, from 1 on, root";
+pub(super) const UNNAMED_KERNEL: &str = "functions of the kernel have no names: they need root or CAP_SYSLOG, and `sysctl kernel.kptr_restrict=1` or 0";
 
 /// Why the kernel refused, and the way out.
 pub(super) fn refusal(paranoid: Option<i64>) -> String {

@@ -204,7 +204,7 @@ fn warnings_about(tree: &tree::Tree, choice: availability::Choice, frequency_hz:
     }
     if tree.lost > 0 {
         warnings.push(format!(
-            "the kernel dropped {} records for want of room: pass a lower frequency",
+            "the kernel dropped {} records (stacks, starts and ends of threads) for want of room: some stacks are missing",
             tree.lost
         ));
     }

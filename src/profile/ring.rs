@@ -32,13 +32,19 @@ impl Ring {
     /// memory (at least 8 pages).
     ///
     /// # Errors
-    /// The kernel's: even 8 pages exceed `perf_event_mlock_kb` and `RLIMIT_MEMLOCK`.
+    /// Even 8 pages exceed `perf_event_mlock_kb` and `RLIMIT_MEMLOCK`, or another of the kernel's.
     pub(super) fn map(event: &OwnedFd, wanted_bytes: usize) -> io::Result<Self> {
         let page_bytes = rustix::param::page_size();
         let mut pages = (wanted_bytes / page_bytes).max(8).next_power_of_two();
         loop {
             match Self::map_pages(event, page_bytes, pages) {
-                Err(error) if pages > 8 && error.raw_os_error() == Some(libc::EPERM) => pages /= 2,
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) && pages > 8 => pages /= 2,
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+                    return Err(io::Error::other(format!(
+                        "may not lock {} KiB of memory; raise `ulimit -l` or `sysctl kernel.perf_event_mlock_kb` ({error})",
+                        (pages + 1) * page_bytes / 1024
+                    )));
+                }
                 result => return result,
             }
         }

@@ -16,16 +16,13 @@ use super::record::{Parser, Record};
 use super::ring::Ring;
 use super::tree::Tree;
 use super::{Error, Profile, Request, Source};
-use crate::measure::Child;
+use crate::measure::{self, Child};
 
 /// How long the tool sleeps between two looks at the rings: it wakes at most ten times a second while it samples.
 const ROUND: Duration = Duration::from_millis(100);
 
-/// Bytes of a sample with as many frames as the kernel gives by default: 127, of 8 bytes each, and some words.
-const LARGEST_SAMPLE_BYTES: u32 = 1100;
-
 /// Records the child from its exec until it ends, or enough stacks or time have been seen. The child is paused before its exec;
-/// this starts it, and leaves it running if it has not ended by itself.
+/// this starts it, and leaves it running if it has not ended by itself. An interruption ends the recording early.
 ///
 /// # Errors
 /// Sampling is refused, and then the child has not been started; it could not be started; or not one sample was seen.
@@ -115,7 +112,8 @@ impl Session {
         let root = *roots.iter().next().expect("a recording has a root");
         let choice = choose(root)?;
         let (frequency_hz, warning) = allowed_frequency(request.frequency_hz);
-        let ring_bytes = ring_bytes(frequency_hz);
+        let cpus = event::online_cpus();
+        let ring_bytes = ring_bytes(cpus.len());
         let settings = Settings {
             event: choice.event,
             stacks: choice.stacks,
@@ -133,7 +131,7 @@ impl Session {
             tasks = pids.flat_map(|pid| numbers_in(&format!("/proc/{pid}/task"))).map(Who::Task).collect();
             &tasks
         };
-        for cpu in event::online_cpus() {
+        for cpu in cpus {
             session.open_on(cpu, whom, &settings, ring_bytes).map_err(|error| Error::of_open(error, root))?;
         }
         if session.rings.is_empty() { Err(Error::Gone { pid: root }) } else { Ok(session) }
@@ -176,7 +174,8 @@ impl Session {
         let mut merger = Merger::default();
         loop {
             let left = request.max_time.saturating_sub(started.elapsed());
-            let is_over = has_ended(left.min(ROUND));
+            // An interruption ends the wait early, each time: what was seen until then is the profile.
+            let is_over = has_ended(left.min(ROUND)) || measure::interrupted();
             for record in merger.round(&mut self.rings) {
                 tree.take(record, max_frames);
             }
@@ -260,10 +259,13 @@ fn allowed_frequency(wanted_hz: u32) -> (u32, Option<String>) {
     }
 }
 
-/// Four times what a CPU writes between two rounds; 512 KiB, which every user may lock, hold that at the usual 997 Hz.
-fn ring_bytes(frequency_hz: u32) -> u32 {
-    let a_round = f64::from(frequency_hz) * ROUND.as_secs_f64() * f64::from(LARGEST_SAMPLE_BYTES);
-    ((4.0 * a_round) as u32).clamp(64 << 10, 4 << 20).next_power_of_two()
+/// Bytes of each ring, one a CPU. A CPU writes about 100 KB of samples between two rounds at the usual 997 Hz, but the starts and
+/// ends of threads come on top, of all processes: a program that starts 30 000 threads a second filled 512 KiB. A user who may
+/// not lock so much memory gets less ([`Ring::map`]).
+fn ring_bytes(cpus: usize) -> u32 {
+    const MEMORY: usize = 64 << 20;
+    let share = (MEMORY / cpus.max(1)).clamp(512 << 10, 4 << 20);
+    u32::try_from(share.next_power_of_two()).expect("at most 4 MiB")
 }
 
 /// Frames after which the kernel cuts a stack.
@@ -323,10 +325,9 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_is_bounded_whatever_the_frequency() {
-        assert_eq!(ring_bytes(997), 512 << 10);
-        assert_eq!(ring_bytes(1), 64 << 10);
-        assert_eq!(ring_bytes(u32::MAX), 4 << 20);
+    fn rings_are_bounded_on_one_cpu_and_on_many() {
+        assert_eq!([0, 1, 16].map(ring_bytes), [4 << 20; 3]);
+        assert_eq!([64, 128, 4096].map(ring_bytes), [1 << 20, 512 << 10, 512 << 10]);
     }
 
     #[test]

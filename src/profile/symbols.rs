@@ -17,8 +17,22 @@ use super::name::bare;
 use super::space::{Module, ModuleId, Modules};
 use super::tree::Place;
 
-/// The names at each place, outermost first, at least one: a function and what was inlined into it there.
-type Names = HashMap<Place, Vec<String>>;
+type Names = HashMap<Place, Named>;
+
+/// What a place is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Named {
+    /// A function and what was inlined into it there, outermost first; at least one name.
+    frames: Vec<String>,
+    /// As a return address, which is one further, it would lead to the first instruction of a function: no call is before it.
+    returns_to_start: bool,
+}
+
+impl Named {
+    fn only(name: &str) -> Self {
+        Self { frames: vec![name.to_owned()], returns_to_start: false }
+    }
+}
 
 /// Whether functions that the compiler has inlined into another are frames of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,23 +49,39 @@ pub(super) fn folded(stacks: &HashMap<Vec<Place>, u64>, modules: &Modules, inlin
     let names = names(stacks.keys().flatten().copied(), modules, inlined);
     let mut folded = Folded::default();
     for (places, count) in stacks {
-        let mut frames: Vec<String> = Vec::new();
-        for name in places.iter().rev().flat_map(|place| &names[place]) {
+        folded.add(frames(places, &names), *count);
+    }
+    folded
+}
+
+/// The frames of a stack, outermost first.
+fn frames(places: &[Place], names: &Names) -> Vec<String> {
+    let mut frames: Vec<String> = Vec::new();
+    for (depth, place) in places.iter().enumerate().rev() {
+        let named = &names[place];
+        let is_above_root = depth > 0 && names[&places[depth - 1]].frames == [COROUTINE_ROOT];
+        if is_above_root && named.returns_to_start {
+            continue;
+        }
+        for name in &named.frames {
             if !(name.starts_with('[') && frames.last() == Some(name)) {
                 frames.push(name.clone());
             }
         }
-        folded.add(frames, *count);
     }
-    folded
+    frames
 }
+
+/// The frame at the root of a goroutine's stack (corosensei). Beside the link to the worker's stack it keeps the goroutine's
+/// function, which looks like a return address but is none.
+const COROUTINE_ROOT: &str = "stack_init_trampoline";
 
 /// Names all places. Where no symbol is found the name is that of the module in brackets, such as `[libc.so.6]`, of the kernel
 /// (`[kernel]`), or `[unknown]`.
 fn names(places: impl IntoIterator<Item = Place>, modules: &Modules, inlined: Inlined) -> Names {
     let mut in_kernel = BTreeSet::new();
     let mut in_modules: BTreeMap<ModuleId, BTreeSet<u64>> = BTreeMap::new();
-    let mut names = Names::from([(Place::Unknown, vec!["[unknown]".to_owned()])]);
+    let mut names = Names::from([(Place::Unknown, Named::only("[unknown]"))]);
     for place in places {
         match place {
             Place::Kernel(address) => {
@@ -76,13 +106,15 @@ fn names(places: impl IntoIterator<Item = Place>, modules: &Modules, inlined: In
     names
 }
 
-fn kernel_names(symbolizer: &Symbolizer, addresses: &[u64]) -> Vec<Vec<String>> {
+fn kernel_names(symbolizer: &Symbolizer, addresses: &[u64]) -> Vec<Named> {
     let kernel = Kernel { vmlinux: MaybeDefault::None, ..Kernel::default() };
-    let unnamed = "[kernel]";
-    if addresses.is_empty() || !kernel_addresses_are_shown() {
-        return vec![vec![unnamed.to_owned()]; addresses.len()];
-    }
-    looked_up(symbolizer, &Source::Kernel(kernel), Input::AbsAddr(addresses), unnamed)
+    let found = if addresses.is_empty() || !kernel_addresses_are_shown() {
+        vec![None; addresses.len()]
+    } else {
+        looked_up(symbolizer, &Source::Kernel(kernel), Input::AbsAddr(addresses))
+    };
+    let named = |symbol: Symbol| Named { frames: symbol.frames, returns_to_start: false };
+    found.into_iter().map(|symbol| symbol.map_or_else(|| Named::only("[kernel]"), named)).collect()
 }
 
 /// Whether `/proc/kallsyms` tells addresses: `kptr_restrict` makes all of them 0, and each lookup would find the list's last
@@ -98,37 +130,49 @@ pub(super) fn kernel_addresses_are_shown() -> bool {
     BufReader::new(symbols).lines().map_while(Result::ok).any(|line| is_in_kernel(&line))
 }
 
-fn module_names(symbolizer: &Symbolizer, module: &Module, offsets: &[u64]) -> Vec<Vec<String>> {
+fn module_names(symbolizer: &Symbolizer, module: &Module, offsets: &[u64]) -> Vec<Named> {
     let unnamed = title(&module.path);
-    match readable_file(module) {
-        Some(file) => {
-            looked_up(symbolizer, &Source::Elf(Elf::new(file)), Input::FileOffset(offsets), &unnamed)
-        }
-        None => vec![vec![unnamed]; offsets.len()],
-    }
+    let Some(file) = readable_file(module) else {
+        return vec![Named::only(&unnamed); offsets.len()];
+    };
+    let source = Source::Elf(Elf::new(file));
+    let found = looked_up(symbolizer, &source, Input::FileOffset(offsets));
+    // A caller's place is one before the return address, to be within the call. But a stack made by hand, a signal handler's for one,
+    // returns to the first instruction of a function, and before that may be nothing.
+    let next: Vec<u64> = offsets.iter().map(|offset| offset + 1).collect();
+    let found_next = looked_up(symbolizer, &source, Input::FileOffset(&next));
+    let named = found.into_iter().zip(found_next).map(|(here, next)| {
+        let returns_to_start = next.as_ref().is_some_and(|next| next.is_start);
+        let frames = here.or(next).map_or_else(|| vec![unnamed.clone()], |symbol| symbol.frames);
+        Named { frames, returns_to_start }
+    });
+    named.collect()
 }
 
-/// One entry per input, in order.
-fn looked_up(
-    symbolizer: &Symbolizer,
-    source: &Source<'_>,
-    input: Input<&[u64]>,
-    unnamed: &str,
-) -> Vec<Vec<String>> {
+/// What was found at an address.
+#[derive(Clone, Debug)]
+struct Symbol {
+    /// Bare names, the function that holds the code first, then what was inlined into it.
+    frames: Vec<String>,
+    /// The address is the function's first.
+    is_start: bool,
+}
+
+/// One entry per input, in order; `None` where there is no symbol.
+fn looked_up(symbolizer: &Symbolizer, source: &Source<'_>, input: Input<&[u64]>) -> Vec<Option<Symbol>> {
     // A file that is no ELF, or is broken, has no symbols: its frames keep the module's name.
     let Ok(found) = symbolizer.symbolize(source, input) else {
-        return vec![vec![unnamed.to_owned()]; input.into_inner().len()];
+        return vec![None; input.into_inner().len()];
     };
-    found
-        .iter()
-        .map(|symbolized| match symbolized {
-            Symbolized::Sym(symbol) => {
-                let inlined = symbol.inlined.iter().map(|function| bare(&function.name));
-                std::iter::once(bare(&symbol.name)).chain(inlined).collect()
-            }
-            Symbolized::Unknown(_) => vec![unnamed.to_owned()],
-        })
-        .collect()
+    let symbol = |symbolized: &Symbolized<'_>| {
+        let Symbolized::Sym(symbol) = symbolized else {
+            return None;
+        };
+        let inlined = symbol.inlined.iter().map(|function| bare(&function.name));
+        let frames = std::iter::once(bare(&symbol.name)).chain(inlined).collect();
+        Some(Symbol { frames, is_start: symbol.offset == 0 })
+    };
+    found.iter().map(symbol).collect()
 }
 
 /// A path under which the module's file can be read now: its own, or by way of a process that still has it mapped, which
@@ -195,7 +239,7 @@ mod tests {
     fn a_function_of_this_binary_is_found_by_its_place_in_the_file() {
         let (place, modules) = own_place(title as *const () as u64);
         let names = names([place], &modules, Inlined::Shown);
-        let outermost = &names[&place][0];
+        let outermost = &names[&place].frames[0];
         assert!(outermost.contains("symbols::title"), "{outermost}");
         assert!(!outermost.contains("::h"), "{outermost}");
     }
@@ -218,13 +262,40 @@ mod tests {
         };
         let places = [place(0x1004), place(0x2004), Place::Unknown];
         let names = names(places, &modules, Inlined::Shown);
-        assert_eq!(places.map(|place| names[&place].clone()), [["[lib.so]"], ["[version]"], ["[unknown]"]]);
+        assert_eq!(
+            places.map(|place| names[&place].frames.join(";")),
+            ["[lib.so]", "[version]", "[unknown]"]
+        );
+    }
+
+    #[test]
+    fn what_only_looks_like_the_caller_of_a_coroutines_root_is_dropped() {
+        let (mut space, mut modules) = (Space::default(), Modules::default());
+        let path = "/bin/a".into();
+        space.map(
+            1,
+            super::super::record::Region { start: 0, length: 9, offset: 0, path, inode: 0 },
+            &mut modules,
+        );
+        let place = |address| Place::Module(space.locate(address).unwrap().0, address);
+        let named = |name: &str, returns_to_start| Named { frames: vec![name.into()], returns_to_start };
+        let names = Names::from([
+            (place(1), named("work", false)),
+            (place(2), named(COROUTINE_ROOT, false)),
+            (place(3), named("before_the_function", true)),
+            (place(4), named("resume", false)),
+            (Place::Unknown, Named::only("[a]")),
+        ]);
+        let stack = [1, 2, 3, 4].map(place);
+        assert_eq!(frames(&stack, &names), ["resume", COROUTINE_ROOT, "work"]);
+        let stack = [place(1), place(3), Place::Unknown, Place::Unknown];
+        assert_eq!(frames(&stack, &names), ["[a]", "before_the_function", "work"]);
     }
 
     #[test]
     fn kernel_places_are_always_named() {
         let places = [Place::Kernel(0xffff_ffff_8100_0000), Place::Kernel(1)];
         let names = names(places, &Modules::default(), Inlined::Shown);
-        assert!(places.iter().all(|place| !names[place].is_empty()));
+        assert!(places.iter().all(|place| !names[place].frames.is_empty()));
     }
 }

@@ -106,9 +106,9 @@ impl Tree {
             return;
         };
         self.samples += 1;
-        let frames = chain.iter().filter(|&&address| address < PERF_CONTEXT_MAX).count();
-        self.cut += u64::from(frames >= max_frames);
-        *self.stacks.entry(places(chain, space)).or_default() += 1;
+        let places = places(chain, space);
+        self.cut += u64::from(places.len() >= max_frames);
+        *self.stacks.entry(places).or_default() += 1;
     }
 
     /// Whether any sample was taken in the kernel.
@@ -273,13 +273,22 @@ mod tests {
     }
 
     #[test]
-    fn losses_throttles_and_cut_stacks_are_counted() {
+    fn a_deep_stack_is_cut_unless_it_is_deep_in_junk_only() {
+        let mut tree = started();
+        take(&mut tree, sample(10, &[0x1010; MAX_FRAMES]));
+        let mut junk = vec![0x1010, 0x1020];
+        junk.resize(MAX_FRAMES, 7);
+        take(&mut tree, sample(10, &junk));
+        assert_eq!((tree.samples, tree.cut), (2, 1));
+    }
+
+    #[test]
+    fn losses_and_throttles_are_counted() {
         let mut tree = started();
         take(&mut tree, What::Lost { count: 3 });
         take(&mut tree, What::Lost { count: 4 });
         take(&mut tree, What::Throttle);
-        take(&mut tree, sample(10, &[0x1000; MAX_FRAMES]));
-        assert_eq!((tree.lost, tree.throttled, tree.cut), (7, 1, 1));
+        assert_eq!((tree.lost, tree.throttled), (7, 1));
     }
 
     #[test]
