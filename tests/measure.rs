@@ -48,7 +48,7 @@ fn ok(script: &str) -> Sample {
 }
 
 fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap().trim()
+    std::str::from_utf8(bytes).expect("the program wrote UTF-8").trim()
 }
 
 /// Whether a process of that id runs (a zombie does not).

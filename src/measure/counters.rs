@@ -227,7 +227,15 @@ pub fn availability() -> Availability {
 /// The counters of one sample.
 #[derive(Debug)]
 pub(super) struct Counters {
-    opened: Vec<(Event, Access, Option<Box<dyn Counter>>)>,
+    opened: Vec<Opened>,
+}
+
+/// A counter, and what came of opening it.
+#[derive(Debug)]
+struct Opened {
+    event: Event,
+    access: Access,
+    counter: Option<Box<dyn Counter>>,
 }
 
 impl Counters {
@@ -235,7 +243,7 @@ impl Counters {
     pub(super) fn open(backend: &dyn CounterBackend, pid: u32) -> Self {
         let opened = Event::ALL.map(|event| {
             let (access, counter) = open(backend, event, pid);
-            (event, access, counter)
+            Opened { event, access, counter }
         });
         Self { opened: opened.into() }
     }
@@ -247,14 +255,14 @@ impl Counters {
 
     /// What came of opening them.
     pub(super) fn availability(&self) -> Availability {
-        Availability { counters: self.opened.iter().map(|(event, access, _)| (*event, *access)).collect() }
+        Availability { counters: self.opened.iter().map(|opened| (opened.event, opened.access)).collect() }
     }
 
     /// What they read. `usage` is the program's rusage, from which come the switches and faults that the kernel would not
     /// count fully: of the one process and the children it waited for.
     pub(super) fn read(&mut self, usage: Option<Usage>) -> Counts {
         let mut counts = Counts::default();
-        for (event, access, counter) in &mut self.opened {
+        for Opened { event, access, counter } in &mut self.opened {
             let measured = counter.as_mut().and_then(|counter| counter.read().ok()?.scaled());
             let from_usage = |count: fn(Usage) -> u64| usage.map(|usage| count(usage) as f64);
             let is_full = *access == Access::Full;

@@ -9,6 +9,8 @@ mod child;
 mod control;
 pub mod counters;
 mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod interrupt;
 mod kernel;
 pub mod launcher;

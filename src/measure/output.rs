@@ -74,8 +74,8 @@ impl Stream {
         self.file.as_ref().map(File::as_fd)
     }
 
-    /// Reads what is there, at most two pipes full, and says how many sixteenths of the pipe it was.
-    pub(super) fn drain(&mut self) -> usize {
+    /// Reads what is there, at most two pipes full, and says how many sixteenths of the pipe it was; `None` for nothing.
+    fn drain(&mut self) -> Option<usize> {
         let mut buffer = [0; CHUNK_BYTES];
         let mut read = 0;
         while let Some(file) = &mut self.file {
@@ -93,7 +93,7 @@ impl Stream {
                 Err(_broken) => self.file = None,
             }
         }
-        16 * read / self.capacity.max(1)
+        (read > 0).then(|| 16 * read / self.capacity.max(1))
     }
 
     /// Reads what is left, closes the pipe and gives its last bytes, and whether there were more before them.
@@ -153,8 +153,10 @@ impl Output {
     /// Reads what is there.
     pub(super) fn drain(&mut self, now: Instant) {
         let streams = self.stdout.iter_mut().chain([&mut self.stderr, &mut self.result]);
-        let fullest = streams.map(Stream::drain).max().unwrap_or(0);
-        self.pace.drained(fullest, now);
+        // Where nothing was read, the next byte may wake us: there is no pace to keep.
+        if let Some(fullest) = streams.filter_map(Stream::drain).max() {
+            self.pace.drained(fullest, now);
+        }
     }
 
     /// Reads what is left and closes the pipes, whoever still holds their other ends.
@@ -174,7 +176,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// After a quiet spell.
+    /// After a quiet spell, which is nothing to read for the longest pause.
     const SHORTEST: Duration = Duration::from_millis(5);
     const LONGEST: Duration = Duration::from_millis(100);
 
@@ -186,7 +188,7 @@ impl Pace {
     /// A drain found the fullest pipe at this many sixteenths: pause longer after little, shorter after much, not at all
     /// after more than half.
     pub(super) fn drained(&mut self, sixteenths: usize, now: Instant) {
-        let was_quiet = self.until.is_none_or(|until| now.duration_since(until) > self.pause);
+        let was_quiet = self.until.is_none_or(|until| now.saturating_duration_since(until) > Self::LONGEST);
         self.pause = match sixteenths {
             _ if was_quiet && sixteenths <= 8 => Self::SHORTEST,
             0 => (self.pause * 2).clamp(Self::SHORTEST, Self::LONGEST),
@@ -228,10 +230,10 @@ mod tests {
     fn a_stream_drains_what_is_there_and_ends_with_its_writers() {
         let (mut stream, write) = Stream::open(6).unwrap();
         let mut write = File::from(write);
-        assert_eq!(stream.drain(), 0);
+        assert_eq!(stream.drain(), None);
         assert!(stream.descriptor().is_some());
         write.write_all(b"hello world").unwrap();
-        stream.drain();
+        assert_eq!(stream.drain(), Some(0));
         drop(write);
         stream.drain();
         assert!(stream.descriptor().is_none());
@@ -246,18 +248,36 @@ mod tests {
         drop(write);
     }
 
-    #[test]
-    fn steady_small_output_slows_the_pace_to_ten_a_second() {
+    /// Drains in two seconds of a program that writes a line every `every`.
+    fn wakes(every: Duration) -> u32 {
         let start = Instant::now();
-        let mut pace = Pace::default();
-        let mut now = start;
-        let mut wakes = 0;
+        let (mut pace, mut now, mut wakes) = (Pace::default(), start, 0);
         while now < start + Duration::from_secs(2) {
             pace.drained(0, now);
-            now = pace.resume_at(now).unwrap_or(now) + Duration::from_micros(10);
+            now = pace.resume_at(now).unwrap_or(now) + every;
             wakes += 1;
         }
-        assert!((20..=26).contains(&wakes), "{wakes}");
+        wakes
+    }
+
+    #[test]
+    fn steady_small_output_slows_the_pace_to_ten_a_second() {
+        for every in [10, 1_000, 10_000] {
+            let wakes = wakes(Duration::from_micros(every));
+            assert!((18..=26).contains(&wakes), "{wakes} with a line every {every} us");
+        }
+    }
+
+    #[test]
+    fn output_after_a_quiet_spell_is_watched_closely_again() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        for step in 0..10 {
+            pace.drained(0, start + Duration::from_millis(50 * step));
+        }
+        let later = start + Duration::from_secs(5);
+        pace.drained(0, later);
+        assert_eq!(pace.resume_at(later), Some(later + Pace::SHORTEST));
     }
 
     #[test]
