@@ -32,6 +32,9 @@ pub enum Error {
     /// No profile could be taken.
     #[error(transparent)]
     Profile(#[from] crate::profile::Error),
+    /// Ctrl-C could not be watched for.
+    #[error("could not install signal handlers: {0}")]
+    Signals(io::Error),
     /// A file could not be written.
     #[error("cannot write `{}`: {source}; choose another place with `-o` or `--out`", path.display())]
     Write {
@@ -74,7 +77,7 @@ impl Error {
             Self::Results(error) => error.exit_code(),
             Self::Profile(error) => error.exit_code(),
             Self::Write { .. } => 2,
-            Self::Stdout(_) | Self::Incomplete { .. } | Self::Partial(_) => 1,
+            Self::Signals(_) | Self::Stdout(_) | Self::Incomplete { .. } | Self::Partial(_) => 1,
             Self::Interrupted { .. } => 130,
         }
     }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use sweep::{SweepArgs, WorkloadArgs};
-pub use view::{DoctorArgs, ExportArgs, ExportFormat, ListArgs, RecommendArgs, TableArgs};
+pub use view::{DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs};
 
 /// Everything typed.
 #[derive(Clone, Debug, Parser)]

@@ -11,7 +11,7 @@ use crate::error::Error;
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn list(args: &ListArgs) -> Result<(), Error> {
+pub(super) fn list(args: &ListArgs) -> Result<(), Error> {
     let workloads = corefit_workloads::all();
     if args.json {
         let entries: Vec<_> = workloads.iter().map(entry).collect();

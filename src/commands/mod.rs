@@ -1,9 +1,16 @@
 //! One short file a subcommand: each reads as the story of that subcommand.
 
+mod doctor;
+mod evidence;
+mod export;
+mod flamegraph;
 mod list;
-pub(crate) mod print;
+mod print;
+mod recommend;
+mod run;
+mod sweep;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Color, Command};
 use crate::error::Error;
 
 /// Runs what was typed.
@@ -11,8 +18,24 @@ use crate::error::Error;
 /// # Errors
 /// As the subcommand says.
 pub fn run(cli: &Cli) -> Result<(), Error> {
+    choose_colour(cli.global.color);
     match &cli.command {
+        Command::Sweep(args) => sweep::sweep(args),
+        Command::Run(args) => run::run(args),
+        Command::Flamegraph(args) => flamegraph::flamegraph(args),
+        Command::Recommend(args) => recommend::recommend(args),
+        Command::Export(args) => export::export(args),
         Command::List(args) => list::list(args),
-        _ => unimplemented!("issue in progress"),
+        Command::Doctor(args) => doctor::doctor(args),
     }
+}
+
+/// Tells the streams when to strip colours; `auto` leaves it to the terminal, `NO_COLOR` and `CLICOLOR_FORCE`.
+fn choose_colour(color: Color) {
+    match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
 }

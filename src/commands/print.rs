@@ -6,43 +6,50 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::results;
 
 /// Prints `text` and a line end.
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn line(text: &str) -> Result<(), Error> {
+pub(in crate::commands) fn line(text: &str) -> Result<(), Error> {
     let mut out = anstream::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Error::Stdout)
+}
+
+/// Prints `text`, which ends with its own line end.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(in crate::commands) fn text(text: &str) -> Result<(), Error> {
+    let mut out = anstream::stdout().lock();
+    write!(out, "{text}").and_then(|()| out.flush()).map_err(Error::Stdout)
 }
 
 /// Prints `document` as one JSON document and a line end.
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn json<T: Serialize>(document: &T) -> Result<(), Error> {
+pub(in crate::commands) fn json<T: Serialize>(document: &T) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(document).expect("our own types serialise to JSON");
-    raw(format!("{text}\n").as_bytes())
+    to(None, |out| writeln!(out, "{text}"))
 }
 
-/// Writes bytes as they are.
-///
-/// # Errors
-/// Standard output cannot be written.
-pub fn raw(bytes: &[u8]) -> Result<(), Error> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(Error::Stdout)
-}
-
-/// Writes `bytes` to `path`, or to standard output without one.
+/// Has `write` write to `path`, whole or not at all, or to standard output without one.
 ///
 /// # Errors
 /// The file or standard output cannot be written.
-pub fn to(path: Option<&Path>, bytes: &[u8]) -> Result<(), Error> {
+pub(in crate::commands) fn to(path: Option<&Path>, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
     match path {
-        None => raw(bytes),
+        None => {
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            write(&mut out).and_then(|()| out.flush()).map_err(Error::Stdout)
+        }
         Some(path) => {
-            std::fs::write(path, bytes).map_err(|source| Error::Write { path: path.to_owned(), source })
+            let mut bytes = Vec::new();
+            write(&mut bytes)
+                .and_then(|()| results::replace(path, &bytes))
+                .map_err(|source| Error::Write { path: path.to_owned(), source })
         }
     }
 }

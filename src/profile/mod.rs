@@ -144,6 +144,23 @@ impl Profile {
         folded
     }
 
+    /// Adds another profile of the same program, taken in the same way.
+    pub fn merge(&mut self, other: Self) {
+        let mut folded = self.folded();
+        for stack in other.stacks {
+            folded.add(stack.frames, stack.count);
+        }
+        for warning in other.warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+        let (lost, duration) = (self.lost + other.lost, self.duration + other.duration);
+        let both = Self::of_folded(&folded, self.source, self.event);
+        let warnings = std::mem::take(&mut self.warnings);
+        *self = Self { lost, duration, frequency_hz: self.frequency_hz, warnings, ..both };
+    }
+
     /// In one line how the profile came about: event, frequency, samples, losses, source, duration.
     #[must_use]
     pub fn provenance(&self) -> String {

@@ -1,5 +1,10 @@
 //! What people read: tables, numbers, progress. The only station that formats for people.
 
+pub mod answer;
+pub mod doctor;
 pub mod number;
 pub mod progress;
+pub mod sample;
+pub mod summary;
 pub mod table;
+pub mod wrap;

@@ -1,12 +1,16 @@
 //! What runs now and how long is left, on standard error; silent when that is not a terminal.
 
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// The progress of a command. Redrawn when told something and once a second, so that it never disturbs a sample.
+/// The progress of a command. Drawn when told something, never by a thread of its own, so that it disturbs no sample.
 pub struct Progress {
     bar: ProgressBar,
+    before: Cell<Duration>,
+    later: Cell<Duration>,
+    place: RefCell<String>,
 }
 
 impl Progress {
@@ -16,16 +20,25 @@ impl Progress {
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(millis(expected)), target);
         let style =
-            ProgressStyle::with_template("{bar:20} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressStyle::with_template("{bar:20} {wide_msg}").expect("the template is constant and valid");
         bar.set_style(style);
-        Self { bar }
+        Self { bar, before: Cell::default(), later: Cell::default(), place: RefCell::default() }
     }
 
-    /// Says what runs now, how much of the expected time is spent, and how much is left.
-    pub fn update(&self, what: &str, spent: Duration, left: Duration) {
+    /// A new target starts: its place among `count`, and the time expected for those after it.
+    pub fn of_target(&self, index: usize, count: usize, later: Duration) {
+        self.before.set(Duration::from_millis(self.bar.position()));
+        self.later.set(later);
+        self.place.replace(if count > 1 { format!("{}/{count} ", index + 1) } else { String::new() });
+    }
+
+    /// Says what runs now, how long this target has taken, and how long it is expected to take still.
+    pub fn now(&self, what: &str, spent: Duration, left: Duration) {
+        let spent = self.before.get() + spent;
+        let left = left + self.later.get();
         self.bar.set_length(millis(spent + left));
         self.bar.set_position(millis(spent));
-        self.bar.set_message(format!("{what} · {} left", clock(left)));
+        self.bar.set_message(format!("{}{what} · {} left", self.place.borrow(), clock(left)));
     }
 
     /// Runs `print` with the bar out of the way.

@@ -13,6 +13,7 @@ pub fn plain<const N: usize>(heads: [&str; N]) -> Table {
         .load_style(comfy_table::presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(heads.map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
+    table.enforce_styling();
     if table.width().is_none() {
         table.set_width(DEFAULT_WIDTH);
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::machine::Noise;
 use crate::plan::Policy;
 
 /// A reason or a warning: a code for programs, a sentence with its number for people.
@@ -11,6 +12,12 @@ pub struct Note {
     pub code: String,
     /// One sentence.
     pub text: String,
+}
+
+impl From<&Noise> for Note {
+    fn from(noise: &Noise) -> Self {
+        Self { code: noise.code.to_owned(), text: noise.text.clone() }
+    }
 }
 
 /// The answer for one target, as `recommend --json` prints it. What could not be determined is `null`.

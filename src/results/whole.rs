@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// The system's; the file is then as it was before.
-pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // Two sweeps of different targets may write the same summary at once, even from different containers.
     let temporary = path.with_file_name(format!(".{name}.{:08x}.tmp", fastrand::u32(..)));

@@ -9,9 +9,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use corefit_workloads::{Failure, Settings, Workload};
+use corefit_workloads::{Settings, Workload};
 
 use super::{Error, Kind, Target};
+use crate::profile::self_sample;
 use crate::quote::{self, one_line};
 
 /// The hidden subcommand's name.
@@ -129,7 +130,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 fn run(args: impl Iterator<Item = OsString>, result_fd: Option<&OsStr>) -> Result<(), String> {
     let (name, settings) = parse(args)?;
     let workload = corefit_workloads::find(&name).ok_or_else(|| unknown(&name).to_string())?;
-    let line = execute(workload, &settings).map_err(|error| format!("workload `{name}` failed: {error}"))?;
+    let line = self_sample::run_if_asked(|| corefit_workloads::report::execute(workload, &settings))
+        .map_err(|error| format!("workload `{name}` failed: {error}"))?;
     write_result(&line, result_fd).map_err(|error| format!("cannot write the result of `{name}`: {error}"))
 }
 
@@ -171,19 +173,12 @@ fn write_result(line: &str, result_fd: Option<&OsStr>) -> std::io::Result<()> {
     file.write_all(format!("{line}\n").as_bytes())
 }
 
-/// Stands in for `corefit_workloads::execute`, which has this shape.
-fn execute(workload: &Workload, settings: &Settings) -> Result<String, Failure> {
-    let outcome = (workload.run)(settings)?;
-    let elapsed_s = outcome.elapsed.as_secs_f64();
-    Ok(serde_json::json!({ "ops": outcome.ops, "elapsed_s": elapsed_s }).to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read;
     use std::os::fd::AsRawFd;
 
-    use corefit_workloads::{Outcome, Parameter};
+    use corefit_workloads::{Failure, Parameter};
 
     use super::*;
 
@@ -254,16 +249,5 @@ mod tests {
         reader.read_to_string(&mut written).unwrap();
         assert_eq!(written, "{}\n");
         assert!(write_result("{}", Some(OsStr::new("9999"))).is_err());
-    }
-
-    #[test]
-    fn the_result_of_a_workload_is_what_the_contract_asks_for() {
-        let run = |_: &Settings| {
-            Ok(Outcome { ops: 7, elapsed: std::time::Duration::from_millis(500), latency_ns: None })
-        };
-        let settings = Settings { scale: 1.0, input: None, params: BTreeMap::new() };
-        let line = execute(&Workload { run, ..COUNTER }, &settings).unwrap();
-        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!((value["ops"].as_u64(), value["elapsed_s"].as_f64()), (Some(7), Some(0.5)));
     }
 }

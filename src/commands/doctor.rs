@@ -1,0 +1,37 @@
+//! `corefit doctor`: what this machine is, what can be measured on it, and how to get the rest.
+
+use serde_json::json;
+
+use super::print;
+use crate::cli::DoctorArgs;
+use crate::error::Error;
+use crate::results::Note;
+use crate::{machine, measure, profile, report};
+
+/// Looks and tells.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn doctor(args: &DoctorArgs) -> Result<(), Error> {
+    let machine = machine::look();
+    let noise = machine::noise();
+    let counters = measure::counters::availability();
+    let profiles = profile::availability();
+    let default = corefit_runtime::default_procs();
+    if args.json {
+        return print::json(&json!({
+            "schema": crate::results::SCHEMA,
+            "corefit_version": env!("CARGO_PKG_VERSION"),
+            "machine": machine,
+            "default_procs": { "procs": default.procs, "reason": report::doctor::reason(&default) },
+            "counters": counters,
+            "profiles": {
+                "source": profiles.source.to_string(),
+                "event": profiles.event.to_string(),
+                "limits": profiles.limits,
+            },
+            "warnings": noise.iter().map(Note::from).collect::<Vec<_>>(),
+        }));
+    }
+    print::text(&report::doctor::text(&machine, &default, &counters, &profiles, &noise))
+}

@@ -1,0 +1,93 @@
+//! From what is on disk to what a decision is made of. A sweep decides by the same road as `recommend` does afterwards,
+//! so both give the same answer from the same files.
+
+use crate::plan::Policy;
+use crate::recommend::{Evidence, ModelChoice, Observation};
+use crate::results::{Manifest, SampleRow, Saved, Table, TableRow};
+
+/// The evidence of a saved sweep; `policy` overrides the one it was measured under.
+#[must_use]
+pub(super) fn of_sweep(saved: &Saved, policy: Option<Policy>, model: ModelChoice) -> Evidence {
+    let Manifest { target, command, plan, machine, warnings, .. } = &saved.manifest;
+    Evidence {
+        target: target.clone(),
+        unit: command.unit.clone(),
+        observations: saved.rows.iter().filter_map(observation).collect(),
+        policy: policy.unwrap_or(saved.manifest.policy),
+        cpus: Some(machine.usable_cpus()),
+        model,
+        seed: plan.seed,
+        quick: plan.quick,
+        is_workload: command.is_workload(),
+        warnings: warnings.clone(),
+    }
+}
+
+/// The evidence of a plain table: no machine, no ceiling.
+#[must_use]
+pub(super) fn of_table(file: &str, table: &Table, policy: Option<Policy>, model: ModelChoice) -> Evidence {
+    let policy = policy.unwrap_or_default();
+    Evidence {
+        target: table.target.clone().unwrap_or_else(|| file.to_owned()),
+        unit: "ops/s".to_owned(),
+        observations: table.rows.iter().map(|row| of_row(row, policy)).collect(),
+        policy,
+        cpus: None,
+        model,
+        seed: 1,
+        quick: false,
+        is_workload: false,
+        warnings: Vec::new(),
+    }
+}
+
+/// A row of a plain table. Its one latency is the percentile that the policy judges.
+fn of_row(row: &TableRow, policy: Policy) -> Observation {
+    let mut observation =
+        Observation { n: row.procs, round: row.round, throughput: row.throughput, ..Observation::default() };
+    if let Policy::Latency { percentile, .. } = policy {
+        let field = match percentile {
+            50.0 => &mut observation.latency_p50_s,
+            90.0 => &mut observation.latency_p90_s,
+            99.0 => &mut observation.latency_p99_s,
+            _ => &mut observation.latency_p999_s,
+        };
+        *field = row.latency_s;
+    }
+    observation
+}
+
+/// A row as an observation; `None` unless it succeeded and has a throughput.
+fn observation(row: &SampleRow) -> Option<Observation> {
+    if !row.is_ok() {
+        return None;
+    }
+    Some(Observation {
+        n: f64::from(row.procs),
+        round: Some(row.round),
+        throughput: row.throughput?,
+        wall_s: row.wall_s,
+        elapsed_s: row.elapsed_s,
+        ops: row.ops,
+        latency_p50_s: row.latency_p50_s,
+        latency_p90_s: row.latency_p90_s,
+        latency_p99_s: row.latency_p99_s,
+        latency_p999_s: row.latency_p999_s,
+        user_s: row.user_s,
+        sys_s: row.sys_s,
+        max_rss_bytes: row.max_rss_bytes.map(|bytes| bytes as f64),
+        cpu_quota: row.cpu_quota,
+        throttled_s: row.throttled_s,
+        run_queue_wait_s: row.run_queue_wait_s,
+        context_switches: row.context_switches,
+        instructions: row.instructions,
+        cycles: row.cycles,
+        cache_misses: row.cache_misses,
+        parks: row.parks,
+        steals: row.steals,
+        wakes: row.wakes,
+        handoffs: row.handoffs,
+        goroutines: row.goroutines,
+        sched_latency_p99_s: row.sched_latency_p99_s,
+    })
+}

@@ -1,0 +1,55 @@
+//! `corefit recommend`: decide again from what was saved, or from any CSV.
+
+use serde_json::json;
+
+use super::{evidence, print};
+use crate::cli::{ModelArg, RecommendArgs};
+use crate::error::Error;
+use crate::recommend::{Evidence, ModelChoice, decide};
+use crate::results::{self, Recommendation, SCHEMA};
+
+/// Decides for each target found under the path and prints the answers.
+///
+/// # Errors
+/// The path is not readable as results or as a CSV, or holds no successful sample at all.
+pub(super) fn recommend(args: &RecommendArgs) -> Result<(), Error> {
+    let evidence = collect(args)?;
+    let answers: Vec<Recommendation> = evidence.iter().filter_map(decide).collect();
+    for silent in evidence.iter().filter(|e| e.observations.is_empty()) {
+        anstream::eprintln!("corefit: `{}` has no successful sample", silent.target);
+    }
+    match (args.json, answers.as_slice()) {
+        (true, [one]) if evidence.len() == 1 => print::json(one)?,
+        (true, []) if evidence.len() == 1 => print::json(&serde_json::Value::Null)?,
+        (true, several) => print::json(&json!({ "schema": SCHEMA, "recommendations": several }))?,
+        (false, answers) => {
+            for answer in answers {
+                print::text(&crate::report::answer::full(answer))?;
+            }
+        }
+    }
+    if answers.len() < evidence.len() {
+        return Err(Error::Partial(format!("no successful sample in `{}`", args.path.display())));
+    }
+    Ok(())
+}
+
+fn collect(args: &RecommendArgs) -> Result<Vec<Evidence>, Error> {
+    let model = match args.model {
+        Some(ModelArg::Usl) => ModelChoice::UslAsR,
+        None => ModelChoice::Auto,
+    };
+    if args.path.is_dir() {
+        let saved = results::load(&args.path)?;
+        return Ok(saved.iter().map(|one| evidence::of_sweep(one, args.policy, model)).collect());
+    }
+    let columns = results::Columns {
+        procs: args.table.procs_column.clone(),
+        throughput: args.table.throughput_column.clone(),
+        latency: args.table.latency_column.clone(),
+    };
+    let tables = results::table(&args.path, &columns)?;
+    let file =
+        args.path.file_stem().map_or_else(|| "table".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    Ok(tables.iter().map(|table| evidence::of_table(&file, table, args.policy, model)).collect())
+}

@@ -1,0 +1,32 @@
+//! `corefit run`: one sample of a workload, for a person.
+
+use super::print;
+use super::sweep::{rounds, targets};
+use crate::cli::RunArgs;
+use crate::error::Error;
+use crate::results::Place;
+use crate::{machine, measure, report};
+
+/// Measures one sample and shows it.
+///
+/// # Errors
+/// No such workload, or the sample did not succeed.
+pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
+    let target = targets::workload(&args.workload, &args.workload_args, None)?;
+    measure::watch_interrupts().map_err(Error::Signals)?;
+    let machine = machine::look();
+    let procs = args.procs.unwrap_or_else(|| (machine.usable_cpus().ceil() as u32).max(1));
+    let conditions = rounds::of_target(&target, args.timeout, !args.no_counters);
+    let sample = measure::sample(&target.invocation(procs), &conditions)?;
+    let place = Place { target: &target.name, procs, round: 1, order: 1, machine: &machine.id };
+    let (row, failure) = rounds::row(&target, &place, &sample);
+    if args.json {
+        print::json(&row)?;
+    } else {
+        print::line(&report::sample::text(&target, &row))?;
+    }
+    match failure {
+        None => Ok(()),
+        Some(why) => Err(Error::Partial(format!("`{}` at {procs} procs: {why}", target.name))),
+    }
+}

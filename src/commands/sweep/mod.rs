@@ -1,0 +1,105 @@
+//! `corefit sweep`: measure each target at several worker counts, profile it, decide, show.
+
+mod one;
+pub(super) mod profiles;
+pub(super) mod rounds;
+pub(super) mod targets;
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::print;
+use crate::cli::SweepArgs;
+use crate::error::Error;
+use crate::machine::{self, Machine};
+use crate::measure;
+use crate::report::progress::Progress;
+use crate::report::{answer, summary};
+use crate::results::{self, Note, SCHEMA};
+use one::{Job, Outcome};
+
+/// Measures every target asked for, one after another, and shows each answer as soon as it is there.
+///
+/// # Errors
+/// Something asked for cannot be (nothing is measured then), a sample failed, a disk failed, or the user interrupted:
+/// in each case what was measured is kept.
+pub(super) fn sweep(args: &SweepArgs) -> Result<(), Error> {
+    let targets = targets::chosen(args)?;
+    let machine = machine::look();
+    let noise = look_first(args)?;
+    let jobs = targets
+        .into_iter()
+        .map(|target| Job::new(target, args, &machine, &noise))
+        .collect::<Result<Vec<_>, _>>()?;
+    measure::watch_interrupts().map_err(Error::Signals)?;
+    let outcomes = measure_all(&jobs, args)?;
+    show_all(&outcomes, args, &machine)?;
+    verdict(&outcomes)
+}
+
+/// What is odd about the machine before anything is measured: passed on as warnings, or a refusal with `--strict`.
+fn look_first(args: &SweepArgs) -> Result<Vec<Note>, Error> {
+    let noise: Vec<Note> = machine::noise().iter().map(Note::from).collect();
+    if let (true, Some(first)) = (args.strict, noise.first()) {
+        return Err(Error::Usage(format!(
+            "{}; wait for a quiet machine, or leave out `--strict`",
+            first.text
+        )));
+    }
+    Ok(noise)
+}
+
+fn measure_all(jobs: &[Job], args: &SweepArgs) -> Result<Vec<Outcome>, Error> {
+    let expected: Vec<Duration> = jobs.iter().map(Job::expected).collect();
+    let total = expected.iter().sum();
+    let progress = Progress::new(total, !args.quiet);
+    let mut outcomes = Vec::new();
+    for (index, job) in jobs.iter().enumerate() {
+        let later = expected[index + 1..].iter().sum();
+        progress.of_target(index, jobs.len(), later);
+        let outcome = one::measure(job, &progress)?;
+        for left_out in results::index(&args.out)? {
+            anstream::eprintln!("corefit: {left_out}");
+        }
+        if !args.quiet && !args.json {
+            progress.suspend(|| print::text(&answer::of_target(&outcome.saved, &outcome.folder)))?;
+        }
+        let interrupted = outcome.interrupted;
+        outcomes.push(outcome);
+        if interrupted {
+            break;
+        }
+    }
+    progress.finish();
+    Ok(outcomes)
+}
+
+/// The document, or the table over all targets.
+fn show_all(outcomes: &[Outcome], args: &SweepArgs, machine: &Machine) -> Result<(), Error> {
+    let manifests: Vec<_> = outcomes.iter().map(|outcome| &outcome.saved.manifest).collect();
+    if args.json {
+        return print::json(&json!({ "schema": SCHEMA, "sweeps": manifests }));
+    }
+    if manifests.len() > 1 || args.quiet {
+        print::line(&summary::text(&manifests, machine, &args.out))?;
+    }
+    Ok(())
+}
+
+/// How the sweep ended, as an exit code.
+fn verdict(outcomes: &[Outcome]) -> Result<(), Error> {
+    if let Some(stopped) = outcomes.iter().find(|outcome| outcome.interrupted) {
+        return Err(Error::Interrupted { folder: stopped.folder.clone() });
+    }
+    let samples = outcomes.iter().map(|outcome| outcome.saved.rows.len()).sum();
+    let failed = |outcome: &Outcome| outcome.saved.rows.iter().filter(|row| !row.is_ok()).count();
+    match outcomes.iter().find(|outcome| failed(outcome) > 0) {
+        None => Ok(()),
+        Some(first) => Err(Error::Incomplete {
+            failed: outcomes.iter().map(failed).sum(),
+            samples,
+            folder: first.folder.clone(),
+        }),
+    }
+}

@@ -1,0 +1,217 @@
+//! One target: folder, rounds, decision, profiles, files.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::super::evidence;
+use super::{profiles, rounds};
+use crate::cli::SweepArgs;
+use crate::error::Error;
+use crate::machine::Machine;
+use crate::measure;
+use crate::plan::{Plan, Policy, Rounds};
+use crate::recommend::{ModelChoice, decide};
+use crate::report::progress::Progress;
+use crate::results::{Folder, Manifest, Note, SCHEMA, SampleRow, Saved};
+use crate::target::{Kind, Target};
+
+/// Seconds for a bundled workload, profiles included: 21 workloads stay within the 4 minutes promised by the README.
+const WORKLOAD_BUDGET_S: f64 = 9.0;
+/// The same with `--quick`: 21 workloads within 90 s.
+const QUICK_BUDGET_S: f64 = 4.0;
+/// Seconds kept back for the profiles of a target with a budget: three of about a second.
+const PROFILES_S: f64 = 2.7;
+/// The same with `--quick`: one.
+const QUICK_PROFILE_S: f64 = 0.9;
+/// Rounds of `--quick`.
+const QUICK_ROUNDS: Rounds = Rounds { min: 3, max: 3 };
+/// Guess: seconds a sample of a command takes, before one has been measured.
+const UNKNOWN_SAMPLE_S: f64 = 1.0;
+
+/// One target to measure, everything settled.
+pub(super) struct Job {
+    pub(super) target: Target,
+    pub(super) plan: Plan,
+    pub(super) policy: Policy,
+    pub(super) machine: Machine,
+    /// Say each sample on standard error.
+    pub(super) verbose: bool,
+    noise: Vec<Note>,
+    out: PathBuf,
+    resume: bool,
+}
+
+/// What measuring a target gave.
+pub(super) struct Outcome {
+    /// Where it is on disk.
+    pub(super) folder: PathBuf,
+    /// Manifest and samples.
+    pub(super) saved: Saved,
+    /// The user stopped it.
+    pub(super) interrupted: bool,
+}
+
+impl Job {
+    /// Settles the plan of `target`.
+    pub(super) fn new(
+        target: Target,
+        args: &SweepArgs,
+        machine: &Machine,
+        noise: &[Note],
+    ) -> Result<Self, Error> {
+        let plan = plan(&target, args, machine);
+        target.check_procs(&plan.procs)?;
+        let policy = args.policy.unwrap_or_else(|| default_policy(&target));
+        Ok(Self {
+            target,
+            plan,
+            policy,
+            machine: machine.clone(),
+            noise: noise.to_vec(),
+            out: args.out.clone(),
+            resume: args.resume,
+            verbose: args.verbose,
+        })
+    }
+
+    /// How long it takes, before anything is known of it.
+    pub(super) fn expected(&self) -> Duration {
+        let samples =
+            self.plan.procs.len() as f64 * f64::from(self.plan.rounds.min) + f64::from(self.plan.warmup);
+        Duration::from_secs_f64(self.plan.budget_s.unwrap_or(samples * UNKNOWN_SAMPLE_S))
+    }
+
+    fn manifest(&self) -> Manifest {
+        Manifest {
+            schema: SCHEMA,
+            target: self.target.name.clone(),
+            command: self.target.clone(),
+            corefit_version: env!("CARGO_PKG_VERSION").to_owned(),
+            machine: self.machine.clone(),
+            seed: self.plan.seed,
+            plan: self.plan.clone(),
+            policy: self.policy,
+            started_unix_s: unix_now_s(),
+            warnings: self.noise.clone(),
+            recommendation: None,
+        }
+    }
+}
+
+fn plan(target: &Target, args: &SweepArgs, machine: &Machine) -> Plan {
+    let default_budget_s = match (target.is_workload(), args.quick) {
+        (false, _) => None,
+        (true, false) => Some(WORKLOAD_BUDGET_S),
+        (true, true) => Some(QUICK_BUDGET_S),
+    };
+    Plan {
+        procs: args.procs.resolve(machine),
+        rounds: if args.quick { QUICK_ROUNDS } else { args.rounds },
+        precision: args.precision / 100.0,
+        budget_s: args.budget.map(|budget| budget.as_secs_f64()).or(default_budget_s),
+        budget_is_explicit: args.budget.is_some(),
+        timeout_s: args.timeout.as_secs_f64(),
+        warmup: args.warmup,
+        seed: args.seed,
+        counters: !args.no_counters,
+        flamegraph: !args.no_flamegraph,
+        quick: args.quick,
+    }
+}
+
+/// The policy a workload is judged by; the knee for everything else.
+fn default_policy(target: &Target) -> Policy {
+    let Kind::Workload { workload, .. } = &target.kind else { return Policy::default() };
+    corefit_workloads::find(workload)
+        .and_then(|known| known.policy)
+        .map_or_else(Policy::default, |text| text.parse().expect("a workload's own policy is valid: tested"))
+}
+
+/// Measures the target and leaves its files.
+pub(super) fn measure(job: &Job, progress: &Progress) -> Result<Outcome, Error> {
+    let begun = Instant::now();
+    let (mut folder, manifest, rows) = open(job)?;
+    let mut saved = Saved { folder: folder.root().to_owned(), manifest, rows };
+    let ended = rounds::measure(job, &mut folder, &mut saved.rows, begun, progress)?;
+    saved.manifest.warnings.extend(warnings(job, &saved.rows, &ended));
+    conclude(&mut saved);
+    if let (true, false, Some(answer)) =
+        (job.plan.flamegraph, ended.interrupted, &saved.manifest.recommendation)
+    {
+        let left =
+            job.plan.budget_s.map(|budget| Duration::from_secs_f64(budget).saturating_sub(begun.elapsed()));
+        progress.now(&format!("{} · profiles", job.target.name), begun.elapsed(), left.unwrap_or_default());
+        let chosen = answer.recommended_procs as u32;
+        let wanted = profiles::Wanted { target: &job.target, plan: &job.plan, chosen, left };
+        let notes = profiles::take(&wanted, &saved.rows, &folder)?;
+        saved.manifest.warnings.extend(notes);
+        conclude(&mut saved);
+    }
+    folder.write_manifest(&saved.manifest)?;
+    if let Some(answer) = &saved.manifest.recommendation {
+        folder.write_summary(answer)?;
+    }
+    Ok(Outcome {
+        folder: saved.folder.clone(),
+        interrupted: ended.interrupted || measure::interrupted(),
+        saved,
+    })
+}
+
+/// Decides from what has been measured, by the road that `recommend` takes.
+fn conclude(saved: &mut Saved) {
+    saved.manifest.recommendation = decide(&evidence::of_sweep(saved, None, ModelChoice::Auto));
+}
+
+/// The folder, its manifest without an answer, and the samples it has already.
+fn open(job: &Job) -> Result<(Folder, Manifest, Vec<SampleRow>), Error> {
+    let manifest = job.manifest();
+    if !job.resume {
+        return Ok((Folder::create(&job.out, &manifest)?, manifest, Vec::new()));
+    }
+    let resumed = Folder::resume(&job.out, &manifest)?;
+    for note in &resumed.notes {
+        anstream::eprintln!("corefit: {note}");
+    }
+    // What was noticed before is noticed again if it still holds.
+    let manifest = Manifest { warnings: job.noise.clone(), recommendation: None, ..resumed.manifest };
+    Ok((resumed.folder, manifest, resumed.rows))
+}
+
+/// Time kept back for profiles while rounds are measured.
+pub(super) fn reserve(job_plan: &Plan) -> Duration {
+    match (job_plan.flamegraph, job_plan.budget_s, job_plan.quick) {
+        (false, ..) | (_, None, _) => Duration::ZERO,
+        (true, Some(_), true) => Duration::from_secs_f64(QUICK_PROFILE_S),
+        (true, Some(budget), false) => Duration::from_secs_f64(PROFILES_S.min(budget / 3.0)),
+    }
+}
+
+/// What has to stand beside the answer: samples that did not succeed, and what else was noticed while measuring.
+fn warnings(job: &Job, rows: &[SampleRow], ended: &rounds::Ended) -> Vec<Note> {
+    let failed = job.plan.procs.iter().filter_map(|procs| samples_failed(*procs, rows, &ended.failures));
+    ended.warning.clone().into_iter().chain(failed).chain(stolen(rows)).collect()
+}
+
+fn samples_failed(procs: u32, rows: &[SampleRow], failures: &[(u32, String)]) -> Option<Note> {
+    let of_point = || rows.iter().filter(|row| row.procs == procs);
+    let failed = of_point().filter(|row| !row.is_ok()).count();
+    let why =
+        failures.iter().find(|(of, _)| *of == procs).map_or_else(String::new, |(_, why)| format!(": {why}"));
+    let text = format!("{failed} of {} samples at {procs} did not succeed{why}", of_point().count());
+    (failed > 0).then(|| Note { code: "samples-failed".to_owned(), text })
+}
+
+/// Share of one CPU that a hypervisor may take before the precision of 2 % is in doubt.
+const STOLEN_SHARE: f64 = 0.02;
+
+fn stolen(rows: &[SampleRow]) -> Option<Note> {
+    let steal_s: f64 = rows.iter().filter_map(|row| row.steal_s).sum();
+    let wall_s: f64 = rows.iter().filter_map(|row| row.wall_s).sum();
+    let text = format!("the hypervisor took {steal_s:.2} s of CPU time during {wall_s:.1} s of samples");
+    (steal_s > STOLEN_SHARE * wall_s).then(|| Note { code: "steal".to_owned(), text })
+}
+
+fn unix_now_s() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64())
+}

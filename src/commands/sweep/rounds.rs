@@ -1,0 +1,141 @@
+//! The rounds of one target: ask the planner, measure, write the row, go on.
+
+use std::time::{Duration, Instant};
+
+use super::one::{self, Job};
+use crate::error::Error;
+use crate::measure::{self, Conditions, Sample, Status};
+use crate::plan::rounds::{Done, Next, StopReason, next, time_left};
+use crate::report::progress::Progress;
+use crate::results::{Folder, Note, Place, SampleRow};
+use crate::target::Target;
+
+/// How the rounds ended.
+pub(super) struct Ended {
+    /// The user stopped them.
+    pub(super) interrupted: bool,
+    /// What the way they ended says about the answer.
+    pub(super) warning: Option<Note>,
+    /// For each sample that did not succeed, its worker count and why.
+    pub(super) failures: Vec<(u32, String)>,
+}
+
+/// Measures rounds until the planner stops; each row is in the journal before the next sample starts. `rows` are those
+/// that a resumed sweep has already, and receives the new ones.
+///
+/// # Errors
+/// The program cannot be started at all, or the disk fails.
+pub(super) fn measure(
+    job: &Job,
+    folder: &mut Folder,
+    rows: &mut Vec<SampleRow>,
+    begun: Instant,
+    progress: &Progress,
+) -> Result<Ended, Error> {
+    let mut failures = Vec::new();
+    let conditions = conditions(&job.target, &job.plan);
+    let mut done: Vec<Done> = rows.iter().map(SampleRow::done).collect();
+    // A resumed sweep has spent what its samples took.
+    let before = Duration::from_secs_f64(rows.iter().filter_map(|row| row.wall_s).sum());
+    let spent = || begun.elapsed() + before;
+    let reserve = one::reserve(&job.plan);
+    let mut is_cold = true;
+    loop {
+        let (round, order) = match next(&job.plan, job.policy.tolerance(), &done, spent(), reserve) {
+            Next::Stop(reason) => {
+                return Ok(Ended { interrupted: false, warning: remark(job, reason, &done), failures });
+            }
+            Next::Round { round, order } => (round, order),
+        };
+        if is_cold {
+            warm_up(job, &conditions, progress)?;
+            is_cold = false;
+        }
+        let before_in_round = done.iter().filter(|done| done.round == round).count();
+        for (place, procs) in order.into_iter().enumerate() {
+            let what = format!("{} · round {round} · {procs} procs", job.target.name);
+            progress.now(&what, spent(), time_left(&job.plan, &done, spent()));
+            let sample = measure::sample(&job.target.invocation(procs), &conditions)?;
+            if measure::interrupted() {
+                folder.sync()?;
+                return Ok(Ended { interrupted: true, warning: Some(interrupted_in(round)), failures });
+            }
+            let order = u32::try_from(before_in_round + place + 1).unwrap_or(u32::MAX);
+            let place = Place { target: &job.target.name, procs, round, order, machine: &job.machine.id };
+            let (row, failure) = row(&job.target, &place, &sample);
+            failures.extend(failure.map(|why| (procs, why)));
+            folder.append(&row)?;
+            if job.verbose {
+                anstream::eprintln!("{}", crate::report::sample::line(&row, &job.target.unit));
+            }
+            done.push(row.done());
+            rows.push(row);
+        }
+        folder.sync()?;
+    }
+}
+
+/// Runs that are not recorded: they fill caches and page tables.
+fn warm_up(job: &Job, conditions: &Conditions, progress: &Progress) -> Result<(), Error> {
+    let procs = job.plan.procs.iter().copied().max().expect("a plan has a worker count");
+    for _ in 0..job.plan.warmup {
+        progress.now(&format!("{} · warm-up", job.target.name), Duration::ZERO, job.expected());
+        measure::sample(&job.target.invocation(procs), conditions)?;
+        if measure::interrupted() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn conditions(target: &Target, plan: &crate::plan::Plan) -> Conditions {
+    of_target(target, Duration::from_secs_f64(plan.timeout_s), plan.counters)
+}
+
+/// What a sample of `target` runs under.
+pub(crate) fn of_target(target: &Target, timeout: Duration, counters: bool) -> Conditions {
+    Conditions {
+        timeout,
+        counters,
+        keep_output: target.needs_output(),
+        poll_run_queue: !target.is_workload(),
+    }
+}
+
+/// The row of a sample, and why it did not succeed if it did not. A sample that ended well but has no throughput has
+/// failed.
+pub(crate) fn row(target: &Target, place: &Place<'_>, sample: &Sample) -> (SampleRow, Option<String>) {
+    if sample.status != Status::Ok {
+        let why = sample.remarks.first().cloned().unwrap_or_else(|| "it did not end well".to_owned());
+        return (SampleRow::new(place, sample, None), Some(why));
+    }
+    match target.throughput(sample, place.procs) {
+        Ok(measured) => (SampleRow::new(place, sample, Some(measured)), None),
+        Err(why) => (SampleRow::new(place, sample, None), Some(why)),
+    }
+}
+
+/// What the way the rounds ended says about the answer.
+fn remark(job: &Job, reason: StopReason, done: &[Done]) -> Option<Note> {
+    let rounds = done.iter().map(|done| done.round).max().unwrap_or(0);
+    match reason {
+        StopReason::Budget if rounds < job.plan.rounds.min => {
+            let budget = job.plan.budget_s.unwrap_or_default();
+            let text = format!(
+                "the budget of {budget} s ended the sweep after {rounds} of {} rounds",
+                job.plan.rounds.min
+            );
+            Some(Note { code: "budget".to_owned(), text })
+        }
+        StopReason::NoneLeft => {
+            let text = "every worker count failed twice running".to_owned();
+            Some(Note { code: "none-left".to_owned(), text })
+        }
+        _ => None,
+    }
+}
+
+fn interrupted_in(round: u32) -> Note {
+    let text = format!("interrupted in round {round}; add `--resume` to the same command to go on");
+    Note { code: "interrupted".to_owned(), text }
+}

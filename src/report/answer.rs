@@ -1,0 +1,118 @@
+//! One target's answer for people: its points, what to take, why, and what to know before believing it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use comfy_table::{Attribute, Cell};
+use owo_colors::OwoColorize;
+
+use super::number::{bar, interval, percent, quantity};
+use super::table::{plain, right};
+use super::wrap::paragraph;
+use crate::results::{Note, Point, Recommendation, Saved};
+
+/// Cells of the bar beside a point.
+const BAR_WIDTH: usize = 12;
+
+/// The answer of a sweep that has just ended, with its files; says so where no sample succeeded.
+#[must_use]
+pub fn of_target(saved: &Saved, folder: &Path) -> String {
+    let mut text = match &saved.manifest.recommendation {
+        Some(answer) => full(answer),
+        None => nothing(saved),
+    };
+    let flames = if folder.join("flame").exists() { ", flame graphs in flame/" } else { "" };
+    let _ = writeln!(text, "  files: {}{flames}", folder.display());
+    text
+}
+
+/// The answer: table, verdict, reasons, warnings. Ends with a line end.
+#[must_use]
+pub fn full(answer: &Recommendation) -> String {
+    let mut text = format!("{} {}\n", answer.target.bold(), format!("({})", answer.unit).dimmed());
+    let _ = writeln!(text, "{}", points(answer));
+    text.push_str(&paragraph("→ ", &verdict(answer)));
+    for reason in answer.reasons.iter().take(REASONS_SHOWN) {
+        text.push_str(&paragraph("  why: ", &reason.text));
+    }
+    for Note { code, text: warning } in &answer.warnings {
+        text.push_str(&paragraph("  note: ", &format!("{warning} [{code}]")));
+    }
+    text
+}
+
+/// Reasons shown on a terminal; the JSON has them all.
+const REASONS_SHOWN: usize = 2;
+
+/// What to take, in a sentence: `GOMAXPROCS=2 gives 1.98× …, confidence 99 %`.
+#[must_use]
+pub fn verdict(answer: &Recommendation) -> String {
+    let procs = answer.recommended_procs;
+    let mut text = format!("take {procs}");
+    if let Some(speedup) = chosen(answer).and_then(|point| point.speedup).filter(|_| procs > 1.0) {
+        let _ = write!(text, ": {speedup:.2}× the throughput of 1");
+    }
+    match answer.confidence {
+        Some(confidence) => {
+            let _ = write!(text, "; confidence {}", certainty(confidence));
+        }
+        None => text.push_str("; confidence unknown"),
+    }
+    if let Some([low, high]) = answer.interval.filter(|[low, high]| low < high) {
+        let _ = write!(text, " (95 % of resamples choose {low} to {high})");
+    }
+    if let Some(regret) = answer.regret {
+        let _ = write!(text, ", at most {} below the best", percent(regret.p95));
+    }
+    if answer.warnings.iter().any(|note| note.code == "quick") {
+        text.push_str(" (quick)");
+    }
+    text
+}
+
+/// A confidence as `97 %`; never rounded up to a certainty that a finite bootstrap cannot give.
+#[must_use]
+pub fn certainty(confidence: f64) -> String {
+    if confidence > 0.99 { "> 99 %".to_owned() } else { percent(confidence) }
+}
+
+/// The point that was chosen.
+#[must_use]
+pub fn chosen(answer: &Recommendation) -> Option<&Point> {
+    answer.points.iter().find(|point| point.procs == answer.recommended_procs)
+}
+
+fn points(answer: &Recommendation) -> String {
+    let mut table = plain(["", "procs", "throughput", "95 % interval", "speedup", "efficiency", ""]);
+    let best = answer.points.iter().map(|point| point.throughput).fold(f64::MIN_POSITIVE, f64::max);
+    for point in &answer.points {
+        let is_chosen = point.procs == answer.recommended_procs;
+        let cells = [
+            if is_chosen { "→".to_owned() } else { String::new() },
+            point.procs.to_string(),
+            quantity(point.throughput, ""),
+            point.lo.zip(point.hi).map_or_else(|| "–".to_owned(), |(low, high)| interval(low, high)),
+            point.speedup.map_or_else(|| "–".to_owned(), |speedup| format!("{speedup:.2}×")),
+            point.efficiency.map_or_else(|| "–".to_owned(), percent),
+            bar(point.throughput / best, BAR_WIDTH),
+        ];
+        table.add_row(cells.map(|text| {
+            let cell = Cell::new(text);
+            if is_chosen { cell.add_attribute(Attribute::Bold) } else { cell }
+        }));
+    }
+    right(&mut table, 1..=5);
+    table.to_string()
+}
+
+fn nothing(saved: &Saved) -> String {
+    let mut text = format!("{}\n", saved.manifest.target.bold());
+    text.push_str(&paragraph(
+        "  ",
+        &format!("no recommendation: none of {} samples succeeded", saved.rows.len()),
+    ));
+    for Note { code, text: warning } in &saved.manifest.warnings {
+        text.push_str(&paragraph("  note: ", &format!("{warning} [{code}]")));
+    }
+    text
+}

@@ -1,0 +1,94 @@
+//! What `doctor` found, for people: a fact a line, then what is missing and how to get it.
+
+use std::fmt::Write as _;
+
+use corefit_runtime::{DefaultProcs, ProcsReason};
+use owo_colors::OwoColorize;
+
+use super::number::bytes;
+use super::wrap::paragraph;
+use crate::machine::Machine;
+use crate::machine::Noise;
+use crate::measure::counters;
+use crate::profile;
+
+/// Columns of a fact's name.
+const NAME_WIDTH: usize = 18;
+
+/// The whole of it. Ends with a line end.
+#[must_use]
+pub fn text(
+    machine: &Machine,
+    default: &DefaultProcs,
+    counters: &counters::Availability,
+    profiles: &profile::Availability,
+    noise: &[Noise],
+) -> String {
+    let mut text = format!("{}\n", "machine".bold());
+    for (name, value) in facts(machine) {
+        if let Some(value) = value {
+            let _ = writeln!(text, "  {name:<NAME_WIDTH$}{value}");
+        }
+    }
+    let _ = writeln!(text, "  {:<NAME_WIDTH$}{}, from {}", "GOMAXPROCS", default.procs, reason(default));
+    let _ = writeln!(text, "\n{}", "measuring".bold());
+    let counted = counters.counters.iter().filter(|(_, access)| *access == counters::Access::Full);
+    let names: Vec<&str> = counted.map(|(event, _)| event.name()).collect();
+    let names = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    text.push_str(&paragraph("  counted: ", &names));
+    for remark in counters.remarks() {
+        text.push_str(&paragraph("  - ", &remark));
+    }
+    text.push_str(&paragraph("  sampled: ", &format!("{}, {}", profiles.event, profiles.source)));
+    for limit in &profiles.limits {
+        text.push_str(&paragraph("  - ", limit));
+    }
+    if !machine.has_frame_pointers {
+        text.push_str(&paragraph("  - ", NO_FRAME_POINTERS));
+    }
+    let _ = writeln!(text, "\n{}", "now".bold());
+    if noise.is_empty() {
+        text.push_str("  quiet: nothing stands against measuring\n");
+    }
+    for Noise { code, text: what } in noise {
+        text.push_str(&paragraph("  - ", &format!("{what} [{code}]")));
+    }
+    text
+}
+
+const NO_FRAME_POINTERS: &str = "this binary was built without frame pointers, so its flame graphs are shallow: an exported \
+                                 RUSTFLAGS replaces the setting of .cargo/config.toml; unset it and build again";
+
+fn facts(machine: &Machine) -> [(&'static str, Option<String>); 11] {
+    let cores = machine.cores.map(|cores| format!(", {cores} cores"));
+    let cpus = format!(
+        "{} online, {} allowed{}",
+        machine.cpus_online,
+        machine.cpus_allowed,
+        cores.unwrap_or_default()
+    );
+    let yes_no = |is: bool| if is { "on" } else { "off" }.to_owned();
+    [
+        ("CPU", machine.cpu_model.clone()),
+        ("CPUs", Some(cpus)),
+        ("quota", machine.quota_cpus.map(|quota| format!("{quota} CPUs"))),
+        ("SMT", machine.smt.map(yes_no)),
+        ("NUMA nodes", machine.numa_nodes.map(|nodes| nodes.to_string())),
+        ("governor", machine.governor.clone()),
+        ("boost", machine.boost.map(yes_no)),
+        ("memory", machine.memory_bytes.map(bytes)),
+        ("kernel", machine.kernel.clone()),
+        ("virtualization", machine.virtualization.clone()),
+        ("cgroup", machine.cgroup_version.map(|version| format!("v{version}"))),
+    ]
+}
+
+/// Where the default of `GOMAXPROCS` comes from.
+#[must_use]
+pub fn reason(default: &DefaultProcs) -> &'static str {
+    match default.reason {
+        ProcsReason::Variable => "the variable",
+        ProcsReason::Affinity => "the CPUs this process may use",
+        ProcsReason::Quota => "the cgroup's CPU quota, rounded up",
+    }
+}

@@ -1,0 +1,65 @@
+//! One table over all targets of a sweep.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use comfy_table::{Attribute, Cell};
+
+use super::answer::{certainty, chosen};
+use super::number::quantity;
+use super::table::{plain, right};
+use crate::machine::Machine;
+use crate::results::Manifest;
+
+/// Characters of a reason in the table; the whole of it stands with the target.
+const REASON_WIDTH: usize = 30;
+
+/// What to take for each target, and why in a few words.
+#[must_use]
+pub fn text(manifests: &[&Manifest], machine: &Machine, out: &Path) -> String {
+    let mut table = plain(["target", "take", "throughput", "speedup", "confidence", "because"]);
+    for manifest in manifests {
+        table.add_row(row(manifest));
+    }
+    right(&mut table, 1..=4);
+    let cpus = machine.usable_cpus();
+    let mut text = format!("{table}\n");
+    let _ = write!(text, "\n{} targets on {cpus} CPUs; files in {}", manifests.len(), out.display());
+    text
+}
+
+fn row(manifest: &Manifest) -> Vec<Cell> {
+    let name = Cell::new(&manifest.target);
+    let Some(answer) = &manifest.recommendation else {
+        return vec![
+            name,
+            Cell::new("–"),
+            Cell::new("–"),
+            Cell::new("–"),
+            Cell::new("–"),
+            Cell::new("no sample succeeded"),
+        ];
+    };
+    let point = chosen(answer);
+    let quick = answer.warnings.iter().any(|note| note.code == "quick");
+    let confidence = match (answer.confidence, quick) {
+        (Some(confidence), _) => certainty(confidence),
+        (None, true) => "quick".to_owned(),
+        (None, false) => "–".to_owned(),
+    };
+    vec![
+        name,
+        Cell::new(answer.recommended_procs).add_attribute(Attribute::Bold),
+        Cell::new(point.map_or_else(String::new, |point| quantity(point.throughput, &answer.unit))),
+        Cell::new(
+            point.and_then(|p| p.speedup).map_or_else(|| "–".to_owned(), |speedup| format!("{speedup:.2}×")),
+        ),
+        Cell::new(confidence),
+        Cell::new(answer.reasons.first().map_or_else(String::new, |reason| shortened(&reason.code))),
+    ]
+}
+
+/// A code as words.
+fn shortened(code: &str) -> String {
+    code.replace('-', " ").chars().take(REASON_WIDTH).collect()
+}

@@ -1,0 +1,525 @@
+//! The binary, driven from outside: every subcommand, every exit code, the files it leaves.
+
+mod corefit;
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use corefit::{Corefit, Done};
+use serde_json::Value;
+
+/// A quick sweep of a workload sized for tests.
+fn quick_sweep(corefit: &Corefit, workload: &str) -> Value {
+    let done = corefit.run(&["sweep", workload, "--quick", "--scale", "0.1", "--json", "--out", "p"]);
+    done.assert_code(0);
+    done.json()
+}
+
+fn column<'a>(csv: &'a str, name: &str) -> Vec<&'a str> {
+    let mut lines = csv.lines();
+    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let index =
+        header.iter().position(|column| *column == name).unwrap_or_else(|| panic!("no column {name}"));
+    lines.map(|line| line.split(',').nth(index).expect("as many fields as the header")).collect()
+}
+
+#[test]
+fn list_names_every_workload_with_its_unit_and_expectation() {
+    let corefit = Corefit::new();
+    let list = corefit.run(&["list", "--json"]).json();
+    let entries = list.as_array().expect("an array");
+    assert!(entries.len() >= 21, "{}", entries.len());
+    for entry in entries {
+        for key in ["name", "about", "scaling", "unit"] {
+            assert!(!entry[key].as_str().expect(key).is_empty(), "{entry}");
+        }
+    }
+    let text = corefit.run(&["list"]);
+    text.assert_code(0);
+    assert!(text.out.contains("ping_pong"));
+    assert!(text.out.lines().all(|line| line.chars().count() <= 80), "wider than 80 columns:\n{}", text.out);
+}
+
+#[test]
+fn run_shows_one_sample_and_gives_its_row_as_json() {
+    let corefit = Corefit::new();
+    let row = corefit.run(&["run", "mandelbrot", "--procs", "2", "--scale", "0.1", "--json"]).json();
+    assert_eq!(row["status"], "ok");
+    assert_eq!(row["procs"], 2);
+    assert!(row["throughput"].as_f64().expect("a throughput") > 0.0);
+    assert!(row["max_rss_bytes"].as_f64().expect("a peak") > 0.0);
+    let text = corefit.run(&["run", "mandelbrot", "--scale", "0.1"]);
+    text.assert_code(0);
+    assert!(text.out.contains("throughput") && text.out.contains("/s"), "{}", text.out);
+}
+
+#[test]
+fn bad_usage_is_one_line_and_exit_code_2() {
+    let corefit = Corefit::new();
+    corefit.write("file", "");
+    corefit.write("bad.csv", "procs,throughput\n1,abc\n");
+    for args in [
+        &["sweep", "--procs", "0", "mandelbrot"][..],
+        &["sweep", "--procs", "8..1", "mandelbrot"],
+        &["sweep", "--procs", "1..", "mandelbrot"],
+        &["sweep", "--procs", "..8", "mandelbrot"],
+        &["sweep", "--procs", "", "mandelbrot"],
+        &["sweep", "--procs", "1,,2", "mandelbrot"],
+        &["sweep", "--procs", "x", "mandelbrot"],
+        &["sweep", "--procs", "4097", "mandelbrot"],
+        &["sweep", "--procs", "99999999999999999999", "mandelbrot"],
+        &["sweep", "--rounds", "0", "mandelbrot"],
+        &["sweep", "--rounds", "9..3", "mandelbrot"],
+        &["sweep", "--budget", "soon", "mandelbrot"],
+        &["sweep", "--timeout", "0", "mandelbrot"],
+        &["sweep", "--policy", "best", "mandelbrot"],
+        &["sweep", "--precision", "-1", "mandelbrot"],
+        &["sweep", "--scale", "0", "mandelbrot"],
+        &["sweep", "--param", "padded", "false_sharing"],
+        &["sweep", "--param", "nonsense=1", "mandelbrot"],
+        &["sweep", "--input", "/no/such", "wordcount"],
+        &["sweep", "--name", "../up", "mandelbrot"],
+        &["sweep", "no_such"],
+        &["sweep", "mandelbrot", "--", "true"],
+        &["sweep", "--", "/no/such"],
+        &["sweep", "--", "no-such-program-anywhere"],
+        &["sweep", "--", "/"],
+        &["sweep", "--out", "file/x", "--", "true"],
+        &["sweep", "--metric", "([", "--", "true"],
+        &["sweep", "--metric", "no group", "--", "true"],
+        &["sweep", "--env", "=x", "--", "true"],
+        &["sweep", "--ops", "many", "--", "true"],
+        &["run", "no_such"],
+        &["run", "mandelbrot", "--procs", "0"],
+        &["flamegraph"],
+        &["flamegraph", "mandelbrot", "-o", "x.bmp"],
+        &["flamegraph", "mandelbrot", "--procs", "1,2,3"],
+        &["recommend", "missing.csv"],
+        &["recommend", "bad.csv"],
+        &["export", "missing", "--format", "csv"],
+        &["export", ".", "--format", "xml"],
+        &["nonsense"],
+        &[],
+    ] {
+        let done = corefit.run(args);
+        assert_eq!(done.code, 2, "{args:?}: {}{}", done.out, done.err);
+        assert!(!done.err.contains("panicked"), "{args:?}: {}", done.err);
+        if !args.is_empty() {
+            assert_eq!(done.err.trim().lines().count(), 1, "{args:?}: {}", done.err);
+            assert!(done.err.starts_with("corefit: "), "{args:?}: {}", done.err);
+        }
+    }
+    assert!(!corefit.path("profiles").exists(), "a refused sweep leaves nothing");
+}
+
+#[test]
+fn a_mistyped_workload_gets_a_suggestion() {
+    let done = Corefit::new().run(&["sweep", "mandelbrott"]);
+    assert!(done.err.contains("mandelbrot`"), "{}", done.err);
+}
+
+#[test]
+fn help_and_version_are_results() {
+    let corefit = Corefit::new();
+    for args in [&["--help"][..], &["sweep", "--help"], &["--version"]] {
+        let done = corefit.run(args);
+        done.assert_code(0);
+        assert!(!done.out.is_empty() && done.err.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_quick_sweep_leaves_its_files_and_says_quick() {
+    let corefit = Corefit::new();
+    let document = quick_sweep(&corefit, "mandelbrot");
+    let sweep = &document["sweeps"][0];
+    assert_eq!(document["schema"], 1);
+    assert_eq!(sweep["target"], "mandelbrot");
+    let answer = &sweep["recommendation"];
+    assert!(
+        answer["warnings"].as_array().unwrap().iter().any(|w| w["text"].as_str().unwrap().contains("quick"))
+    );
+    let samples = corefit.read("p/mandelbrot/samples.csv");
+    assert!(column(&samples, "status").iter().all(|status| *status == "ok"));
+    let points = answer["points"].as_array().unwrap();
+    assert!(points.len() >= 3);
+    assert_eq!(column(&samples, "round").len(), 3 * points.len());
+    assert!(points.iter().all(|point| point["lo"].is_null() && point["samples"] == 3));
+    let chosen = answer["recommended_procs"].to_string();
+    let folded = corefit.read(&format!("p/mandelbrot/flame/procs-{chosen}.folded"));
+    assert!(folded.contains("mandelbrot"), "its own functions are in it: {folded}");
+    let svg = corefit.read(&format!("p/mandelbrot/flame/procs-{chosen}.svg"));
+    assert!(svg.contains("</svg>"));
+    let summary = corefit.read("p/mandelbrot/summary.csv");
+    assert_eq!(column(&summary, "recommended").iter().filter(|flag| **flag == "true").count(), 1);
+    assert_eq!(corefit.read("p/summary.csv").lines().count(), summary.lines().count());
+}
+
+#[test]
+fn recommend_gives_the_sweeps_own_answer_again() {
+    let corefit = Corefit::new();
+    let document = quick_sweep(&corefit, "nqueens");
+    let again = corefit.run(&["recommend", "p/nqueens", "--json"]).json();
+    assert_eq!(again, document["sweeps"][0]["recommendation"]);
+    let saved: Value = serde_json::from_str(&corefit.read("p/nqueens/sweep.json")).unwrap();
+    assert_eq!(again, saved["recommendation"]);
+    let text = corefit.run(&["recommend", "p"]);
+    text.assert_code(0);
+    assert!(text.out.contains("take ") && text.out.contains("quick"), "{}", text.out);
+}
+
+#[test]
+fn export_gives_every_sample_as_csv_and_json() {
+    let corefit = Corefit::new();
+    quick_sweep(&corefit, "sort");
+    let csv = corefit.run(&["export", "p", "--format", "csv"]);
+    csv.assert_code(0);
+    assert_eq!(csv.out, corefit.read("p/sort/samples.csv"));
+    corefit.run(&["export", "p/sort", "--format", "json", "-o", "sort.json"]).assert_code(0);
+    let json: Value = serde_json::from_str(&corefit.read("sort.json")).unwrap();
+    let rows = json["sweeps"][0]["samples"].as_array().expect("samples");
+    assert_eq!(rows.len(), csv.out.lines().count() - 1);
+}
+
+#[test]
+fn a_command_is_measured_by_its_metric() {
+    let corefit = Corefit::new();
+    let args = ["--rounds", "4..4", "--no-flamegraph", "--json", "--out", "c", "--metric", r"x=(\d+)"];
+    let done = corefit
+        .run(&[&["sweep", "--procs", "1,2"], &args[..], &["--", "sh", "-c", "echo x={procs}00"]].concat());
+    done.assert_code(0);
+    let document = done.json();
+    let answer = &document["sweeps"][0]["recommendation"];
+    assert_eq!(answer["recommended_procs"], 2);
+    assert_eq!(answer["points"][0]["throughput"], 100.0);
+    let folder = document["sweeps"][0]["target"].as_str().unwrap();
+    let samples = corefit.read(&format!("c/{folder}/samples.csv"));
+    assert!(column(&samples, "ops").iter().all(|ops| ops.is_empty()), "with a metric, ops is not measured");
+}
+
+#[test]
+fn a_lower_metric_can_be_the_better_one() {
+    let corefit = Corefit::new();
+    let done = corefit.run(&[
+        "sweep",
+        "--procs",
+        "1,2",
+        "--rounds",
+        "4..4",
+        "--no-flamegraph",
+        "--json",
+        "--name",
+        "cost",
+        "--metric",
+        r"t=([0-9.]+)",
+        "--lower-is-better",
+        "--",
+        "sh",
+        "-c",
+        "echo t=$((8 / GOMAXPROCS))",
+    ]);
+    done.assert_code(0);
+    let answer = &done.json()["sweeps"][0]["recommendation"];
+    assert_eq!(answer["recommended_procs"], 2);
+    assert_eq!(answer["points"][0]["throughput"], 0.125);
+}
+
+#[test]
+fn a_command_finds_its_worker_count_in_the_variables_asked_for() {
+    let corefit = Corefit::new();
+    let done = corefit.run(&[
+        "sweep",
+        "--procs",
+        "3",
+        "--rounds",
+        "1..1",
+        "--warmup",
+        "0",
+        "--no-flamegraph",
+        "--name",
+        "env",
+        "--env",
+        "PLAIN",
+        "--env",
+        "TEMPLATE=n-{procs}-x",
+        "--",
+        "sh",
+        "-c",
+        "test $GOMAXPROCS-$PLAIN-$TEMPLATE = 3-3-n-3-x",
+    ]);
+    done.assert_code(0);
+}
+
+#[test]
+fn a_program_reports_its_own_operations_on_the_result_descriptor() {
+    let corefit = Corefit::new();
+    let line = r#"{"ops":500,"elapsed_s":0.25,"latency_s":{"p99":0.003}}"#;
+    let script = format!("echo '{line}' >&$COREFIT_RESULT_FD");
+    // dash takes only single-digit descriptors after `>&`; a program in another language has no such limit.
+    let done = corefit.run(&[
+        "sweep",
+        "--procs",
+        "1",
+        "--rounds",
+        "1..1",
+        "--no-flamegraph",
+        "--json",
+        "--name",
+        "told",
+        "--",
+        "bash",
+        "-c",
+        &script,
+    ]);
+    done.assert_code(0);
+    let samples = corefit.read("profiles/told/samples.csv");
+    assert_eq!(column(&samples, "throughput"), ["2000.0"]);
+    assert_eq!(column(&samples, "latency_p99_s"), ["0.003"]);
+}
+
+#[test]
+fn a_failing_program_is_recorded_and_nothing_is_recommended() {
+    let corefit = Corefit::new();
+    let done = corefit.run(&[
+        "sweep",
+        "--procs",
+        "1,2",
+        "--rounds",
+        "3..3",
+        "--no-flamegraph",
+        "--json",
+        "--name",
+        "bad",
+        "--",
+        "sh",
+        "-c",
+        "echo it broke >&2; exit 3",
+    ]);
+    done.assert_code(1);
+    assert!(done.json()["sweeps"][0]["recommendation"].is_null());
+    let samples = corefit.read("profiles/bad/samples.csv");
+    assert!(column(&samples, "status").iter().all(|status| *status == "failed"));
+    assert!(column(&samples, "exit_code").iter().all(|code| *code == "3"));
+}
+
+#[test]
+fn a_program_that_fails_at_one_worker_count_loses_only_that() {
+    let corefit = Corefit::new();
+    let done = corefit.run(&[
+        "sweep",
+        "--procs",
+        "1,2,3",
+        "--rounds",
+        "4..4",
+        "--no-flamegraph",
+        "--json",
+        "--name",
+        "part",
+        "--",
+        "sh",
+        "-c",
+        "test {procs} != 2",
+    ]);
+    done.assert_code(1);
+    let document = done.json();
+    let answer = &document["sweeps"][0]["recommendation"];
+    let measured: Vec<_> =
+        answer["points"].as_array().unwrap().iter().map(|p| p["procs"].as_u64().unwrap()).collect();
+    assert_eq!(measured, [1, 3]);
+    assert!(answer["warnings"].as_array().unwrap().iter().any(|w| w["code"] == "samples-failed"), "{answer}");
+    let samples = corefit.read("profiles/part/samples.csv");
+    assert_eq!(
+        column(&samples, "status").iter().filter(|s| **s == "failed").count(),
+        2,
+        "twice running, then out"
+    );
+}
+
+#[test]
+fn a_hanging_program_is_stopped_at_the_timeout() {
+    let corefit = Corefit::new();
+    let begun = Instant::now();
+    let done = corefit.run(&[
+        "sweep",
+        "--procs",
+        "1",
+        "--rounds",
+        "2..2",
+        "--warmup",
+        "0",
+        "--timeout",
+        "300ms",
+        "--no-flamegraph",
+        "--name",
+        "hang",
+        "--",
+        "sleep",
+        "1000",
+    ]);
+    done.assert_code(1);
+    assert!(begun.elapsed() < Duration::from_secs(500), "it did not wait for the program");
+    let samples = corefit.read("profiles/hang/samples.csv");
+    assert_eq!(column(&samples, "status"), ["timeout", "timeout"]);
+}
+
+#[test]
+fn an_interrupted_sweep_keeps_its_samples_and_goes_on_with_resume() {
+    let corefit = Corefit::new();
+    let args = [
+        "sweep",
+        "--procs",
+        "1,2",
+        "--rounds",
+        "8..8",
+        "--no-flamegraph",
+        "--name",
+        "long",
+        "--",
+        "sleep",
+        "0.2",
+    ];
+    let mut child = corefit.command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let journal = corefit.path("profiles/long/samples.csv");
+    wait_for_rows(&journal, 3);
+    interrupt(child.id());
+    let status = child.wait().unwrap();
+    let mut message = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut message).unwrap();
+    assert_eq!(status.code(), Some(130), "{message}");
+    assert!(message.contains("--resume"), "{message}");
+    let before = fs::read_to_string(&journal).unwrap();
+    let rows = before.lines().count();
+    assert!((4..17).contains(&rows), "{before}");
+    let done = corefit.run(&[&args[..8], &["--resume"], &args[8..]].concat());
+    done.assert_code(0);
+    let after = fs::read_to_string(&journal).unwrap();
+    assert!(after.starts_with(&before), "rows measured before stay");
+    assert_eq!(after.lines().count(), 17);
+}
+
+#[test]
+fn resume_refuses_another_command_line() {
+    let corefit = Corefit::new();
+    let sweep = |rest: &[&str]| {
+        let fixed = ["sweep", "--procs", "1", "--rounds", "1..1", "--no-flamegraph", "--name", "same"];
+        corefit.run(&[&fixed[..], rest].concat())
+    };
+    sweep(&["--", "true"]).assert_code(0);
+    sweep(&["--resume", "--", "true"]).assert_code(0);
+    let refused = sweep(&["--resume", "--", "false"]);
+    refused.assert_code(2);
+    assert_eq!(refused.err.trim().lines().count(), 1, "{}", refused.err);
+}
+
+#[test]
+fn a_second_sweep_of_the_same_folder_is_refused_while_the_first_runs() {
+    let corefit = Corefit::new();
+    let args = [
+        "sweep",
+        "--procs",
+        "1",
+        "--rounds",
+        "9..9",
+        "--no-flamegraph",
+        "--name",
+        "locked",
+        "--",
+        "sleep",
+        "0.3",
+    ];
+    let mut first = corefit.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_rows(&corefit.path("profiles/locked/samples.csv"), 1);
+    let second = corefit.run(&args);
+    interrupt(first.id());
+    first.wait().unwrap();
+    second.assert_code(2);
+    assert!(second.err.contains("locked"), "{}", second.err);
+}
+
+#[test]
+fn a_new_sweep_keeps_the_one_before() {
+    let corefit = Corefit::new();
+    for _ in 0..2 {
+        corefit
+            .run(&[
+                "sweep",
+                "--procs",
+                "1",
+                "--rounds",
+                "1..1",
+                "--no-flamegraph",
+                "--name",
+                "twice",
+                "--",
+                "true",
+            ])
+            .assert_code(0);
+    }
+    assert!(corefit.path("profiles/twice.prev/samples.csv").exists());
+}
+
+#[test]
+fn any_csv_can_be_decided_on() {
+    let corefit = Corefit::new();
+    corefit.write("t.csv", "procs,throughput\n1,100\n2,190\n4,340\n8,520\n16,610\n");
+    let answer = corefit.run(&["recommend", "t.csv", "--json"]).json();
+    assert_eq!(answer["recommended_procs"], 16);
+    assert!(answer["confidence"].is_null());
+    corefit.write("frac.csv", "load,rate\n0.5,50\n1.5,140\n3.25,270\n6.0,400\n");
+    let columns = ["--procs-column", "load", "--throughput-column", "rate"];
+    let answer =
+        corefit.run(&[&["recommend", "frac.csv", "--model", "usl", "--json"], &columns[..]].concat()).json();
+    assert_eq!(answer["model"]["kind"], "usl");
+    let missing = corefit.run(&["recommend", "frac.csv"]);
+    missing.assert_code(2);
+    assert!(missing.err.contains("load"), "it names the columns there are: {}", missing.err);
+}
+
+#[test]
+fn a_flame_graph_shows_the_programs_own_functions() {
+    let corefit = Corefit::new();
+    let done = corefit.run(&["flamegraph", "mandelbrot", "--procs", "2", "--scale", "2", "-o", "m.svg"]);
+    done.assert_code(0);
+    assert!(corefit.read("m.folded").contains("mandelbrot"));
+    assert!(corefit.read("m.svg").contains("</svg>"));
+    let done = corefit.run(&["flamegraph", "mandelbrot", "--procs", "1,2", "-o", "d.svg"]);
+    done.assert_code(0);
+    for file in ["d.svg", "d.1.folded", "d.2.folded"] {
+        assert!(corefit.path(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn doctor_says_what_can_be_measured_here() {
+    let corefit = Corefit::new();
+    let document = corefit.run(&["doctor", "--json"]).json();
+    assert!(document["machine"]["cpus_online"].as_u64().unwrap() >= 1);
+    assert!(document["default_procs"]["procs"].as_u64().unwrap() >= 1);
+    let text = corefit.run(&["doctor"]);
+    text.assert_code(0);
+    assert!(text.out.contains("GOMAXPROCS"), "{}", text.out);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let corefit = Corefit::new();
+    let mut child = corefit.command(&["list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let done = Done::of(child.wait_with_output().unwrap());
+    assert!(done.err.is_empty(), "{}", done.err);
+}
+
+fn wait_for_rows(journal: &Path, rows: usize) {
+    let begun = Instant::now();
+    while fs::read_to_string(journal).map_or(0, |text| text.lines().count()) <= rows {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no {rows} rows in {}", journal.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn interrupt(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+}

@@ -1,0 +1,81 @@
+//! The built binary in a folder of its own, which goes away with it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The binary under test and the folder it runs in.
+pub(crate) struct Corefit {
+    folder: TempDir,
+}
+
+/// How a run ended.
+pub(crate) struct Done {
+    /// Exit code; -1 if a signal ended it.
+    pub(crate) code: i32,
+    /// Standard output.
+    pub(crate) out: String,
+    /// Standard error.
+    pub(crate) err: String,
+}
+
+impl Corefit {
+    /// A new empty folder.
+    pub(crate) fn new() -> Self {
+        Self { folder: TempDir::with_prefix("corefit-test-").expect("a temporary folder") }
+    }
+
+    /// The binary with `args`, ready to start.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_corefit"));
+        command.args(args).current_dir(self.folder.path()).stdin(Stdio::null()).env_remove("GOMAXPROCS");
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Done {
+        Done::of(self.command(args).output().expect("the binary starts"))
+    }
+
+    /// A path in the folder.
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    /// A file of the folder.
+    pub(crate) fn read(&self, relative: &str) -> String {
+        fs::read_to_string(self.path(relative)).unwrap_or_else(|error| panic!("{relative}: {error}"))
+    }
+
+    /// Writes a file into the folder.
+    pub(crate) fn write(&self, relative: &str, text: &str) {
+        fs::write(self.path(relative), text).expect("the folder can be written");
+    }
+}
+
+impl Done {
+    /// From what the system says.
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Fails the test, with what was said, unless the exit code is `code`.
+    #[track_caller]
+    pub(crate) fn assert_code(&self, code: i32) {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.out, self.err);
+    }
+
+    /// Standard output as the one JSON document it has to be.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out)
+            .unwrap_or_else(|error| panic!("{error}\nstdout: {}\nstderr: {}", self.out, self.err))
+    }
+}

@@ -1,0 +1,93 @@
+//! House rules that a machine can check.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules that may hold `unsafe`: what speaks to the kernel or switches stacks. Everything else forbids or denies it.
+const MAY_BE_UNSAFE: &[&str] = &[];
+
+/// Lines above an atomic access in which its `ORDERING:` comment has to begin.
+const ORDERING_WITHIN: usize = 12;
+
+fn sources() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for room in ["runtime/src", "workloads/src", "src"] {
+        collect(&root.join(room), &mut found);
+    }
+    assert!(found.len() > 30, "the sources were found");
+    found
+}
+
+fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a source folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(&path, into);
+        } else if path.extension().is_some_and(|suffix| suffix == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+fn relative(path: &Path) -> String {
+    path.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("below the root").display().to_string()
+}
+
+/// The file without its tests, which stand at its end.
+fn code(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).expect("a source file");
+    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).map(str::to_owned).collect()
+}
+
+#[test]
+fn unsafe_stays_where_it_is_listed() {
+    let used: Vec<String> = sources()
+        .into_iter()
+        .filter(|path| code(path).iter().any(|line| is_unsafe(line)))
+        .map(|path| relative(&path))
+        .collect();
+    let strangers: Vec<_> = used.iter().filter(|path| !MAY_BE_UNSAFE.contains(&path.as_str())).collect();
+    assert!(strangers.is_empty(), "unsafe outside the listed modules: {strangers:?}");
+    let idle: Vec<_> = MAY_BE_UNSAFE.iter().filter(|path| !used.iter().any(|used| used == *path)).collect();
+    assert!(idle.is_empty(), "listed, but without unsafe: {idle:?}");
+}
+
+fn is_unsafe(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    ["unsafe {", "unsafe fn", "unsafe impl", "unsafe trait", "unsafe extern"]
+        .iter()
+        .any(|word| code.contains(word))
+}
+
+#[test]
+fn every_atomic_access_names_its_ordering_and_partner() {
+    let mut silent = Vec::new();
+    for path in sources() {
+        let lines = code(&path);
+        for (index, line) in lines.iter().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let is_access =
+                ["Relaxed)", "Acquire)", "Release)", "AcqRel)", "SeqCst)", "Relaxed,", "AcqRel,", "Acquire,"]
+                    .iter()
+                    .any(|word| code.contains(word))
+                    && !code.trim_start().starts_with("use ");
+            let above = &lines[index.saturating_sub(ORDERING_WITHIN)..=index];
+            if is_access && !above.iter().any(|line| line.contains("ORDERING:")) {
+                silent.push(format!("{}:{}", relative(&path), index + 1));
+            }
+        }
+    }
+    assert!(silent.is_empty(), "atomic accesses without an `ORDERING:` comment: {silent:#?}");
+}
+
+#[test]
+fn files_stay_small_enough_to_read() {
+    let long: Vec<String> = sources()
+        .into_iter()
+        .map(|path| (code(&path).len(), path))
+        .filter(|(lines, _)| *lines > 500)
+        .map(|(lines, path)| format!("{} ({lines} lines)", relative(&path)))
+        .collect();
+    assert!(long.is_empty(), "look for the seam in: {long:?}");
+}
