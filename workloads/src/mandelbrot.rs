@@ -124,8 +124,8 @@ fn check(picture: Picture, tiles: &[Vec<u16>]) -> Result<(), Failure> {
         }
     }
     let area = inside as f64 * (VIEW / edge as f64).powi(2);
-    // Pixels cut by the border make it coarse: the error measured is 2.5 % at 64 pixels an edge, 1 % from 256 on.
-    if (area / AREA - 1.0).abs() > 0.05 {
+    // Pixels cut by the border make it coarse: it is off by 1.5 % at 64 pixels an edge, by less than 1 % from 80 on.
+    if (area / AREA - 1.0).abs() > 0.03 {
         return Err(Failure(format!("wrong result: the area of the set is {area:.4}, expected {AREA:.4}")));
     }
     Ok(())
