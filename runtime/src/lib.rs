@@ -4,6 +4,7 @@
 mod blocking;
 pub mod chan;
 mod metrics;
+pub mod net;
 mod netpoll;
 mod park;
 mod procs;

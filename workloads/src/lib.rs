@@ -5,6 +5,7 @@ mod chain;
 mod crew;
 mod fan_out;
 mod latency;
+mod loopback;
 mod random;
 mod settings;
 #[cfg(test)]
@@ -25,11 +26,16 @@ pub mod spawn_storm;
 pub mod wordcount;
 
 pub mod amdahl;
+pub mod echo_server;
 pub mod false_sharing;
 pub mod file_io;
+pub mod http_server;
 pub mod memory_stream;
+pub mod mixed_service;
 pub mod mutex_counter;
 pub mod rwlock_cache;
+pub mod sleepers;
+pub mod starvation;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -112,8 +118,13 @@ pub fn all() -> &'static [Workload] {
         rwlock_cache::WORKLOAD,
         false_sharing::WORKLOAD,
         memory_stream::WORKLOAD,
+        echo_server::WORKLOAD,
+        http_server::WORKLOAD,
+        sleepers::WORKLOAD,
         file_io::WORKLOAD,
+        mixed_service::WORKLOAD,
         amdahl::WORKLOAD,
+        starvation::WORKLOAD,
     ]
 }
 

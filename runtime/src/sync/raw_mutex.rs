@@ -32,7 +32,7 @@ const STARVING: u32 = 8;
 /// A waiter that has waited this long is not overtaken any more. As in Go's `sync.Mutex`.
 const STARVATION: Duration = Duration::from_millis(1);
 
-/// Looks at a taken lock before parking. Guess: a few short critical sections, a tenth of what a park costs.
+/// Looks at a taken lock before parking. Guess: on threads, 1, 24 and 96 differ by less than the noise.
 const SPINS: u32 = 24;
 
 #[derive(Debug)]
