@@ -166,9 +166,10 @@ mod tests {
     fn folders_differ_and_are_removed() {
         let (one, other) = (Folder::create().unwrap(), Folder::create().unwrap());
         assert_ne!(one.path(), other.path());
-        fs::write(one.path().join("left"), "behind").unwrap();
-        let path = one.path().to_owned();
+        let left = one.path().join("left");
+        fs::write(&left, "behind").unwrap();
         drop(one);
-        assert!(!path.exists() && other.path().exists());
+        // The file, because another test may have a folder of the same name by now.
+        assert!(!left.exists() && other.path().exists());
     }
 }

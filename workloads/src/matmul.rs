@@ -26,8 +26,8 @@ pub const WORKLOAD: Workload = Workload {
 
 /// Elements along the edge of a block.
 const EDGE: usize = 32;
-/// Block products at scale 1: matrices of 24 blocks, 768 elements, along an edge.
-const PRODUCTS: u64 = 24 * 24 * 24;
+/// Block products at scale 1: matrices of 42 blocks, 1344 elements, along an edge.
+const PRODUCTS: u64 = 42 * 42 * 42;
 /// Elements are integers from −8 to 8, so that every sum is exact in an `f64`.
 const LARGEST: u32 = 8;
 
@@ -83,7 +83,7 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
 fn multiply(a: &Arc<Matrix>, b: &Arc<Matrix>) -> Result<Matrix, Failure> {
     let edge = a.edge;
     let (a, b) = (Arc::clone(a), Arc::clone(b));
-    let blocks = fan_out(edge * edge, move |index| product_block(&a, &b, index / edge, index % edge))?;
+    let blocks = fan_out(0..edge * edge, move |index| product_block(&a, &b, index / edge, index % edge))?;
     Ok(Matrix { edge, blocks })
 }
 

@@ -26,7 +26,7 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 /// Placements at scale 1, about.
-const PLACEMENTS: u64 = 82_000_000;
+const PLACEMENTS: u64 = 42_000_000;
 /// Levels of the tree in which each branch is a goroutine.
 const SPAWNING_LEVELS: u32 = 3;
 
@@ -48,14 +48,13 @@ impl Add for Count {
 }
 
 /// Board sizes and their counts: solutions from OEIS A000170, placements counted by plain search on a grid.
-const KNOWN: [(u32, Count); 7] = [
+const KNOWN: [(u32, Count); 6] = [
     (8, Count { solutions: 92, placements: 2_056 }),
     (9, Count { solutions: 352, placements: 8_393 }),
     (10, Count { solutions: 724, placements: 35_538 }),
     (11, Count { solutions: 2_680, placements: 166_925 }),
     (12, Count { solutions: 14_200, placements: 856_188 }),
     (13, Count { solutions: 73_712, placements: 4_674_889 }),
-    (14, Count { solutions: 365_596, placements: 27_358_552 }),
 ];
 
 /// Columns and diagonals as bits of the next row: which of its squares are attacked.
@@ -171,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_larger_known_counts_are_those_of_search() {
-        for (size, known) in &KNOWN[4..6] {
+        for (size, known) in &KNOWN[4..] {
             assert_eq!(search(Board::empty(*size)), *known, "{size} queens");
         }
     }

@@ -7,6 +7,7 @@
 //! - **Blocks on**: the end of the other half and of the pieces of a merge.
 //!
 //! A run is a list of segments of one length rather than a single array: each piece of a merge then owns what it writes.
+//! A run carries as many spare segments, into which the next merge goes, so that no merge asks for memory.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,12 +36,25 @@ const SEGMENTS: u64 = 400;
 const SEGMENT: usize = 8_192;
 
 /// Elements in ascending order (before the sort: in any), in segments of equal length.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 struct Run {
     segments: Vec<Vec<u64>>,
+    /// As many segments as above, whatever they hold.
+    spare: Vec<Vec<u64>>,
 }
 
 impl Run {
+    fn new(segments: Vec<Vec<u64>>) -> Self {
+        let spare = segments.iter().map(|segment| vec![0; segment.len()]).collect();
+        Self { segments, spare }
+    }
+
+    /// Cuts off the right half.
+    fn split_off(&mut self) -> Self {
+        let half = self.segments.len() / 2;
+        Self { segments: self.segments.split_off(half), spare: self.spare.split_off(half) }
+    }
+
     fn segment_len(&self) -> usize {
         self.segments[0].len()
     }
@@ -64,8 +78,8 @@ impl Run {
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let segments = settings.scaled(SEGMENTS, 4);
     let mut random = SplitMix64::new(1);
-    let input =
-        Run { segments: (0..segments).map(|_| (0..SEGMENT).map(|_| random.next()).collect()).collect() };
+    let segments = (0..segments).map(|_| (0..SEGMENT).map(|_| random.next()).collect());
+    let input = Run::new(segments.collect());
     let ops = input.len() as u64;
     let expected = Contents::of(&input);
     let start = Instant::now();
@@ -81,7 +95,7 @@ fn sort_run(mut run: Run) -> Result<Run, Failure> {
         sort_segment(&mut run.segments[0]);
         return Ok(run);
     }
-    let right = Run { segments: run.segments.split_off(run.segments.len() / 2) };
+    let right = run.split_off();
     let right = go(move || sort_run(right));
     let left = sort_run(run)?;
     merge_runs(left, join(right)?)
@@ -93,18 +107,24 @@ fn sort_segment(segment: &mut [u64]) {
 }
 
 /// Merges two runs, every segment of the result in a goroutine of its own.
-fn merge_runs(left: Run, right: Run) -> Result<Run, Failure> {
-    let count = left.segments.len() + right.segments.len();
+fn merge_runs(mut left: Run, mut right: Run) -> Result<Run, Failure> {
+    let mut spare = std::mem::take(&mut left.spare);
+    spare.append(&mut right.spare);
     let runs = Arc::new((left, right));
-    let segments = fan_out(count, move |index| merge_segment(&runs.0, &runs.1, index))?;
-    Ok(Run { segments })
+    let shared = Arc::clone(&runs);
+    let segments = fan_out(spare.into_iter().enumerate(), move |(index, spare)| {
+        merge_segment(&shared.0, &shared.1, index, spare)
+    })?;
+    let (left, right) = Arc::into_inner(runs).expect("all that shared the runs have ended");
+    let mut spare = left.segments;
+    spare.extend(right.segments);
+    Ok(Run { segments, spare })
 }
 
-/// The segment number `index` of the merged runs.
+/// The segment number `index` of the merged runs, written over `merged`.
 #[inline(never)]
-fn merge_segment(left: &Run, right: &Run, index: usize) -> Vec<u64> {
-    let segment_len = left.segment_len();
-    let mut merged = vec![0; segment_len];
+fn merge_segment(left: &Run, right: &Run, index: usize, mut merged: Vec<u64>) -> Vec<u64> {
+    let segment_len = merged.len();
     let mut filled = 0;
     let mut from_left = taken_from_left(left, right, index * segment_len);
     let mut from_right = index * segment_len - from_left;
@@ -187,7 +207,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn run_of(elements: &[u64], segment_len: usize) -> Run {
-        Run { segments: elements.chunks_exact(segment_len).map(<[u64]>::to_vec).collect() }
+        Run::new(elements.chunks_exact(segment_len).map(<[u64]>::to_vec).collect())
     }
 
     proptest! {
@@ -203,7 +223,8 @@ mod tests {
             let input = run_of(&elements, segment_len);
             let output = Config::new().procs(2).run(move || sort_run(input)).unwrap();
             elements.sort_unstable();
-            prop_assert_eq!(output, run_of(&elements, segment_len));
+            prop_assert_eq!(output.spare.len(), output.segments.len());
+            prop_assert_eq!(output.segments, run_of(&elements, segment_len).segments);
         }
     }
 

@@ -16,9 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use corefit_runtime::go;
-
-use crate::crew::{cannot, expect_equal, join_all};
+use crate::crew::{cannot, expect_equal};
 use crate::fan_out::fan_out;
 use crate::random::mix;
 use crate::zipf::{self, Zipf};
@@ -36,7 +34,7 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 /// Words counted at scale 1, if there is no file.
-const WORDS: u64 = 4_000_000;
+const WORDS: u64 = 7_500_000;
 /// Words of the made text, 1 MB.
 const TEXT_WORDS: u64 = 200_000;
 const MAPPERS: usize = 64;
@@ -84,7 +82,7 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
 
 /// The tables of all words, one a reducer.
 fn count_words(pieces: Arc<Vec<Vec<u8>>>, passes: u64) -> Result<Vec<Table>, Failure> {
-    let mapped = fan_out(pieces.len(), move |mapper| {
+    let mapped = fan_out(0..pieces.len(), move |mapper| {
         let mut tables = vec![Table::default(); REDUCERS];
         for piece in (0..passes).map(|pass| &pieces[(mapper + pass as usize) % pieces.len()]) {
             map_piece(piece, &mut tables);
@@ -97,8 +95,7 @@ fn count_words(pieces: Arc<Vec<Vec<u8>>>, passes: u64) -> Result<Vec<Table>, Fai
             part.push(table);
         }
     }
-    let reducers: Vec<_> = parts.into_iter().map(|part| go(|| Ok(reduce_tables(part)))).collect();
-    join_all(reducers)
+    fan_out(parts, reduce_tables)
 }
 
 /// Counts the words of `piece` into the table of the reducer that each belongs to.

@@ -77,3 +77,18 @@ fn wordcount_counts_the_words_of_a_file() {
     let outcome = run(find("wordcount").unwrap(), 2, Settings { input, ..settings() });
     assert_eq!(outcome.ops, words as u64);
 }
+
+#[test]
+fn the_readme_has_every_workload_and_its_parameters_in_the_order_of_the_list() {
+    let rows =
+        include_str!("../README.md").lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let rows: Vec<(&str, &str)> = rows.collect();
+    let names: Vec<&str> = all().iter().map(|workload| workload.name).collect();
+    assert_eq!(rows.iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
+    for (workload, (name, row)) in all().iter().zip(rows) {
+        for parameter in workload.parameters {
+            let cell = format!("`{}={}`", parameter.name, parameter.default);
+            assert!(row.contains(&cell), "`{name}` lacks {cell} in the readme");
+        }
+    }
+}
