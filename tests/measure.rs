@@ -373,7 +373,7 @@ fn a_cpu_quota_and_its_throttling_are_seen() {
     let tasks = quota.0.join("tasks");
     let sample = thread::spawn(move || {
         fs::write(tasks, rustix::thread::gettid().as_raw_nonzero().to_string()).unwrap();
-        ok("i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; sleep 0.1")
+        ok("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; sleep 0.1")
     });
     let sample = sample.join().unwrap();
     assert_eq!(sample.cpu_quota, Some(0.2));
