@@ -1,0 +1,119 @@
+//! What a law is fitted to: one mean a worker count, with its weight. Least squares over samples of equal N is least
+//! squares over their means, weighted by their number, plus a constant; so the size of a fit does not grow with samples.
+
+/// Different worker counts that a fit looks at; more are grouped into as many neighbourhoods, equal in samples.
+/// Guess: far beyond any sweep, and a fit stays within milliseconds.
+const POINTS: usize = 256;
+
+/// Samples by worker count, ascending, each count once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Curve {
+    pub(super) n: Vec<f64>,
+    /// Mean over the samples of that N: of X as a share of the largest, or of log X.
+    pub(super) y: Vec<f64>,
+    /// Samples, as a weight.
+    pub(super) weight: Vec<f64>,
+    /// Sum of squares around those means, over all samples: what no function of N explains.
+    pub(super) pure_error: f64,
+    /// What y must be scaled by to be a throughput (1 for a logarithm).
+    pub(super) unit: f64,
+}
+
+impl Curve {
+    /// Log throughputs. `points` has one entry a worker count: the count, positive, and its throughputs, positive and
+    /// not empty.
+    #[must_use]
+    pub fn of_logs<'a>(points: impl IntoIterator<Item = (f64, &'a [f64])>) -> Self {
+        Self::new(points, 1.0, f64::ln)
+    }
+
+    /// Throughputs as they are, as shares of the largest one so that no square overflows.
+    #[must_use]
+    pub fn of_throughputs<'a>(points: impl IntoIterator<Item = (f64, &'a [f64])> + Clone) -> Self {
+        let largest =
+            points.clone().into_iter().flat_map(|(_, x)| x).copied().fold(f64::MIN_POSITIVE, f64::max);
+        Self::new(points, largest, |x| x / largest)
+    }
+
+    fn new<'a>(
+        points: impl IntoIterator<Item = (f64, &'a [f64])>,
+        unit: f64,
+        value: impl Fn(f64) -> f64,
+    ) -> Self {
+        let mut curve = Self { unit, ..Self::default() };
+        for (n, throughputs) in points {
+            let count = throughputs.len() as f64;
+            let mean = throughputs.iter().map(|&x| value(x)).sum::<f64>() / count;
+            curve.pure_error += throughputs.iter().map(|&x| (value(x) - mean).powi(2)).sum::<f64>();
+            curve.n.push(n);
+            curve.y.push(mean);
+            curve.weight.push(count);
+        }
+        curve.grouped()
+    }
+
+    /// At most [`POINTS`] worker counts, by joining neighbours.
+    fn grouped(self) -> Self {
+        if self.n.len() <= POINTS {
+            return self;
+        }
+        let mut joined = Self { pure_error: self.pure_error, unit: self.unit, ..Self::default() };
+        for group in 0..POINTS {
+            let range = group * self.n.len() / POINTS..(group + 1) * self.n.len() / POINTS;
+            let weight: f64 = self.weight[range.clone()].iter().sum();
+            let mean = |values: &[f64]| {
+                values[range.clone()]
+                    .iter()
+                    .zip(&self.weight[range.clone()])
+                    .map(|(v, w)| v * (w / weight))
+                    .sum()
+            };
+            joined.n.push(mean(&self.n));
+            joined.y.push(mean(&self.y));
+            joined.weight.push(weight);
+        }
+        joined
+    }
+
+    /// How many samples it stands for.
+    pub(super) fn samples(&self) -> f64 {
+        self.weight.iter().sum()
+    }
+
+    /// The same samples with every worker count above `cap` taken for `cap`.
+    pub(super) fn capped_at(&self, cap: f64) -> Self {
+        Self { n: self.n.iter().map(|n| n.min(cap)).collect(), ..self.clone() }
+    }
+
+    /// Sum of squares of the samples around their mean.
+    pub(super) fn total_square(&self) -> f64 {
+        let samples = self.samples();
+        let mean = self.y.iter().zip(&self.weight).map(|(y, w)| y * (w / samples)).sum::<f64>();
+        self.pure_error + self.y.iter().zip(&self.weight).map(|(y, w)| w * (y - mean).powi(2)).sum::<f64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_worker_counts_become_one_mean_and_a_pure_error() {
+        let samples = [1.0, 3.0];
+        let curve = Curve::of_throughputs([(2.0, samples.as_slice())]);
+        assert_eq!(curve.y, [2.0 / 3.0]);
+        assert_eq!(curve.weight, [2.0]);
+        assert!((curve.pure_error - 2.0 / 9.0).abs() < 1e-15);
+        assert!((curve.total_square() - curve.pure_error).abs() < 1e-15);
+    }
+
+    #[test]
+    fn many_worker_counts_are_joined_and_no_sample_is_lost() {
+        let x = [5.0];
+        let curve = Curve::of_logs((1..=10_000).map(|n| (f64::from(n), x.as_slice())));
+        assert_eq!(curve.n.len(), POINTS);
+        assert!((curve.samples() - 10_000.0).abs() < 1e-6);
+        assert!(curve.n.is_sorted());
+        assert!(curve.y.iter().all(|y| (y - 5f64.ln()).abs() < 1e-12));
+    }
+}
