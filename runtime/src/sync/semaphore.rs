@@ -63,9 +63,14 @@ impl Semaphore {
         self.permits.lock().state
     }
 
-    fn release(&self, count: usize) {
+    /// Adds `count` permits, as if somebody gave them back: for permits that were [forgotten](Permit::forget), or that
+    /// stand for something that has come into being.
+    ///
+    /// # Panics
+    /// More permits than a `usize` counts.
+    pub fn release(&self, count: usize) {
         let mut inside = self.permits.lock();
-        inside.state += count;
+        inside.state = inside.state.checked_add(count).expect("a usize counts all permits");
         let mut granted = Vec::new();
         while let Some(&wanted) = inside.queue.front()
             && let Some(left) = inside.state.checked_sub(wanted)
@@ -92,6 +97,13 @@ pub struct Permit<'a> {
     count: usize,
 }
 
+impl Permit<'_> {
+    /// Keeps the permits for good: the semaphore has as many less, until [`Semaphore::release`] adds some.
+    pub fn forget(self) {
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.semaphore.release(self.count);
@@ -113,6 +125,15 @@ mod tests {
         assert_eq!(semaphore.available(), 2);
         drop(one);
         assert_eq!(format!("{semaphore:?}"), "Semaphore { available: 3 }");
+    }
+
+    #[test]
+    fn forgotten_permits_are_gone_until_others_are_released() {
+        let semaphore = Semaphore::new(1);
+        semaphore.acquire().forget();
+        assert_eq!(semaphore.available(), 0);
+        semaphore.release(2);
+        assert_eq!(semaphore.available(), 2);
     }
 
     #[test]
