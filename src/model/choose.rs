@@ -18,11 +18,14 @@ pub struct Fit {
     pub r2: Option<f64>,
 }
 
-/// A cap counts as confirmed by the first N beyond the ceiling if its throughput is within this share of that at the
-/// last N before. Guess.
+/// A law is confirmed by the first N beyond the ceiling if it predicts the throughput there within this share. Guess.
 const CAP_AGREES: f64 = 0.2;
-/// Worst miss of a law that explains no more than a constant does, above which it is no law at all. Guess.
-const NO_LAW: f64 = 0.1;
+/// A law that misses some worker count by more than this share is no candidate where another one does not: no noise is
+/// so large, but the criterion cannot know that when there is one sample a worker count. Guess.
+const MISSES: f64 = 0.2;
+/// Worst miss of a law that explains no more than a constant does, above which it is no law at all: throughput that
+/// falls at once, for one. Guess.
+const NO_LAW: f64 = 0.05;
 /// Log units; a spread below it is rounding of the input, so it tells no laws apart.
 const RESOLUTION: f64 = 1e-9;
 /// Positions tried between two neighbouring worker counts for a cap that nobody knows.
@@ -34,33 +37,35 @@ const GAPS: usize = 64;
 /// A lower cap is taken where the data show one: then two worker counts at least lie beyond it.
 ///
 /// `points` has one entry a worker count, ascending: the count, and its throughputs, all positive and not empty.
-/// `None` if there are too few worker counts (a law needs one more than it has parameters; a worker count beyond the
-/// ceiling that confirms it counts as one) or no law says more than a constant.
+/// `None` if there are too few worker counts (a law needs one more than it has parameters; the first one beyond the
+/// ceiling counts if the law predicts it) or no law says more than a constant.
 #[must_use]
 pub fn fit(points: &[(f64, &[f64])], ceiling: Option<f64>) -> Option<Fit> {
     let limit = ceiling.unwrap_or(f64::INFINITY) * (1.0 + 1e-9);
     let inside = points.partition_point(|(n, _)| *n <= limit);
     let curve = Curve::of_logs(points[..inside].iter().copied());
-    let is_confirmed = inside > 0 && inside < points.len() && {
-        let beyond = Curve::of_logs(points[inside..=inside].iter().copied());
-        curve.y.last().is_some_and(|last| (beyond.y[0] - last).abs() <= CAP_AGREES.ln_1p())
-    };
-
     let mut candidates = Vec::new();
     for kind in [Kind::Linear, Kind::Amdahl, Kind::Usl] {
-        if inside + usize::from(is_confirmed) > kind.parameters() {
-            candidates.extend(candidate(&curve, kind, ceiling));
-        }
+        let candidate = candidate(&curve, kind, ceiling);
+        let counts = |candidate: &Candidate| {
+            let is_confirmed = points.get(inside).is_some_and(|beyond| candidate.predicts(*beyond));
+            inside + usize::from(is_confirmed) > kind.parameters()
+        };
+        candidates.extend(candidate.filter(counts));
     }
     for kind in [Kind::Linear, Kind::Amdahl] {
         if inside > kind.parameters() + 1 {
             candidates.extend(capped(&curve, kind));
         }
     }
+    let curve = &curve;
+    let misses = |candidate: &Candidate| miss(curve, &candidate.law()) > MISSES.ln_1p();
+    let is_one_close = candidates.iter().any(|candidate| !misses(candidate));
     // The first of equals is the simplest one.
-    let best = candidates.into_iter().min_by(|a, b| a.criterion.total_cmp(&b.criterion))?;
-    let fit = best.fit(&curve);
-    (!is_no_law(&curve, &fit)).then_some(fit)
+    let plausible = candidates.into_iter().filter(|candidate| !is_one_close || !misses(candidate));
+    let fit = plausible.min_by(|a, b| a.criterion.total_cmp(&b.criterion))?.fit(curve);
+    let says_nothing = fit.r2.is_some_and(|r2| r2 < 1e-6) && miss(curve, &fit.law) > NO_LAW.ln_1p();
+    (!says_nothing).then_some(fit)
 }
 
 /// The Universal Scalability Law as R's package `usl` fits it: unweighted least squares of X on N over all samples, λ
@@ -84,14 +89,21 @@ struct Candidate {
 }
 
 impl Candidate {
+    /// Whether the mean log throughput of `point` is within [`CAP_AGREES`] of what the law says.
+    fn predicts(&self, point: (f64, &[f64])) -> bool {
+        let curve = Curve::of_logs([point]);
+        (curve.y[0] - self.law().throughput(point.0).ln()).abs() <= CAP_AGREES.ln_1p()
+    }
+
+    fn law(&self) -> Law {
+        let Solution { sigma, kappa, lambda, .. } = self.solution;
+        Law { kind: self.kind, sigma, kappa, lambda, ceiling: self.ceiling }
+    }
+
     fn fit(&self, curve: &Curve) -> Fit {
-        let Solution { sigma, kappa, lambda, squares } = self.solution;
         let total = curve.total_square();
-        let r2 = 1.0 - (squares + curve.pure_error) / total;
-        Fit {
-            law: Law { kind: self.kind, sigma, kappa, lambda, ceiling: self.ceiling },
-            r2: (total > RESOLUTION * RESOLUTION && r2.is_finite()).then_some(r2),
-        }
+        let r2 = 1.0 - (self.solution.squares + curve.pure_error) / total;
+        Fit { law: self.law(), r2: (total > RESOLUTION * RESOLUTION && r2.is_finite()).then_some(r2) }
     }
 }
 
@@ -156,15 +168,9 @@ fn criterion(curve: &Curve, squares: f64, parameters: usize) -> Option<f64> {
     (n > k + 1.0).then(|| n * variance.ln() + 2.0 * k + 2.0 * k * (k + 1.0) / (n - k - 1.0))
 }
 
-/// Whether a constant says as much, and the law misses some worker count by a lot: throughput that falls at once, for one.
-fn is_no_law(curve: &Curve, fit: &Fit) -> bool {
-    let miss = curve
-        .n
-        .iter()
-        .zip(&curve.y)
-        .map(|(&n, y)| (y - fit.law.throughput(n).ln()).abs())
-        .fold(0.0, f64::max);
-    fit.r2.is_some_and(|r2| r2 < 1e-6) && miss > NO_LAW.ln_1p()
+/// Largest distance, in log units, of a worker count's mean from the law.
+fn miss(curve: &Curve, law: &Law) -> f64 {
+    curve.n.iter().zip(&curve.y).map(|(&n, y)| (y - law.throughput(n).ln()).abs()).fold(0.0, f64::max)
 }
 
 #[cfg(test)]

@@ -1,7 +1,29 @@
 //! Which worker count to take: points, bootstrap, policy, reasons. Pure functions; every number comes from its input.
 
+mod bootstrap;
+mod choice;
+mod facts;
+mod group;
+mod policy;
+mod reasons;
+mod rounds;
+mod scene;
+#[cfg(test)]
+mod simulation;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod text;
+mod warnings;
+
+use self::facts::Facts;
+use self::group::Group;
+use self::policy::{Rule, Second};
+use self::rounds::Rounds;
+use self::scene::Scene;
+use crate::model::{self, Kind};
 use crate::plan::Policy;
-use crate::results::{Note, Recommendation};
+use crate::results::{Model, Note, Recommendation, Regret, SCHEMA};
 
 /// Everything a decision is made from.
 #[derive(Clone, Debug)]
@@ -94,9 +116,115 @@ pub struct Observation {
     pub sched_latency_p99_s: Option<f64>,
 }
 
+/// A gain at most this large is inside the noise that the planner leaves (its default precision).
+const INSIDE_NOISE: f64 = 0.02;
+/// Share of the resamples in which more workers than CPUs must win to be taken.
+const SURE: f64 = 0.95;
+/// Busy part of the one CPU it could use, from which a program computes more than it waits. Guess.
+const CPU_BOUND: f64 = 0.7;
+/// Busy part of all CPUs there are, from which they are full: start and end of a process keep none busy. Guess.
+const NEARLY_FULL: f64 = 0.9;
+/// CPU time over wall may exceed the worker count by this share: beside the workers, a runtime has helpers.
+const KNOB_TOLERANCE: f64 = 0.1;
+
 /// Decides; `None` if there is no observation at all. The same evidence gives the same answer, bit for bit.
 #[must_use]
 pub fn decide(evidence: &Evidence) -> Option<Recommendation> {
-    let _ = evidence;
-    unimplemented!("issue in progress")
+    let groups = group::group(&evidence.observations);
+    if groups.is_empty() {
+        return None;
+    }
+    let facts: Vec<Facts> = groups.iter().map(Facts::new).collect();
+    let cpus = usable_cpus(evidence);
+    let ignored = ignored_knob(evidence, &facts);
+    let keeps_busy =
+        |least: f64| cpus.filter(|&cpus| most_busy(&facts).is_none_or(|most| most >= least * cpus.min(1.0)));
+    // A program whose CPU time stays below its wall time at every setting has no ceiling of CPUs; one CPU or a quota
+    // below one is never quite full.
+    let ceiling = keeps_busy(if cpus.is_some_and(|cpus| cpus <= 1.0) { NEARLY_FULL } else { 1.0 });
+    let fit = fit(evidence, &groups, ceiling);
+
+    let rounds = Rounds::new(&groups, Second::of_policy(evidence.policy));
+    let estimate = rounds.estimate();
+    let rule = Rule::new(evidence.policy, &estimate);
+    let choice = choice::choose(rule, &groups, &rounds, &estimate, cpus, evidence.seed);
+    let spread = choice.spread.filter(|_| groups.len() > 1 && ignored.is_none());
+
+    let scene = Scene {
+        evidence,
+        groups: &groups,
+        facts: &facts,
+        rounds: &rounds,
+        estimate: &estimate,
+        rule,
+        chosen: choice.chosen,
+        best: estimate.best(|_| true),
+        spread: spread.as_ref(),
+        law: fit.as_ref().map(|fit| &fit.law),
+        cpus,
+        bound: keeps_busy(CPU_BOUND),
+        ignored,
+    };
+    Some(Recommendation {
+        schema: SCHEMA,
+        target: evidence.target.clone(),
+        unit: evidence.unit.clone(),
+        policy: evidence.policy,
+        recommended_procs: scene.n(scene.chosen),
+        interval: scene.spread.map(|spread| spread.interval(scene.chosen).map(|point| scene.n(point))),
+        confidence: scene.spread.map(|spread| spread.shares[scene.chosen]),
+        regret: scene.spread.map(|spread| Regret { p50: spread.loss(0.5), p95: spread.loss(0.95) }),
+        best_procs: scene.n(scene.best),
+        model: written(fit.as_ref()),
+        points: group::points(&groups),
+        reasons: reasons::reasons(&scene),
+        warnings: warnings::warnings(&scene),
+    })
+}
+
+/// The CPUs that evidence names, or the quota that its samples ran under if that is less.
+fn usable_cpus(evidence: &Evidence) -> Option<f64> {
+    let quotas = evidence.observations.iter().filter_map(|o| o.cpu_quota).filter(|quota| *quota > 0.0);
+    evidence.cpus.filter(|cpus| *cpus > 0.0).map(|cpus| quotas.fold(cpus, f64::min))
+}
+
+/// The most CPUs that any setting keeps busy; `None` if no CPU time was measured.
+fn most_busy(facts: &[Facts]) -> Option<f64> {
+    facts.iter().filter_map(|facts| facts.busy).max_by(f64::total_cmp)
+}
+
+/// The worker count whose CPU time over wall exceeds it most, if by more than [`KNOB_TOLERANCE`]. Blocking calls of the
+/// bundled runtime run beside its processors, so a workload that makes some may exceed them.
+fn ignored_knob(evidence: &Evidence, facts: &[Facts]) -> Option<usize> {
+    if evidence.is_workload
+        && evidence.observations.iter().any(|o| o.handoffs.is_some_and(|handoffs| handoffs > 0.0))
+    {
+        return None;
+    }
+    let excess = |facts: &Facts| facts.busy.map_or(0.0, |busy| busy / facts.n);
+    let worst = (0..facts.len()).min_by(|&a, &b| excess(&facts[b]).total_cmp(&excess(&facts[a])))?;
+    (excess(&facts[worst]) > 1.0 + KNOB_TOLERANCE).then_some(worst)
+}
+
+fn fit(evidence: &Evidence, groups: &[Group<'_>], ceiling: Option<f64>) -> Option<model::Fit> {
+    let points: Vec<(f64, &[f64])> =
+        groups.iter().map(|group| (group.n, group.throughputs.as_slice())).collect();
+    match evidence.model {
+        ModelChoice::Auto => model::fit(&points, ceiling),
+        ModelChoice::UslAsR => model::fit_usl_as_r(&points),
+    }
+}
+
+/// A fit as it is written; parameters that its law does not have are left out.
+fn written(fit: Option<&model::Fit>) -> Model {
+    let law = fit.map(|fit| &fit.law);
+    Model {
+        kind: law.map_or("none", |law| law.kind.name()).to_owned(),
+        sigma: law.filter(|law| law.kind != Kind::Linear).map(|law| law.sigma),
+        kappa: law.filter(|law| law.kind == Kind::Usl).map(|law| law.kappa),
+        lambda: law.map(|law| law.lambda),
+        peak_procs: law.and_then(model::Law::peak_procs),
+        r2: fit.and_then(|fit| fit.r2),
+        ceiling: law.and_then(|law| law.ceiling),
+    }
 }

@@ -1,0 +1,63 @@
+//! The choice itself, and how sure it is.
+
+use super::bootstrap::{Bootstrap, Spread};
+use super::group::Group;
+use super::policy::Rule;
+use super::rounds::{Estimate, Rounds};
+use super::scene::within;
+use super::{INSIDE_NOISE, SURE};
+
+/// What was chosen, and what the resamples chose where there was enough to resample.
+pub(super) struct Choice {
+    /// Index of the worker count.
+    pub(super) chosen: usize,
+    pub(super) spread: Option<Spread>,
+}
+
+/// Applies `rule`. More workers than CPUs are chosen for their throughput only if the gain over the best of the others
+/// is measured: more than noise, and in nearly all resamples.
+pub(super) fn choose(
+    rule: Rule,
+    groups: &[Group<'_>],
+    rounds: &Rounds,
+    estimate: &Estimate,
+    cpus: Option<f64>,
+    seed: u64,
+) -> Choice {
+    let n: Vec<f64> = groups.iter().map(|group| group.n).collect();
+    let inside = within(groups, cpus);
+    let free = decide(rule, &n, rounds, estimate, inside, n.len(), seed);
+    let is_gain_needed = rule.wants_throughput() && inside > 0 && free.chosen >= inside;
+    if !is_gain_needed {
+        return free;
+    }
+    let rival = estimate.best(|point| point < inside);
+    let gain = (estimate.level[free.chosen] - estimate.level[rival]).exp_m1();
+    let is_sure = free.spread.as_ref().is_none_or(|spread| spread.wins >= SURE);
+    if gain > INSIDE_NOISE && is_sure {
+        free
+    } else {
+        decide(rule, &n, rounds, estimate, inside, inside, seed)
+    }
+}
+
+/// Decides among the first `limit` worker counts; the first `inside` of them have a CPU for each worker.
+fn decide(
+    rule: Rule,
+    n: &[f64],
+    rounds: &Rounds,
+    estimate: &Estimate,
+    inside: usize,
+    limit: usize,
+    seed: u64,
+) -> Choice {
+    let may = |point: usize| point < limit;
+    let chosen = rule.choose(n, estimate, may);
+    let rival = estimate.best(|point| point < inside.max(1));
+    // In a plain table every value stands or falls by its own rows; in rounds the rest may have left early.
+    let needed: Vec<usize> =
+        if rounds.is_table { (0..n.len()).collect() } else { vec![chosen, estimate.best(|_| true)] };
+    let spread = Bootstrap::new(rounds, &needed)
+        .map(|bootstrap| bootstrap.decide(seed, chosen, rival, |resample| rule.choose(n, resample, may)));
+    Choice { chosen, spread }
+}

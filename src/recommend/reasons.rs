@@ -1,0 +1,391 @@
+//! Why the chosen worker count is the right one: the measured causes, the strongest first.
+//!
+//! With b CPUs busy and c CPU seconds an op, throughput is b/c. So the efficiency that is lost from the base to N is
+//! lost in two places, and exactly: processors that idle, (b_N/b_1)/N, and operations that got dearer, c_1/c_N. Each
+//! cause is ranked by its part of one of the two.
+
+use super::facts::{Facts, growth};
+use super::policy::{Rule, Second};
+use super::scene::{Scene, within};
+use super::text::{figure, note, percent, seconds};
+use super::{CPU_BOUND, most_busy};
+use crate::results::Note;
+
+/// Loss of efficiency below which neither half of it is worth a sentence. Guess: twice the usual noise of a point.
+const SMALL_LOSS: f64 = 0.05;
+/// Idle share from which waiting is looked for. Guess.
+const IDLE: f64 = 0.1;
+/// Efficiency from which a program scales well. Guess; 1.8 times on two CPUs.
+const SCALES_WELL: f64 = 0.9;
+/// Throughput falls if it loses more than the planner's precision.
+const FALLS: f64 = 0.02;
+/// Serial fraction below which the law says nothing a person would act on. Guess.
+const SERIAL: f64 = 0.02;
+/// Seconds throttled a second. Guess; Kubernetes dashboards alert between 5 % and 25 %.
+const THROTTLED: f64 = 0.05;
+/// Part of the runnable time spent waiting for a CPU. Guess.
+const WAITS: f64 = 0.1;
+/// Kernel part of the CPU time. Guess.
+const KERNEL: f64 = 0.3;
+/// Busy CPUs within which one thread is the whole program: 1 give or take this. Guess.
+const ONE_CPU: f64 = 0.15;
+/// Parks a CPU second: one a millisecond. Guess; a park and its wake-up cost about 1 µs to 10 µs.
+const PARKS_PER_CPU_S: f64 = 1000.0;
+/// CPU seconds of a thread switch with the caches it cools. Guess, from published 1 µs to 5 µs.
+const SWITCH_S: f64 = 2e-6;
+/// Part of the CPU time that switches cost from which they are named. Guess.
+const SWITCHES: f64 = 0.02;
+/// Growth of a count per op that is worth naming beside that of CPU time. Guess.
+const GROWS: f64 = 0.5;
+
+/// Every cause that the facts show; never empty with two worker counts or more.
+pub(super) fn reasons(scene: &Scene<'_>) -> Vec<Note> {
+    let mut found = Found::default();
+    latency(scene, &mut found);
+    quota_throttling(scene, &mut found);
+    run_queue_wait(scene, &mut found);
+    if scene.probe() > scene.base() {
+        let halves = Halves::new(scene);
+        waiting(scene, &halves, &mut found);
+        dearer_operations(scene, &halves, &mut found);
+        coherency_of_the_law(scene, &mut found);
+        scales_well(scene, &mut found);
+    }
+    oversubscription(scene, &mut found);
+    let mut notes = found.ranked();
+    if notes.is_empty() && scene.probe() > scene.base() {
+        notes.push(nothing_shown(scene));
+    }
+    say_that_it_falls(scene, &mut notes);
+    notes
+}
+
+/// Causes with the share of throughput that each costs.
+#[derive(Default)]
+struct Found(Vec<(f64, Note)>);
+
+impl Found {
+    fn add(&mut self, weight: f64, code: &str, text: String) {
+        self.0.push((weight, note(code, text)));
+    }
+
+    fn has(&self, code: &str) -> bool {
+        self.0.iter().any(|(_, note)| note.code == code)
+    }
+
+    fn ranked(mut self) -> Vec<Note> {
+        // Stable: of equals, the first found leads.
+        self.0.sort_by(|a, b| b.0.total_cmp(&a.0));
+        self.0.into_iter().map(|(_, note)| note).collect()
+    }
+}
+
+/// The two places where efficiency is lost between base and probe, as shares.
+struct Halves {
+    idle: Option<f64>,
+    dearer: Option<f64>,
+}
+
+impl Halves {
+    fn new(scene: &Scene<'_>) -> Self {
+        let [from, to] = ends(scene);
+        let busy = growth(from.busy, to.busy).map(|g| 1.0 - (1.0 + g) / scene.ideal(scene.probe()));
+        let cost = growth(from.cpu_s_per_op, to.cpu_s_per_op).map(|g| 1.0 - 1.0 / (1.0 + g));
+        let share = |x: f64| x.is_finite().then_some(x.max(0.0));
+        Self { idle: busy.and_then(share), dearer: cost.and_then(share) }
+    }
+}
+
+fn ends<'a>(scene: &Scene<'a>) -> [&'a Facts; 2] {
+    [&scene.facts[scene.base()], &scene.facts[scene.probe()]]
+}
+
+fn latency(scene: &Scene<'_>, found: &mut Found) {
+    let (Rule::Latency(limit), Some(Second::Latency(percentile))) =
+        (scene.rule, Second::of_policy(scene.evidence.policy))
+    else {
+        return;
+    };
+    if let Some(upper) = scene.estimate.second_upper[scene.chosen] {
+        let relation = if upper <= limit { "within" } else { "above" };
+        let text = format!(
+            "{} at {} procs is at most {}, {relation} the limit of {}",
+            percentile.name(),
+            figure(scene.n(scene.chosen)),
+            seconds(upper.exp()),
+            seconds(limit.exp())
+        );
+        found.add(f64::INFINITY, "latency", text);
+    }
+}
+
+fn quota_throttling(scene: &Scene<'_>, found: &mut Found) {
+    let share = |facts: &Facts| facts.throttled_share.unwrap_or(0.0);
+    let Some(worst) = scene.facts.iter().max_by(|a, b| share(a).total_cmp(&share(b))) else { return };
+    if share(worst) < THROTTLED {
+        return;
+    }
+    let quota = worst.quota.map_or(String::new(), |quota| format!(" of {} CPUs", figure(quota)));
+    let text = format!(
+        "the quota{quota} throttles the program for {} of the time at {} procs",
+        percent(share(worst)),
+        figure(worst.n)
+    );
+    found.add(share(&scene.facts[scene.probe()]).clamp(SMALL_LOSS, 1.0), "quota-throttling", text);
+}
+
+fn run_queue_wait(scene: &Scene<'_>, found: &mut Found) {
+    let facts = &scene.facts[scene.probe()];
+    if let Some(share) = facts.wait_share.filter(|share| *share >= WAITS) {
+        let text = format!(
+            "threads wait for a CPU during {} of the time they could run at {} procs: something else uses the CPUs, or \
+             there are more threads than CPUs",
+            percent(share),
+            figure(facts.n)
+        );
+        found.add(share, "run-queue-wait", text);
+    }
+}
+
+/// Processors that idle: what they wait for, as far as it shows.
+fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
+    let [from, to] = ends(scene);
+    let idle = halves.idle.unwrap_or(0.0);
+    let usable = scene.cpus.unwrap_or(1.0).min(1.0);
+    if let Some(most) = most_busy(scene.facts).filter(|most| *most < CPU_BOUND * usable) {
+        let speedup = scene.speedup(scene.base(), scene.probe());
+        let so = if speedup > 1.0 + FALLS {
+            "what it waits for, not the CPUs, bounds it"
+        } else {
+            "more procs do not help"
+        };
+        let text = format!(
+            "at most {} CPUs are busy at any setting: the program waits more than it computes, so {so} ({} procs give {:.2} \
+             times the throughput of {})",
+            figure(most),
+            figure(to.n),
+            speedup,
+            figure(from.n)
+        );
+        found.add(1.0, "not-cpu-bound", text);
+        return;
+    }
+    if let (Some(busy), true) = (to.busy, idle >= IDLE) {
+        let share = percent(busy / scene.bound.map_or(to.n, |cpus| to.n.min(cpus)));
+        if let Some(parks) =
+            to.parks_per_op.filter(|_| to.parks_per_cpu_s.is_some_and(|p| p >= PARKS_PER_CPU_S))
+        {
+            let text = format!(
+                "goroutines wait for locks, channels or I/O: an op parks {} times, and the processors are busy {share} of \
+                 the time at {} procs",
+                figure(parks),
+                figure(to.n)
+            );
+            found.add(idle, "lock-or-channel-waits", text);
+        }
+        let is_one = |facts: &Facts| facts.busy.is_some_and(|busy| (busy - 1.0).abs() <= ONE_CPU);
+        if is_one(from) && is_one(to) && !found.has("lock-or-channel-waits") {
+            let who = if scene.evidence.is_workload { "goroutine" } else { "thread" };
+            let text = format!(
+                "one {who} is the critical path: {} CPUs are busy at {} procs, as at {}",
+                figure(busy),
+                figure(to.n),
+                figure(from.n)
+            );
+            found.add(idle, "critical-goroutine", text);
+        }
+    }
+    serial_fraction(scene, halves, found);
+    let is_explained =
+        ["lock-or-channel-waits", "critical-goroutine", "serial-fraction"].iter().any(|c| found.has(c));
+    if let (Some(busy), true, false) = (to.busy, idle >= IDLE, is_explained) {
+        let text = format!(
+            "{} of {} processors are busy at {} procs: there is not enough work to run side by side",
+            figure(busy),
+            figure(to.n),
+            figure(to.n)
+        );
+        found.add(idle, "idle-processors", text);
+    }
+}
+
+/// The serial fraction of the fitted law, else the one of A. H. Karp and H. P. Flatt (CACM 33(5), 1990):
+/// (1/S − 1/p)/(1 − 1/p) for a speedup S on p processors.
+fn serial_fraction(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
+    let (base, probe) = (scene.base(), scene.probe());
+    let (speedup, ideal) = (scene.speedup(base, probe), scene.ideal(probe));
+    if speedup <= 1.0 || ideal <= 1.0 {
+        return;
+    }
+    let of_law = scene.law.map(|law| law.sigma).filter(|sigma| *sigma > 0.0);
+    let sigma = of_law.unwrap_or((1.0 / speedup - 1.0 / ideal) / (1.0 - 1.0 / ideal));
+    let lost = 1.0 - 1.0 / (1.0 + sigma * (ideal - 1.0));
+    // Time that CPUs spend is not serial work, whatever the curve looks like.
+    let weight = halves.idle.map_or(lost, |idle| idle.min(lost));
+    if sigma < SERIAL || weight < SERIAL {
+        return;
+    }
+    let text = format!(
+        "serial fraction {sigma:.2}: that share of the work runs on one processor at a time, so {} procs give {:.2} times \
+         the throughput of {}",
+        figure(scene.n(probe)),
+        speedup,
+        figure(scene.n(base))
+    );
+    found.add(weight, "serial-fraction", text);
+}
+
+/// Operations that take more CPU time: what grows with it.
+fn dearer_operations(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
+    let [from, to] = ends(scene);
+    if let Some(dearer) = halves.dearer.filter(|dearer| *dearer >= SMALL_LOSS) {
+        let grown = growth(from.cpu_s_per_op, to.cpu_s_per_op).unwrap_or(0.0);
+        let instructions = growth(from.instructions_per_op, to.instructions_per_op);
+        let stalls = growth(from.cycles_per_instruction, to.cycles_per_instruction);
+        let mut text = format!(
+            "CPU time per op grows by {} from {} to {} procs",
+            percent(grown),
+            figure(from.n),
+            figure(to.n)
+        );
+        let code = match (instructions, stalls) {
+            (Some(instructions), Some(stalls)) if stalls > instructions.max(0.0) => {
+                text.push_str(&format!(" and cycles per instruction by {}", percent(stalls)));
+                if let Some(misses) =
+                    growth(from.cache_misses_per_op, to.cache_misses_per_op).filter(|g| *g >= GROWS)
+                {
+                    text.push_str(&format!(", cache misses per op by {}", percent(misses)));
+                }
+                text.push_str(": processors wait for memory or for each other's cache lines");
+                "coherency"
+            }
+            _ => "cpu-time-grows",
+        };
+        text.push_str(&companions(from, to));
+        found.add(dearer, code, text);
+    }
+    let kernel_part = || {
+        let grown = to.kernel_s_per_op? - from.kernel_s_per_op?;
+        Some(grown.max(0.0) / to.cpu_s_per_op?)
+    };
+    if let Some(share) = to.kernel_share.filter(|share| *share >= KERNEL) {
+        let text = format!("{} of the CPU time is the kernel's at {} procs", percent(share), figure(to.n));
+        found.add(kernel_part().unwrap_or(0.0).max(share * 0.1), "kernel-time", text);
+    }
+    let rate = to.switches_per_s.unwrap_or(0.0);
+    let cost = rate * SWITCH_S / to.busy.unwrap_or(f64::INFINITY).max(0.1);
+    let is_growing = growth(from.switches_per_op, to.switches_per_op).is_none_or(|growth| growth >= GROWS);
+    if cost >= SWITCHES && is_growing {
+        let per_op = to.switches_per_op.map_or(String::new(), |x| format!(", {} an op", figure(x)));
+        let text = format!("{} thread switches a second at {} procs{per_op}", figure(rate), figure(to.n));
+        found.add(cost.min(halves.dearer.unwrap_or(cost)), "context-switches", text);
+    }
+}
+
+/// What grew along with the CPU time per op, as the end of its sentence.
+fn companions(from: &Facts, to: &Facts) -> String {
+    let mut parts = Vec::new();
+    let pairs = [
+        (
+            "kernel time per op",
+            from.kernel_s_per_op.map(|s| s * 1e6),
+            to.kernel_s_per_op.map(|s| s * 1e6),
+            " µs",
+        ),
+        ("thread switches per op", from.switches_per_op, to.switches_per_op, ""),
+        ("parks per op", from.parks_per_op, to.parks_per_op, ""),
+    ];
+    for (name, from, to, unit) in pairs {
+        if let (Some(from), Some(to)) = (from, to)
+            && to > from * (1.0 + GROWS)
+        {
+            parts.push(format!("{name} from {} to {}{unit}", figure(from), figure(to)));
+        }
+    }
+    if let Some(parks) = to.parks_per_op.filter(|_| to.parks_per_cpu_s.is_some_and(|p| p >= PARKS_PER_CPU_S))
+        && !parts.iter().any(|part| part.starts_with("parks"))
+    {
+        parts.push(format!("an op parks {} times", figure(parks)));
+    }
+    if parts.is_empty() { String::new() } else { format!("; {}", parts.join(", ")) }
+}
+
+/// A plain table has no counters, but its law may show the price of keeping workers in step.
+fn coherency_of_the_law(scene: &Scene<'_>, found: &mut Found) {
+    let Some((law, peak)) = scene.law.and_then(|law| Some((law, law.peak_procs()?))) else { return };
+    let n = scene.n(scene.probe());
+    let whole = law.kappa * n * (n - 1.0);
+    let lost = whole / (1.0 + law.sigma * (n - 1.0) + whole);
+    if lost >= SMALL_LOSS && !found.has("coherency") && !found.has("cpu-time-grows") {
+        let text = format!(
+            "coherency {}: the price of keeping workers in step grows with the square of their number, and throughput \
+             peaks near {} procs",
+            figure(law.kappa),
+            figure(peak)
+        );
+        found.add(lost, "coherency", text);
+    }
+}
+
+fn scales_well(scene: &Scene<'_>, found: &mut Found) {
+    let (base, probe) = (scene.base(), scene.probe());
+    let efficiency = scene.speedup(base, probe) / scene.ideal(probe);
+    if efficiency >= SCALES_WELL {
+        let limit = match scene.bound {
+            Some(cpus) => format!("the {} CPUs", figure(cpus)),
+            None => format!("{} procs, the most that was measured", figure(scene.n(probe))),
+        };
+        let text = format!(
+            "efficiency {efficiency:.2} at {} procs: nothing was found that stops it up to {limit}",
+            figure(scene.n(probe))
+        );
+        found.add(1.0 - SCALES_WELL, "scales-well", text);
+    }
+}
+
+fn oversubscription(scene: &Scene<'_>, found: &mut Found) {
+    let inside = within(scene.groups, scene.cpus);
+    let Some(cpus) = scene.cpus.filter(|_| inside > 0 && inside < scene.len()) else { return };
+    let best_inside = scene.estimate.best(|point| point < inside);
+    let best_beyond = scene.estimate.best(|point| point >= inside);
+    let gain = scene.speedup(best_inside, best_beyond) - 1.0;
+    if gain <= FALLS {
+        let text = format!(
+            "more workers than CPUs gain nothing: {} procs on {} CPUs change throughput by {} against {}",
+            figure(scene.n(best_beyond)),
+            figure(cpus),
+            percent(gain),
+            figure(scene.n(best_inside))
+        );
+        found.add(0.0, "oversubscription", text);
+    }
+}
+
+/// No counter tells.
+fn nothing_shown(scene: &Scene<'_>) -> Note {
+    let (base, probe) = (scene.base(), scene.probe());
+    let text = format!(
+        "efficiency {:.2} at {} procs, and nothing that was measured shows why",
+        scene.speedup(base, probe) / scene.ideal(probe),
+        figure(scene.n(probe))
+    );
+    note("no-cause-found", text)
+}
+
+/// Where throughput falls, that is what the first sentence has to start with.
+fn say_that_it_falls(scene: &Scene<'_>, notes: &mut [Note]) {
+    let probe = scene.probe();
+    let best = scene.estimate.best(|point| point <= probe);
+    let lost = scene.estimate.loss(probe, best);
+    if let Some(first) =
+        notes.iter_mut().find(|note| note.code != "latency").filter(|_| best < probe && lost > FALLS)
+    {
+        first.text = format!(
+            "throughput falls by {} from {} to {} procs: {}",
+            percent(lost),
+            figure(scene.n(best)),
+            figure(scene.n(probe)),
+            first.text
+        );
+    }
+}

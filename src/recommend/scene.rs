@@ -1,0 +1,69 @@
+//! What reasons and warnings are told from: the decision, and the facts around it.
+
+use super::Evidence;
+use super::bootstrap::Spread;
+use super::facts::Facts;
+use super::group::Group;
+use super::policy::Rule;
+use super::rounds::{Estimate, Rounds};
+use crate::model::Law;
+
+/// Everything known once the choice is made. Indices are of worker counts, ascending.
+pub(super) struct Scene<'a> {
+    pub(super) evidence: &'a Evidence,
+    pub(super) groups: &'a [Group<'a>],
+    pub(super) facts: &'a [Facts],
+    pub(super) rounds: &'a Rounds,
+    pub(super) estimate: &'a Estimate,
+    pub(super) rule: Rule,
+    /// The chosen one.
+    pub(super) chosen: usize,
+    /// The one of the highest throughput.
+    pub(super) best: usize,
+    pub(super) spread: Option<&'a Spread>,
+    pub(super) law: Option<&'a Law>,
+    /// CPUs the program could use, its quota among them.
+    pub(super) cpus: Option<f64>,
+    /// The same if the program keeps them busy; one that waits is bound by something else.
+    pub(super) bound: Option<f64>,
+    /// The worker count whose CPU time over wall exceeds it most, if by too much.
+    pub(super) ignored: Option<usize>,
+}
+
+impl Scene<'_> {
+    pub(super) fn n(&self, point: usize) -> f64 {
+        self.groups[point].n
+    }
+
+    /// How many worker counts there are.
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The worker count that growth is judged from: 1, else the smallest.
+    pub(super) fn base(&self) -> usize {
+        self.groups.iter().position(|group| group.n == 1.0).unwrap_or(0)
+    }
+
+    /// The worker count that growth is judged at: the largest that has a CPU for each worker.
+    pub(super) fn probe(&self) -> usize {
+        within(self.groups, self.bound).saturating_sub(1)
+    }
+
+    /// Speedup from the base to `point` if nothing stopped it.
+    pub(super) fn ideal(&self, point: usize) -> f64 {
+        let usable = |n: f64| self.bound.map_or(n, |cpus| n.min(cpus));
+        usable(self.n(point)) / usable(self.n(self.base()))
+    }
+
+    /// Measured speedup from `from` to `to`.
+    pub(super) fn speedup(&self, from: usize, to: usize) -> f64 {
+        (self.estimate.level[to] - self.estimate.level[from]).exp()
+    }
+}
+
+/// How many of the worker counts have a CPU for each worker; a broken CPU counts as one.
+pub(super) fn within(groups: &[Group<'_>], cpus: Option<f64>) -> usize {
+    let most = cpus.map_or(f64::INFINITY, f64::ceil);
+    groups.partition_point(|group| group.n <= most)
+}

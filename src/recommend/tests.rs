@@ -1,0 +1,473 @@
+//! The decision as a whole, on sweeps whose answer is known.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Six rounds at each of `procs`, with a ripple of ± 0.5 % and whole rounds up to 3 % slower; `shape` makes the rest.
+fn sweep(procs: &[f64], shape: impl Fn(f64) -> Observation) -> Evidence {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut observations = Vec::new();
+    for round in 1..=6 {
+        for &n in procs {
+            let noise = (1.0 + 0.005 * (2.0 * random.f64() - 1.0)) * (1.0 - f64::from(round) * 0.005);
+            let sample = shape(n);
+            observations.push(Observation {
+                n,
+                round: Some(round),
+                throughput: sample.throughput * noise,
+                ..sample
+            });
+        }
+    }
+    Evidence { cpus: Some(2.0), ..table(observations) }
+}
+
+fn table(observations: Vec<Observation>) -> Evidence {
+    Evidence {
+        target: "t".to_owned(),
+        unit: "ops/s".to_owned(),
+        observations,
+        policy: Policy::Knee { tolerance: 0.05 },
+        cpus: None,
+        model: ModelChoice::Auto,
+        seed: 1,
+        quick: false,
+        is_workload: true,
+        warnings: Vec::new(),
+    }
+}
+
+fn rows(rows: &[(f64, f64)]) -> Vec<Observation> {
+    rows.iter().map(|&(n, throughput)| Observation { n, throughput, ..Observation::default() }).collect()
+}
+
+/// A second of wall time with `busy` CPUs, of which the kernel has `kernel`.
+fn sample(throughput: f64, busy: f64, kernel: f64) -> Observation {
+    Observation {
+        throughput,
+        wall_s: Some(1.0),
+        elapsed_s: Some(1.0),
+        ops: Some(throughput),
+        user_s: Some(busy * (1.0 - kernel)),
+        sys_s: Some(busy * kernel),
+        ..Observation::default()
+    }
+}
+
+fn codes(notes: &[Note]) -> Vec<&str> {
+    notes.iter().map(|note| note.code.as_str()).collect()
+}
+
+#[track_caller]
+fn text<'a>(notes: &'a [Note], code: &str) -> &'a str {
+    match notes.iter().find(|note| note.code == code) {
+        Some(note) => &note.text,
+        None => panic!("no `{code}` among {notes:#?}"),
+    }
+}
+
+const AUTO: [f64; 3] = [1.0, 2.0, 4.0];
+
+#[test]
+fn nothing_measured_is_no_answer() {
+    assert_eq!(decide(&table(Vec::new())), None);
+    assert_eq!(decide(&table(rows(&[(1.0, f64::NAN), (2.0, 0.0)]))), None);
+}
+
+#[test]
+fn a_single_observation_is_recommended_without_confidence() {
+    let answer = decide(&table(rows(&[(3.0, 10.0)]))).unwrap();
+    assert_eq!(
+        (answer.recommended_procs, answer.confidence, answer.model.kind.as_str()),
+        (3.0, None, "none")
+    );
+    assert_eq!(answer.model.lambda, None);
+    assert_eq!(codes(&answer.warnings), ["one-row-a-value"]);
+}
+
+#[test]
+fn one_row_a_value_gives_the_knee_and_no_confidence() {
+    let answer =
+        decide(&table(rows(&[(1.0, 100.0), (2.0, 190.0), (4.0, 340.0), (8.0, 520.0), (16.0, 610.0)])))
+            .unwrap();
+    assert_eq!((answer.recommended_procs, answer.best_procs), (16.0, 16.0));
+    assert_eq!((answer.confidence, answer.interval, answer.regret), (None, None, None));
+    assert!(text(&answer.warnings, "edge-of-range").contains("17 %"));
+    assert_eq!(answer.points[1].speedup, Some(1.9));
+}
+
+#[test]
+fn rows_of_equal_n_are_samples_and_enough_of_them_give_confidence() {
+    let noise = [0.99, 1.0, 1.01, 1.0, 0.995, 1.005];
+    let many: Vec<(f64, f64)> =
+        noise.iter().flat_map(|e| [(1.0, 100.0 * e), (2.0, 190.0 * e), (4.0, 191.0 * e)]).collect();
+    let answer = decide(&table(rows(&many))).unwrap();
+    assert_eq!((answer.recommended_procs, answer.confidence), (2.0, Some(1.0)));
+    let answer = decide(&table(rows(&many[..17]))).unwrap();
+    assert!(answer.confidence.is_some(), "five rows of the last value are enough");
+    let answer = decide(&table(rows(&many[..11]))).unwrap();
+    assert_eq!(answer.confidence, None, "three are not");
+}
+
+#[test]
+fn a_serial_fraction_of_30_percent_is_found_on_two_cpus() {
+    let answer = decide(&sweep(&AUTO, |n| {
+        let speedup = 1.0 / (0.3 + 0.7 / n.min(2.0));
+        sample(1000.0 * speedup, speedup, 0.01)
+    }))
+    .unwrap();
+    assert_eq!((answer.recommended_procs, answer.model.kind.as_str()), (2.0, "amdahl"));
+    assert!((answer.model.sigma.unwrap() - 0.3).abs() < 0.01);
+    assert!((answer.points[1].speedup.unwrap() - 1.54).abs() < 0.02);
+    assert_eq!(answer.reasons[0].code, "serial-fraction");
+    assert!(answer.reasons[0].text.contains("serial fraction 0.30"), "{}", answer.reasons[0].text);
+    assert!(answer.confidence.unwrap() > 0.99);
+}
+
+#[test]
+fn the_serial_fraction_needs_no_law() {
+    // Two worker counts fix no law with a serial fraction, but they show one.
+    let answer = decide(&sweep(&[1.0, 2.0], |n| {
+        let speedup = 1.0 / (0.3 + 0.7 / n);
+        sample(1000.0 * speedup, speedup, 0.01)
+    }))
+    .unwrap();
+    assert_eq!((answer.model.kind.as_str(), answer.model.sigma), ("linear", None));
+    assert!(text(&answer.reasons, "serial-fraction").contains("serial fraction 0.30"));
+}
+
+#[test]
+fn a_contended_counter_is_recommended_one_and_told_that_it_falls() {
+    let answer = decide(&sweep(&AUTO, |n| match n {
+        1.0 => Observation { context_switches: Some(10.0), parks: Some(5.0), ..sample(1e6, 0.99, 0.01) },
+        _ => Observation { context_switches: Some(4e4), parks: Some(3e5), ..sample(4e5, 1.8, 0.2) },
+    }))
+    .unwrap();
+    assert_eq!((answer.recommended_procs, answer.model.kind.as_str()), (1.0, "none"));
+    let first = &answer.reasons[0];
+    assert_eq!(first.code, "cpu-time-grows");
+    assert!(
+        first.text.starts_with("throughput falls by 60 % from 1 to 2 procs: CPU time per op grows by 35"),
+        "{}",
+        first.text
+    );
+    assert!(first.text.contains("parks per op from 5.00e-6 to 0.75"), "{}", first.text);
+}
+
+#[test]
+fn goroutines_that_take_turns_wait_for_each_other() {
+    let answer = decide(&sweep(&AUTO, |n| match n {
+        1.0 => Observation { parks: Some(2e6), ..sample(1e6, 0.99, 0.01) },
+        _ => Observation { parks: Some(1.6e6), ..sample(8e5, 0.97, 0.05) },
+    }))
+    .unwrap();
+    assert_eq!(answer.recommended_procs, 1.0);
+    assert_eq!(answer.reasons[0].code, "lock-or-channel-waits");
+    assert!(answer.reasons[0].text.contains("an op parks 2 times"), "{}", answer.reasons[0].text);
+}
+
+#[test]
+fn one_busy_thread_of_a_command_is_its_critical_path() {
+    let evidence = Evidence { is_workload: false, ..sweep(&AUTO, |_| sample(1000.0, 1.0, 0.01)) };
+    let answer = decide(&evidence).unwrap();
+    assert_eq!(answer.recommended_procs, 1.0);
+    assert_eq!(answer.reasons[0].code, "critical-goroutine");
+    assert!(answer.reasons[0].text.contains("one thread"));
+}
+
+#[test]
+fn a_program_that_scales_is_told_so_and_more_than_the_cpus_gain_nothing() {
+    let answer = decide(&sweep(&AUTO, |n| sample(1000.0 * n.min(2.0), n.min(2.0), 0.01))).unwrap();
+    assert_eq!(answer.recommended_procs, 2.0);
+    assert_eq!(codes(&answer.reasons), ["scales-well", "oversubscription"]);
+    assert_eq!((answer.model.kind.as_str(), answer.model.ceiling), ("linear", Some(2.0)));
+    assert_eq!(answer.warnings, []);
+}
+
+#[test]
+fn sleepers_have_no_ceiling_and_are_not_cpu_bound() {
+    let answer = decide(&sweep(&AUTO, |_| sample(1e5, 0.12, 0.5))).unwrap();
+    assert_eq!((answer.recommended_procs, answer.model.ceiling), (1.0, None));
+    assert_eq!(answer.reasons[0].code, "not-cpu-bound");
+    assert!(answer.reasons[0].text.contains("0.12"));
+}
+
+#[test]
+fn workers_that_wait_may_outnumber_the_cpus_when_it_is_measured() {
+    let answer = decide(&sweep(&[1.0, 2.0, 4.0, 8.0], |n| sample(100.0 * n, 0.05 * n, 0.1))).unwrap();
+    assert_eq!(answer.recommended_procs, 8.0);
+    assert!(
+        text(&answer.warnings, "oversubscribed").contains("change throughput by 30")
+            || text(&answer.warnings, "oversubscribed").contains("change throughput by 299")
+    );
+}
+
+#[test]
+fn noise_beyond_the_cpus_is_not_a_gain() {
+    // 4 on 2 CPUs wins by 1.5 % each time: more than the throughput policy's 1 %, less than a measured gain.
+    let evidence = Evidence {
+        policy: Policy::Throughput { tolerance: 0.01 },
+        ..sweep(&AUTO, |n| sample(if n == 4.0 { 2030.0 } else { 1000.0 * n }, n.min(2.0), 0.01))
+    };
+    let answer = decide(&evidence).unwrap();
+    assert_eq!((answer.recommended_procs, answer.best_procs), (2.0, 4.0));
+    assert!((answer.regret.unwrap().p50 - 0.015).abs() < 0.005);
+}
+
+#[test]
+fn a_program_that_ignores_its_knob_gets_no_confidence() {
+    let answer = decide(&sweep(&AUTO, |_| sample(1000.0, 1.9, 0.01))).unwrap();
+    assert_eq!((answer.confidence, answer.interval, answer.regret), (None, None, None));
+    assert!(text(&answer.warnings, "knob-ignored").starts_with("1.9 CPUs are busy at 1 procs"));
+    // The blocking calls of a workload run beside its processors.
+    let blocking = |_| Observation { handoffs: Some(9.0), ..sample(1000.0, 1.9, 0.01) };
+    assert!(decide(&sweep(&AUTO, blocking)).unwrap().confidence.is_some());
+}
+
+#[test]
+fn a_quota_that_throttles_is_the_reason() {
+    let mut evidence = sweep(&[1.0, 2.0, 3.0], |n| Observation {
+        throttled_s: Some(if n > 1.0 { 0.4 } else { 0.0 }),
+        cpu_quota: Some(1.5),
+        ..sample(1000.0 * n.min(1.5), n.min(1.5), 0.01)
+    });
+    evidence.cpus = Some(4.0);
+    let answer = decide(&evidence).unwrap();
+    assert_eq!((answer.recommended_procs, answer.model.ceiling), (2.0, Some(1.5)));
+    assert!(
+        text(&answer.reasons, "quota-throttling")
+            .starts_with("the quota of 1.5 CPUs throttles the program for 40 %")
+    );
+}
+
+#[test]
+fn counters_tell_memory_from_more_work() {
+    let answer = decide(&sweep(&AUTO, |n| {
+        let slow = if n > 1.0 { 1.6 } else { 1.0 };
+        let x = 1000.0 * n.min(2.0) / slow;
+        Observation {
+            instructions: Some(x * 1e6),
+            cycles: Some(x * 1e6 * slow),
+            cache_misses: Some(x * if n > 1.0 { 30.0 } else { 10.0 }),
+            ..sample(x, n.min(2.0), 0.01)
+        }
+    }))
+    .unwrap();
+    assert_eq!(answer.reasons[0].code, "coherency");
+    assert!(answer.reasons[0].text.contains("cycles per instruction by 60 %, cache misses per op by 200 %"));
+}
+
+#[test]
+fn three_rounds_are_few_and_quick_ones_are_called_quick() {
+    let mut evidence = sweep(&AUTO, |n| sample(1000.0 * n.min(2.0), n.min(2.0), 0.01));
+    evidence.observations.retain(|o| o.round.unwrap() <= 3);
+    let answer = decide(&evidence).unwrap();
+    assert_eq!((answer.confidence, answer.points[0].lo), (None, None));
+    assert!(text(&answer.warnings, "few-rounds").starts_with("3 rounds"));
+    evidence.quick = true;
+    evidence.warnings = vec![Note { code: "load".to_owned(), text: "load 3.1".to_owned() }];
+    let answer = decide(&evidence).unwrap();
+    assert_eq!(codes(&answer.warnings), ["load", "quick"]);
+    assert!(answer.warnings[1].text.contains("quick"));
+}
+
+#[test]
+fn points_that_failed_or_were_dropped_do_not_silence_the_rest() {
+    let mut evidence = sweep(&[1.0, 2.0, 4.0, 8.0], |n| sample(1000.0 * n.min(2.0), n.min(2.0), 0.01));
+    evidence.observations.retain(|o| match (o.n, o.round.unwrap()) {
+        (8.0, round) => round <= 3,
+        (4.0, round) => round != 5,
+        (1.0, round) => round != 2,
+        _ => true,
+    });
+    let answer = decide(&evidence).unwrap();
+    assert_eq!(answer.recommended_procs, 2.0);
+    assert!(answer.confidence.unwrap() > 0.99);
+}
+
+#[test]
+fn near_ties_are_said_to_be_ties() {
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut evidence = sweep(&[1.0, 2.0], |_| sample(1000.0, 0.9, 0.01));
+    evidence.policy = Policy::Throughput { tolerance: 0.0 };
+    evidence.observations.iter_mut().for_each(|o| o.throughput *= 1.0 + 0.05 * (random.f64() - 0.5));
+    let answer = decide(&evidence).unwrap();
+    assert!(answer.confidence.unwrap() < 0.95);
+    if answer.confidence.unwrap() < 0.7 {
+        assert!(text(&answer.warnings, "not-distinguishable").contains("do not tell"));
+    }
+}
+
+fn with_latency(policy: Policy) -> Evidence {
+    let shape = |n: f64| Observation {
+        latency_p99_s: Some(0.008 / n.min(3.0)),
+        ..sample(1000.0 * n, n.min(2.0), 0.01)
+    };
+    Evidence { policy, ..sweep(&AUTO, shape) }
+}
+
+#[test]
+fn a_latency_policy_takes_the_smallest_that_keeps_the_limit() {
+    let answer = decide(&with_latency(Policy::Latency { percentile: 99.0, limit_s: 0.005 })).unwrap();
+    assert_eq!(answer.recommended_procs, 2.0);
+    assert_eq!(answer.reasons[0].code, "latency");
+    assert!(answer.reasons[0].text.starts_with("p99 at 2 procs is at most 4 ms, within the limit of 5 ms"));
+    let answer = decide(&with_latency(Policy::Latency { percentile: 99.0, limit_s: 0.001 })).unwrap();
+    assert_eq!(answer.recommended_procs, 4.0);
+    assert!(text(&answer.warnings, "latency-limit-missed").contains("2.67 ms"));
+    let answer = decide(&with_latency(Policy::Latency { percentile: 50.0, limit_s: 0.005 })).unwrap();
+    assert!(text(&answer.warnings, "latency-not-measured").contains("p50"));
+}
+
+#[test]
+fn a_cost_policy_takes_the_cheapest_of_the_fast_ones() {
+    let shape = |n: f64| sample([50.0, 95.0, 100.0][(n / 2.0) as usize], n / 2.0, 0.01);
+    let answer =
+        decide(&Evidence { policy: Policy::Cost { tolerance: 0.1 }, ..sweep(&AUTO, shape) }).unwrap();
+    assert_eq!(answer.recommended_procs, 2.0);
+    let evidence =
+        Evidence { policy: Policy::Cost { tolerance: 0.1 }, ..table(rows(&[(1.0, 9.0), (2.0, 10.0)])) };
+    assert!(text(&decide(&evidence).unwrap().warnings, "cpu-time-not-measured").contains("5.0 %"));
+}
+
+#[test]
+fn an_efficiency_policy_takes_the_largest_that_is_efficient() {
+    let shape = |n: f64| sample(1000.0 * n / (1.0 + 0.1 * (n - 1.0)), n, 0.01);
+    let evidence = Evidence {
+        policy: Policy::Efficiency { at_least: 0.7 },
+        cpus: Some(16.0),
+        ..sweep(&[1.0, 2.0, 4.0, 8.0], shape)
+    };
+    assert_eq!(decide(&evidence).unwrap().recommended_procs, 4.0);
+}
+
+#[test]
+fn rs_model_on_request() {
+    let published = [
+        (1.0, 64.9),
+        (18.0, 995.9),
+        (36.0, 1652.4),
+        (72.0, 1853.2),
+        (108.0, 1828.9),
+        (144.0, 1775.0),
+        (216.0, 1702.2),
+    ];
+    let answer = decide(&Evidence { model: ModelChoice::UslAsR, ..table(rows(&published)) }).unwrap();
+    assert_eq!((answer.model.kind.as_str(), answer.model.ceiling), ("usl", None));
+    assert!((answer.model.peak_procs.unwrap() - 96.5196).abs() < 0.01);
+    assert_eq!(answer.recommended_procs, 72.0);
+}
+
+#[test]
+fn a_table_of_many_rows_is_decided() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let many: Vec<(f64, f64)> = (0..60_000)
+        .map(|i| (f64::from(i % 8 + 1), f64::from(i % 8 + 1) * (1.0 + 0.1 * random.f64())))
+        .collect();
+    let answer = decide(&table(rows(&many))).unwrap();
+    assert_eq!((answer.recommended_procs, answer.points[0].samples), (8.0, 7500));
+    assert!(answer.confidence.unwrap() > 0.99);
+}
+
+fn numbers(answer: &Recommendation) -> Vec<f64> {
+    let mut numbers = vec![answer.recommended_procs, answer.best_procs];
+    numbers.extend(answer.interval.into_iter().flatten());
+    numbers.extend(answer.confidence);
+    numbers.extend(answer.regret.map(|r| [r.p50, r.p95]).into_iter().flatten());
+    let model = &answer.model;
+    numbers.extend(
+        [model.sigma, model.kappa, model.lambda, model.peak_procs, model.r2, model.ceiling]
+            .into_iter()
+            .flatten(),
+    );
+    for point in &answer.points {
+        numbers.extend([point.procs, point.throughput]);
+        numbers.extend(
+            [point.lo, point.hi, point.speedup, point.efficiency, point.cpu_s_per_op].into_iter().flatten(),
+        );
+    }
+    numbers
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_positive_data_give_a_measured_choice_in_finite_numbers(
+        data in prop::collection::vec((1u32..6, -30.0..35.0f64, prop::option::of(1u32..8), prop::option::of(0.0..9.0f64)), 1..40),
+        policy in 0usize..5,
+        cpus in prop::option::of(0.1..8.0f64),
+        scale in -8.0..8.0f64,
+    ) {
+        let observations = data.iter().map(|&(n, log, round, extra)| Observation {
+            n: f64::from(n) * scale.exp(),
+            throughput: log.exp(),
+            round,
+            wall_s: extra,
+            ops: extra.map(|x| (x * 10.0).floor()),
+            user_s: extra,
+            sys_s: Some(0.0),
+            latency_p99_s: extra,
+            context_switches: extra,
+            parks: extra,
+            throttled_s: extra,
+            run_queue_wait_s: extra,
+            ..Observation::default()
+        });
+        let policies = [
+            Policy::Knee { tolerance: 0.05 },
+            Policy::Throughput { tolerance: 0.01 },
+            Policy::Efficiency { at_least: 0.7 },
+            Policy::Latency { percentile: 99.0, limit_s: 1.0 },
+            Policy::Cost { tolerance: 0.1 },
+        ];
+        let evidence = Evidence { policy: policies[policy], cpus, ..table(observations.collect()) };
+        let answer = decide(&evidence).unwrap();
+        prop_assert!(answer.points.iter().any(|point| point.procs == answer.recommended_procs));
+        prop_assert!(numbers(&answer).iter().all(|x| x.is_finite()), "{answer:?}");
+        if let Some(Regret { p50, p95 }) = answer.regret {
+            prop_assert!((0.0..=1.0).contains(&p50) && p50 <= p95 && p95 <= 1.0);
+            let [low, high] = answer.interval.unwrap();
+            prop_assert!((low..=high).contains(&answer.recommended_procs));
+        }
+        for point in &answer.points {
+            prop_assert_eq!(point.lo.is_none(), point.samples < 6);
+            prop_assert!(point.lo.is_none_or(|lo| lo <= point.throughput && point.throughput <= point.hi.unwrap()));
+        }
+        prop_assert!(answer.reasons.iter().chain(&answer.warnings).all(|note| !note.text.contains("NaN") && !note.text.contains("inf ")));
+        prop_assert_eq!(decide(&evidence).unwrap(), answer);
+    }
+}
+#[test]
+#[ignore]
+fn show() {
+    let print = |name: &str, e: Evidence| {
+        let a = decide(&e).unwrap();
+        println!("== {name}: rec {} best {} int {:?} conf {:?} regret {:?} model {:?}", a.recommended_procs, a.best_procs, a.interval, a.confidence, a.regret, a.model);
+        for r in &a.reasons { println!("  because {}: {}", r.code, r.text) }
+        for r in &a.warnings { println!("  warning {}: {}", r.code, r.text) }
+    };
+    print("mutex", sweep(&AUTO, |n| match n { 1.0 => Observation { context_switches: Some(10.0), parks: Some(5.0), ..sample(1e6, 0.99, 0.01) }, _ => Observation { context_switches: Some(4e4), parks: Some(3e5), ..sample(4e5, 1.8, 0.2) } }));
+    print("pingpong", sweep(&AUTO, |n| match n { 1.0 => Observation { context_switches: Some(10.0), parks: Some(2e6), ..sample(1e6, 0.97, 0.01) }, _ => Observation { context_switches: Some(9e4), parks: Some(6e5), ..sample(3e5, 1.3, 0.5) } }));
+    print("pingpong no idle", sweep(&AUTO, |n| match n { 1.0 => Observation { context_switches: Some(10.0), parks: Some(2e6), ..sample(1e6, 0.97, 0.01) }, _ => Observation { context_switches: Some(9e4), parks: Some(18e5), ..sample(9e5, 0.96, 0.01) } }));
+    print("amdahl", sweep(&AUTO, |n| { let s = 1.0 / (0.3 + 0.7 / n.min(2.0)); sample(1000.0 * s, s, 0.01) }));
+    print("mandel", sweep(&AUTO, |n| sample(1000.0 * n.min(2.0)*0.97, n.min(2.0), 0.01)));
+    print("echo", sweep(&AUTO, |n| { let s=n.min(2.0).powf(0.6); Observation { context_switches: Some(5e3*n), parks: Some(2e5*s), ..sample(1e5*s, s*1.1*0.9, 0.6) } }));
+    print("sleepers", sweep(&AUTO, |_| Observation{parks: Some(1e6), ..sample(1e5, 0.32, 0.5)}));
+    print("cmd flat", Evidence { is_workload: false, ..sweep(&AUTO, |_| sample(1000.0, 1.0, 0.01)) });
+    print("cmd true", Evidence { is_workload: false, ..sweep(&AUTO, |_| Observation { wall_s: Some(0.001), ops: Some(1.0), ..sample(1000.0, 0.002, 0.5) }) });
+    print("table", table(rows(&[(1.0, 20.0), (4.0, 78.0), (8.0, 130.0), (12.0, 170.0), (16.0, 190.0), (20.0, 200.0), (24.0, 210.0), (28.0, 230.0), (32.0, 260.0), (48.0, 280.0), (64.0, 310.0)])));
+    print("spec", table(rows(&[(1.0, 64.9), (18.0, 995.9), (36.0, 1652.4), (72.0, 1853.2), (108.0, 1828.9), (144.0, 1775.0), (216.0, 1702.2)])));
+    print("t.csv", table(rows(&[(1.0, 100.0), (2.0, 190.0), (4.0, 340.0), (8.0, 520.0), (16.0, 610.0)])));
+    print("16core usl", Evidence { cpus: Some(16.0), ..sweep(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0], |n| { let m = n.min(16.0); let d = 1.0 + 0.02 * (m - 1.0) + 0.004 * m * (m - 1.0); sample(1000.0 * m / d, m, 0.02) }) });
+    print("one cpu", Evidence { cpus: Some(1.0), ..sweep(&[1.0, 2.0, 3.0], |n| sample(1000.0 / n.powf(0.1), 0.99, 0.02)) });
+    for (points, rounds) in [(8u32, 0u32), (8, 125_000), (250_000, 0), (1_000_000, 0)] {
+        let mut r = fastrand::Rng::with_seed(1);
+        let obs: Vec<Observation> = (0..1_000_000u32).map(|i| { let n = f64::from(i % points + 1); Observation { n, throughput: n.sqrt() * (1.0 + 0.1 * r.f64()), round: (rounds > 0).then_some(i / points), ..Observation::default() } }).collect();
+        let e = table(obs);
+        let t = std::time::Instant::now();
+        let a = decide(&e).unwrap();
+        println!("{points} {rounds}: {:?} {} {:?}", t.elapsed(), a.recommended_procs, a.confidence);
+    }
+}

@@ -1,0 +1,180 @@
+//! What to know before believing an answer. Every sentence carries its number.
+
+use super::INSIDE_NOISE;
+use super::bootstrap::ENOUGH_SAMPLES;
+use super::policy::{Rule, Second};
+use super::scene::{Scene, within};
+use super::stats::{INTERVAL_SAMPLES, coefficient_of_variation};
+use super::text::{figure, note, percent, seconds};
+use crate::plan::Policy;
+use crate::results::Note;
+
+/// Confidence below which the samples do not tell the choice from its rivals. Guess.
+const DISTINGUISHABLE: f64 = 0.7;
+/// Coefficient of variation of a worker count's samples: pyperf calls a benchmark unstable from 10 % on.
+const NOISY: f64 = 0.1;
+/// A law is not to be trusted beyond so many times the largest measured N (B. Schwartz, *Practical Scalability
+/// Analysis with the Universal Scalability Law*, 2015).
+const TRUSTED: f64 = 2.0;
+
+/// What was noticed while measuring, then what the samples themselves show.
+pub(super) fn warnings(scene: &Scene<'_>) -> Vec<Note> {
+    let mut notes = scene.evidence.warnings.clone();
+    let checks: [fn(&Scene<'_>) -> Option<Note>; 9] = [
+        knob_ignored,
+        amount,
+        not_distinguishable,
+        second_not_measured,
+        latency_limit_missed,
+        noisy,
+        oversubscribed,
+        edge_of_range,
+        extrapolation,
+    ];
+    notes.extend(checks.iter().filter_map(|check| check(scene)));
+    notes
+}
+
+fn knob_ignored(scene: &Scene<'_>) -> Option<Note> {
+    let facts = &scene.facts[scene.ignored?];
+    let text = format!(
+        "{} CPUs are busy at {} procs: the program does not obey its worker setting, so its settings cannot be compared",
+        figure(facts.busy?),
+        figure(facts.n)
+    );
+    Some(note("knob-ignored", text))
+}
+
+/// Few samples, by the name that fits how they came about.
+fn amount(scene: &Scene<'_>) -> Option<Note> {
+    let counts = scene.groups.iter().map(|group| group.samples.len());
+    let (fewest, most) = (counts.clone().min()?, counts.max()?);
+    if scene.evidence.quick {
+        let text = format!("quick: {most} rounds are a first look; an interval takes {INTERVAL_SAMPLES}");
+        return Some(note("quick", text));
+    }
+    if scene.rounds.is_table && most == 1 {
+        let text = format!("one row a value, {} in all: no interval and no confidence", scene.len());
+        return Some(note("one-row-a-value", text));
+    }
+    let rounds = if scene.rounds.is_table { fewest } else { most };
+    let what = if scene.rounds.is_table { "rows of a value" } else { "rounds" };
+    (rounds < INTERVAL_SAMPLES).then(|| {
+        let text = format!(
+            "{rounds} {what}: a median's interval takes {INTERVAL_SAMPLES}, a confidence {ENOUGH_SAMPLES}"
+        );
+        note("few-rounds", text)
+    })
+}
+
+fn not_distinguishable(scene: &Scene<'_>) -> Option<Note> {
+    let spread = scene.spread?;
+    let confidence = spread.shares[scene.chosen];
+    let rival = (0..scene.len())
+        .filter(|&point| point != scene.chosen)
+        .min_by(|&a, &b| spread.shares[b].total_cmp(&spread.shares[a]))?;
+    (confidence < DISTINGUISHABLE).then(|| {
+        let [chosen, other] = [scene.chosen, rival].map(|point| figure(scene.n(point)));
+        let text = format!(
+            "the samples do not tell {chosen} from {other}: {chosen} is chosen in {} of the resamples, {other} in {}; with \
+             {chosen}, at most {} of the throughput is lost (95 %)",
+            percent(confidence),
+            percent(spread.shares[rival]),
+            percent(spread.loss(0.95))
+        );
+        note("not-distinguishable", text)
+    })
+}
+
+/// A policy that looks at something that no sample has.
+fn second_not_measured(scene: &Scene<'_>) -> Option<Note> {
+    let second = Second::of_policy(scene.evidence.policy)?;
+    let Rule::Knee(tolerance) = scene.rule else { return None };
+    let samples: usize = scene.groups.iter().map(|group| group.samples.len()).sum();
+    let (code, what) = match second {
+        Second::Latency(percentile) => ("latency-not-measured", format!("{} latency", percentile.name())),
+        Second::CpuTimePerOp => ("cpu-time-not-measured", "CPU time per op".to_owned()),
+    };
+    let text = format!(
+        "none of {samples} samples has a {what}: the knee with {} is chosen instead",
+        percent(tolerance)
+    );
+    Some(note(code, text))
+}
+
+fn latency_limit_missed(scene: &Scene<'_>) -> Option<Note> {
+    let (Rule::Latency(limit), Policy::Latency { limit_s, .. }) = (scene.rule, scene.evidence.policy) else {
+        return None;
+    };
+    let upper = scene.estimate.second_upper[scene.chosen]?;
+    (upper > limit + super::policy::ROUNDING).then(|| {
+        let text = format!(
+            "no setting keeps the latency within {}: the lowest, at {} procs, may be {}",
+            seconds(limit_s),
+            figure(scene.n(scene.chosen)),
+            seconds(upper.exp())
+        );
+        note("latency-limit-missed", text)
+    })
+}
+
+fn noisy(scene: &Scene<'_>) -> Option<Note> {
+    let variations = scene.groups.iter().map(|group| coefficient_of_variation(&group.throughputs));
+    let (point, worst) = variations.enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    (worst > NOISY).then(|| {
+        let text = format!(
+            "the {} samples at {} procs vary by {} (coefficient of variation)",
+            scene.groups[point].samples.len(),
+            figure(scene.n(point)),
+            percent(worst)
+        );
+        note("noisy", text)
+    })
+}
+
+fn oversubscribed(scene: &Scene<'_>) -> Option<Note> {
+    let inside = within(scene.groups, scene.cpus);
+    let cpus = scene.cpus.filter(|_| inside > 0 && scene.chosen >= inside)?;
+    let best = scene.estimate.best(|point| point < inside);
+    let text = format!(
+        "{} procs are more than the {} CPUs: they change throughput by {} against {}",
+        figure(scene.n(scene.chosen)),
+        figure(cpus),
+        percent(scene.speedup(best, scene.chosen) - 1.0),
+        figure(scene.n(best))
+    );
+    Some(note("oversubscribed", text))
+}
+
+/// The best is the last one measured, it is not the machine that ends there, and throughput still rose.
+fn edge_of_range(scene: &Scene<'_>) -> Option<Note> {
+    let last = scene.len() - 1;
+    if scene.best != last || last == 0 || scene.cpus.is_some_and(|cpus| scene.n(last) >= cpus) {
+        return None;
+    }
+    let gain = scene.speedup(last - 1, last) - 1.0;
+    (gain > INSIDE_NOISE).then(|| {
+        let text = format!(
+            "throughput still rises by {} from {} to {}, the most that was measured: try more",
+            percent(gain),
+            figure(scene.n(last - 1)),
+            figure(scene.n(last))
+        );
+        note("edge-of-range", text)
+    })
+}
+
+fn extrapolation(scene: &Scene<'_>) -> Option<Note> {
+    let law = scene.law?;
+    let most = scene.n(scene.len() - 1);
+    let peak = law.peak_procs().filter(|peak| *peak > TRUSTED * most)?;
+    if law.ceiling.is_some_and(|ceiling| ceiling < peak) {
+        return None;
+    }
+    let text = format!(
+        "the fitted peak of {} procs is more than {TRUSTED} times the {} that were measured: do not count on it",
+        figure(peak),
+        figure(most)
+    );
+    Some(note("extrapolation", text))
+}
