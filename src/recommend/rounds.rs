@@ -2,7 +2,7 @@
 //!
 //! A round visits every worker count once, so a slow minute of the machine slows the whole round, and worker counts are
 //! compared within it. That is an additive model of the logarithm, log X = level(N) + shift(round) + noise, fitted by
-//! turns as Tukey's median polish is (J. W. Tukey, *Exploratory Data Analysis*, 1977), with [`stats::center`] in the
+//! turns as Tukey's median polish is (J. W. Tukey, *Exploratory Data Analysis*, 1977), with [`center`] in the
 //! median's place. A row of a plain table is a round of its own and has no shift.
 
 use std::ops::Range;
