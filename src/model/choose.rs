@@ -20,8 +20,12 @@ pub struct Fit {
 
 /// A law is confirmed by the first N beyond the ceiling if it predicts the throughput there within this share. Guess.
 const CAP_AGREES: f64 = 0.2;
-/// Worst miss of a law that explains no more than a constant does, above which it is no law at all. Guess.
-const NO_LAW: f64 = 0.1;
+/// A law that misses some worker count by more than this share is no candidate where another one does not: no noise is
+/// so large, but the criterion cannot know that when there is one sample a worker count. Guess.
+const MISSES: f64 = 0.2;
+/// Worst miss of a law that explains no more than a constant does, above which it is no law at all: throughput that
+/// falls at once, for one. Guess.
+const NO_LAW: f64 = 0.05;
 /// Log units; a spread below it is rounding of the input, so it tells no laws apart.
 const RESOLUTION: f64 = 1e-9;
 /// Positions tried between two neighbouring worker counts for a cap that nobody knows.
@@ -54,10 +58,14 @@ pub fn fit(points: &[(f64, &[f64])], ceiling: Option<f64>) -> Option<Fit> {
             candidates.extend(capped(&curve, kind));
         }
     }
+    let curve = &curve;
+    let misses = |candidate: &Candidate| miss(curve, &candidate.law()) > MISSES.ln_1p();
+    let is_one_close = candidates.iter().any(|candidate| !misses(candidate));
     // The first of equals is the simplest one.
-    let best = candidates.into_iter().min_by(|a, b| a.criterion.total_cmp(&b.criterion))?;
-    let fit = best.fit(&curve);
-    (!is_no_law(&curve, &fit)).then_some(fit)
+    let plausible = candidates.into_iter().filter(|candidate| !is_one_close || !misses(candidate));
+    let fit = plausible.min_by(|a, b| a.criterion.total_cmp(&b.criterion))?.fit(curve);
+    let says_nothing = fit.r2.is_some_and(|r2| r2 < 1e-6) && miss(curve, &fit.law) > NO_LAW.ln_1p();
+    (!says_nothing).then_some(fit)
 }
 
 /// The Universal Scalability Law as R's package `usl` fits it: unweighted least squares of X on N over all samples, λ
@@ -160,15 +168,9 @@ fn criterion(curve: &Curve, squares: f64, parameters: usize) -> Option<f64> {
     (n > k + 1.0).then(|| n * variance.ln() + 2.0 * k + 2.0 * k * (k + 1.0) / (n - k - 1.0))
 }
 
-/// Whether a constant says as much, and the law misses some worker count by a lot: throughput that falls at once, for one.
-fn is_no_law(curve: &Curve, fit: &Fit) -> bool {
-    let miss = curve
-        .n
-        .iter()
-        .zip(&curve.y)
-        .map(|(&n, y)| (y - fit.law.throughput(n).ln()).abs())
-        .fold(0.0, f64::max);
-    fit.r2.is_some_and(|r2| r2 < 1e-6) && miss > NO_LAW.ln_1p()
+/// Largest distance, in log units, of a worker count's mean from the law.
+fn miss(curve: &Curve, law: &Law) -> f64 {
+    curve.n.iter().zip(&curve.y).map(|(&n, y)| (y - law.throughput(n).ln()).abs()).fold(0.0, f64::max)
 }
 
 #[cfg(test)]

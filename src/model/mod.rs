@@ -3,7 +3,7 @@
 //! Three laws, each the special case of the next:
 //! - linear: X(N) = λN;
 //! - Amdahl (G. M. Amdahl, AFIPS 1967): X(N) = λN / (1 + σ(N − 1));
-//! - the Universal Scalability Law (N. J. Gunther, *Guerrilla Capacity Planning*, 2007, eq. 4.31 with a free scale):
+//! - the Universal Scalability Law (N. J. Gunther, *Guerrilla Capacity Planning*, 2007, with a free scale):
 //!   X(N) = λN / (1 + σ(N − 1) + κN(N − 1)), with σ in 0..=1 and κ ≥ 0.
 //!
 //! [`fit`] fits them on log X, since noise is a share of the throughput and not an amount, on the points up to the

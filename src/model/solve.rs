@@ -253,6 +253,29 @@ mod tests {
     }
 
     #[test]
+    fn no_shape_on_a_fine_grid_fits_better() {
+        // Numbers with no law in them: several valleys.
+        let x = [3.0, 9.0, 4.0, 11.0, 12.0, 2.0, 8.0];
+        let n = [1.0, 2.0, 3.0, 5.0, 9.0, 17.0, 33.0];
+        for error in [Error::Logarithm, Error::Throughput] {
+            let curve = curve(|m| x[n.iter().position(|&n| n == m).unwrap()], &n, error);
+            let bounds = Bounds { sigma: 1.0, kappa: 1.0 };
+            let found = solve(&curve, error, bounds).unwrap();
+            let problem = Problem::new(&curve, error);
+            for i in 0..100 {
+                for k in 0..100 {
+                    let [sigma, kappa] = [f64::from(i) / 100.0, (f64::from(k) / 10.0 - 10.0).exp()];
+                    let shape = [sigma * problem.scale[0], kappa * problem.scale[0] * problem.scale[1]];
+                    assert!(
+                        problem.at(shape).unwrap().squares >= found.squares * (1.0 - 1e-9),
+                        "{sigma} {kappa}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_bound_that_stops_one_parameter_leaves_the_other_free() {
         // Superlinear data want σ < 0: it stays at 0, and λ takes the mean.
         let found =

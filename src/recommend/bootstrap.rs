@@ -5,7 +5,7 @@
 //! count keeps its number of samples. A residual is inflated by √(n/(n − 1)) first, since residuals around an estimate
 //! are that much too small. `docs/deciding.md` says how far the result can be trusted.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::rounds::{Entry, Estimate, Rounds, Sheet};
 
@@ -21,6 +21,8 @@ const DRAWN_ROUNDS: usize = 256;
 const ENOUGH_DONORS: usize = 4;
 /// Sets of worker counts among which donors are looked for.
 const SETS: usize = 256;
+/// Worker counts up to which there is something to be sure of: a table of as many different loads chooses none twice.
+const MOST_POINTS: usize = 1024;
 /// Fewest samples of a worker count, and rounds, from which anything is said.
 pub(super) const ENOUGH_SAMPLES: usize = 4;
 
@@ -61,12 +63,14 @@ impl Spread {
 struct Stratum {
     /// How many are drawn in a resample.
     draws: usize,
-    /// Rounds they are drawn from, each with the entries that the stratum has.
-    donors: Vec<Vec<Entry>>,
+    /// Where the entries lie of each round that is drawn from; the first one is the stratum's own.
+    donors: Vec<Range<usize>>,
 }
 
 /// Everything that resamples are drawn from.
 pub(super) struct Bootstrap {
+    /// The entries of all rounds, then parts of rounds that others borrow.
+    entries: Vec<Entry>,
     strata: Vec<Stratum>,
     points: usize,
     resamples: usize,
@@ -74,26 +78,28 @@ pub(super) struct Bootstrap {
 
 impl Bootstrap {
     /// `None` if there is too little to resample: below [`ENOUGH_SAMPLES`] rounds, or of one of the worker counts
-    /// `needed`.
+    /// `needed`; or more than [`MOST_POINTS`] worker counts.
     pub(super) fn new(rounds: &Rounds, needed: &[usize]) -> Option<Self> {
-        let mut strata = stratify(&rounds.rounds);
+        let mut all = vec![0usize; rounds.points];
+        rounds.entries.iter().for_each(|entry| all[entry.point] += 1);
+        let is_enough = needed.iter().all(|&point| all[point] >= ENOUGH_SAMPLES);
+        if rounds.rounds.len() < ENOUGH_SAMPLES || rounds.points > MOST_POINTS || !is_enough {
+            return None;
+        }
+        let (mut entries, strata) = stratify(rounds);
         let mut drawn = vec![0usize; rounds.points];
         let mut movable = vec![0usize; rounds.points];
-        let mut all = vec![0usize; rounds.points];
         for stratum in &strata {
-            for entry in &stratum.donors[0] {
+            for entry in &entries[stratum.donors[0].clone()] {
                 drawn[entry.point] += stratum.draws;
                 movable[entry.point] += if stratum.donors.len() > 1 { stratum.draws } else { 0 };
             }
         }
-        rounds.rounds.iter().flatten().for_each(|entry| all[entry.point] += 1);
-        if rounds.rounds.len() < ENOUGH_SAMPLES || needed.iter().any(|&point| movable[point] < ENOUGH_SAMPLES)
-        {
+        if needed.iter().any(|&point| movable[point] < ENOUGH_SAMPLES) {
             return None;
         }
-
         let center = rounds.estimate();
-        for entry in strata.iter_mut().flat_map(|stratum| &mut stratum.donors).flatten() {
+        for entry in &mut entries {
             let factor = inflation(drawn[entry.point], all[entry.point]);
             let level = center.level[entry.point];
             entry.level = level + (entry.level - level) * factor;
@@ -103,7 +109,7 @@ impl Bootstrap {
         }
         let drawn: usize = drawn.iter().sum();
         let resamples = (DRAWS / drawn.max(1)).clamp(RESAMPLES_OF_LARGE, RESAMPLES);
-        Some(Self { strata, points: rounds.points, resamples })
+        Some(Self { entries, strata, points: rounds.points, resamples })
     }
 
     /// Decides again in every resample. `chosen` is the decision of all samples, `rival` what it is compared with.
@@ -122,9 +128,8 @@ impl Bootstrap {
         for _ in 0..self.resamples {
             for stratum in &self.strata {
                 for _ in 0..stratum.draws {
-                    stratum.donors[random.usize(..stratum.donors.len())]
-                        .iter()
-                        .for_each(|entry| sheet.add(*entry));
+                    let donor = stratum.donors[random.usize(..stratum.donors.len())].clone();
+                    self.entries[donor].iter().for_each(|entry| sheet.add(*entry));
                 }
             }
             let estimate = sheet.estimate();
@@ -143,27 +148,35 @@ fn inflation(drawn: usize, all: usize) -> f64 {
     if all < 2 { 1.0 } else { (drawn as f64 / (all as f64 - 1.0)).sqrt() }
 }
 
-fn stratify(rounds: &[Vec<Entry>]) -> Vec<Stratum> {
-    let mut sets: BTreeMap<Vec<usize>, Vec<&Vec<Entry>>> = BTreeMap::new();
-    for round in rounds {
-        sets.entry(round.iter().map(|entry| entry.point).collect()).or_default().push(round);
-    }
+/// The strata, and the entries that their donors lie among.
+fn stratify(rounds: &Rounds) -> (Vec<Entry>, Vec<Stratum>) {
+    let mut entries = rounds.entries.clone();
+    let set = |round: &Range<usize>| rounds.entries[round.clone()].iter().map(|entry| entry.point);
+    let mut order = rounds.rounds.clone();
+    // Stable: rounds of one set stay in the order they were measured.
+    order.sort_by(|a, b| set(a).cmp(set(b)));
+    let sets: Vec<&[Range<usize>]> = order.chunk_by(|a, b| set(a).eq(set(b))).collect();
     let may_borrow = sets.len() <= SETS;
-    let donors = |set: &Vec<usize>, members: &Vec<&Vec<Entry>>| -> Vec<Vec<Entry>> {
-        let own = members.iter().map(|round| (*round).clone());
-        if members.len() >= ENOUGH_DONORS || !may_borrow {
-            return own.collect();
+    let mut strata = Vec::with_capacity(sets.len());
+    for members in &sets {
+        let own: Vec<usize> = set(&members[0]).collect();
+        let mut donors = members.to_vec();
+        if members.len() < ENOUGH_DONORS && may_borrow {
+            for larger in sets.iter().filter(|other| set(&other[0]).count() > own.len()) {
+                if own.iter().all(|point| set(&larger[0]).any(|other| other == *point)) {
+                    for donor in *larger {
+                        let start = entries.len();
+                        let part =
+                            rounds.entries[donor.clone()].iter().filter(|entry| own.contains(&entry.point));
+                        entries.extend(part.copied());
+                        donors.push(start..entries.len());
+                    }
+                }
+            }
         }
-        let larger = sets.iter().filter(|(other, _)| *other != set && set.iter().all(|p| other.contains(p)));
-        let part = |round: &&Vec<Entry>| round.iter().filter(|e| set.contains(&e.point)).copied().collect();
-        own.chain(larger.flat_map(|(_, rounds)| rounds.iter().map(part))).collect()
-    };
-    sets.iter()
-        .map(|(set, members)| Stratum {
-            draws: members.len().min(DRAWN_ROUNDS),
-            donors: donors(set, members),
-        })
-        .collect()
+        strata.push(Stratum { draws: members.len().min(DRAWN_ROUNDS), donors });
+    }
+    (entries, strata)
 }
 
 #[cfg(test)]
@@ -174,8 +187,14 @@ mod tests {
         Entry { point, level, second: None }
     }
 
-    fn rounds(rounds: Vec<Vec<Entry>>) -> Rounds {
-        Rounds { rounds, points: 2, is_table: false }
+    fn rounds(rows: Vec<Vec<Entry>>) -> Rounds {
+        let mut rounds = Rounds { entries: Vec::new(), rounds: Vec::new(), points: 9, is_table: false };
+        for row in rows {
+            let start = rounds.entries.len();
+            rounds.entries.extend(row);
+            rounds.rounds.push(start..rounds.entries.len());
+        }
+        rounds
     }
 
     #[test]
@@ -188,17 +207,17 @@ mod tests {
     #[test]
     fn one_row_a_value_is_too_little_however_many_values() {
         let rows = (0..9).map(|i| vec![entry(i, 0.0)]).collect();
-        assert!(Bootstrap::new(&Rounds { rounds: rows, points: 9, is_table: true }, &[0, 8]).is_none());
+        assert!(Bootstrap::new(&rounds(rows), &[0, 8]).is_none());
     }
 
     #[test]
     fn a_round_with_a_missing_point_borrows_from_the_full_ones() {
         let mut rows: Vec<Vec<Entry>> = (0..5).map(|i| vec![entry(0, f64::from(i)), entry(1, 1.0)]).collect();
         rows.push(vec![entry(0, 9.0)]);
-        let strata = stratify(&rows);
+        let (entries, strata) = stratify(&rounds(rows));
         let lonely = strata.iter().find(|s| s.draws == 1).unwrap();
         assert_eq!(lonely.donors.len(), 6);
-        assert!(lonely.donors.iter().all(|round| round.len() == 1 && round[0].point == 0));
+        assert!(lonely.donors.iter().all(|round| round.len() == 1 && entries[round.start].point == 0));
     }
 
     #[test]

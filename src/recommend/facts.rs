@@ -32,25 +32,58 @@ pub(super) struct Facts {
     pub(super) cache_misses_per_op: Option<f64>,
 }
 
+/// How each fact is read from a sample, in the order of the fields.
+const READERS: [fn(&Observation) -> Option<f64>; 14] = [
+    |o| Some(o.cpu_s()? / o.wall_s.filter(|wall| *wall >= SHORTEST_WALL_S)?),
+    Observation::cpu_s_per_op,
+    |o| o.per_op(o.sys_s?),
+    |o| ratio(o.sys_s?, o.cpu_s()?),
+    |o| ratio(o.throttled_s?, o.wall_s?),
+    |o| o.cpu_quota,
+    |o| ratio(o.run_queue_wait_s?, o.run_queue_wait_s? + o.cpu_s()?),
+    |o| o.per_op(o.context_switches?),
+    |o| ratio(o.context_switches?, o.wall_s?),
+    |o| o.per_op(o.parks?),
+    |o| ratio(o.parks?, o.cpu_s()?),
+    |o| o.per_op(o.instructions?),
+    |o| ratio(o.cycles?, o.instructions?),
+    |o| o.per_op(o.cache_misses?),
+];
+
 impl Facts {
     pub(super) fn new(group: &Group<'_>) -> Self {
-        let median = |value: fn(&Observation) -> Option<f64>| group.median(value);
+        let [
+            busy,
+            cpu_s_per_op,
+            kernel_s_per_op,
+            kernel_share,
+            throttled_share,
+            quota,
+            wait_share,
+            switches_per_op,
+            switches_per_s,
+            parks_per_op,
+            parks_per_cpu_s,
+            instructions_per_op,
+            cycles_per_instruction,
+            cache_misses_per_op,
+        ] = group.medians(READERS);
         Self {
             n: group.n,
-            busy: median(|o| Some(o.cpu_s()? / o.wall_s.filter(|wall| *wall >= SHORTEST_WALL_S)?)),
-            cpu_s_per_op: median(Observation::cpu_s_per_op),
-            kernel_s_per_op: median(|o| o.per_op(o.sys_s?)),
-            kernel_share: median(|o| ratio(o.sys_s?, o.cpu_s()?)),
-            throttled_share: median(|o| ratio(o.throttled_s?, o.wall_s?)),
-            quota: median(|o| o.cpu_quota),
-            wait_share: median(|o| ratio(o.run_queue_wait_s?, o.run_queue_wait_s? + o.cpu_s()?)),
-            switches_per_op: median(|o| o.per_op(o.context_switches?)),
-            switches_per_s: median(|o| ratio(o.context_switches?, o.wall_s?)),
-            parks_per_op: median(|o| o.per_op(o.parks?)),
-            parks_per_cpu_s: median(|o| ratio(o.parks?, o.cpu_s()?)),
-            instructions_per_op: median(|o| o.per_op(o.instructions?)),
-            cycles_per_instruction: median(|o| ratio(o.cycles?, o.instructions?)),
-            cache_misses_per_op: median(|o| o.per_op(o.cache_misses?)),
+            busy,
+            cpu_s_per_op,
+            kernel_s_per_op,
+            kernel_share,
+            throttled_share,
+            quota,
+            wait_share,
+            switches_per_op,
+            switches_per_s,
+            parks_per_op,
+            parks_per_cpu_s,
+            instructions_per_op,
+            cycles_per_instruction,
+            cache_misses_per_op,
         }
     }
 }

@@ -32,11 +32,18 @@ pub(super) fn group(observations: &[Observation]) -> Vec<Group<'_>> {
 }
 
 impl Group<'_> {
-    /// Median over the samples that have the value; `None` if none has.
-    pub(super) fn median(&self, value: impl Fn(&Observation) -> Option<f64>) -> Option<f64> {
-        let mut values: Vec<f64> =
-            self.samples.iter().filter_map(|o| value(o)).filter(|x| x.is_finite()).collect();
-        median(&mut values)
+    /// Median of each value over the samples that have it; `None` if none has. One pass, since samples are large.
+    pub(super) fn medians<const N: usize>(
+        &self,
+        readers: [fn(&Observation) -> Option<f64>; N],
+    ) -> [Option<f64>; N] {
+        let mut columns = [const { Vec::new() }; N];
+        for sample in &self.samples {
+            for (column, read) in columns.iter_mut().zip(readers) {
+                column.extend(read(sample).filter(|x: &f64| x.is_finite()));
+            }
+        }
+        columns.map(|mut column| median(&mut column))
     }
 
     pub(super) fn throughput(&self) -> f64 {
@@ -60,6 +67,8 @@ fn point(group: &Group<'_>, single: Option<f64>) -> Point {
     let throughput = group.throughput();
     let interval = stats::median_interval(&group.throughputs);
     let finite = |x: f64| x.is_finite().then_some(x);
+    let [cpu_s_per_op, latency_p99_s, max_rss_bytes] =
+        group.medians([Observation::cpu_s_per_op, |o| o.latency_p99_s, |o| o.max_rss_bytes]);
     let speedup = single.and_then(|single| finite(throughput / single));
     Point {
         procs: group.n,
@@ -69,9 +78,9 @@ fn point(group: &Group<'_>, single: Option<f64>) -> Point {
         hi: interval.map(|[_, hi]| hi),
         speedup,
         efficiency: speedup.and_then(|speedup| finite(speedup / group.n)),
-        cpu_s_per_op: group.median(Observation::cpu_s_per_op),
-        latency_p99_s: group.median(|o| o.latency_p99_s),
-        max_rss_bytes: group.median(|o| o.max_rss_bytes),
+        cpu_s_per_op,
+        latency_p99_s,
+        max_rss_bytes,
     }
 }
 

@@ -7,7 +7,7 @@
 use super::facts::{Facts, growth};
 use super::policy::{Rule, Second};
 use super::scene::{Scene, within};
-use super::text::{figure, note, percent, seconds};
+use super::text::{cpus, figure, note, percent, seconds};
 use super::{CPU_BOUND, most_busy};
 use crate::results::Note;
 
@@ -27,6 +27,8 @@ const THROTTLED: f64 = 0.05;
 const WAITS: f64 = 0.1;
 /// Kernel part of the CPU time. Guess.
 const KERNEL: f64 = 0.3;
+/// Weight of a kernel share that does not grow with N: worth knowing, but it stops nothing.
+const KERNEL_FACT: f64 = 0.04;
 /// Busy CPUs within which one thread is the whole program: 1 give or take this. Guess.
 const ONE_CPU: f64 = 0.15;
 /// Parks a CPU second: one a millisecond. Guess; a park and its wake-up cost about 1 µs to 10 µs.
@@ -49,13 +51,15 @@ pub(super) fn reasons(scene: &Scene<'_>) -> Vec<Note> {
         waiting(scene, &halves, &mut found);
         dearer_operations(scene, &halves, &mut found);
         coherency_of_the_law(scene, &mut found);
+        cap_of_the_law(scene, &mut found);
         scales_well(scene, &mut found);
     }
     oversubscription(scene, &mut found);
-    let mut notes = found.ranked();
-    if notes.is_empty() && scene.probe() > scene.base() {
-        notes.push(nothing_shown(scene));
+    let is_explained = found.0.iter().any(|(weight, _)| *weight >= SMALL_LOSS);
+    if !is_explained && (scene.probe() != scene.base() || (found.0.is_empty() && scene.len() > 1)) {
+        nothing_shown(scene, &mut found);
     }
+    let mut notes = found.ranked();
     say_that_it_falls(scene, &mut notes);
     notes
 }
@@ -125,7 +129,7 @@ fn quota_throttling(scene: &Scene<'_>, found: &mut Found) {
     if share(worst) < THROTTLED {
         return;
     }
-    let quota = worst.quota.map_or(String::new(), |quota| format!(" of {} CPUs", figure(quota)));
+    let quota = worst.quota.map_or(String::new(), |quota| format!(" of {}", cpus(quota)));
     let text = format!(
         "the quota{quota} throttles the program for {} of the time at {} procs",
         percent(share(worst)),
@@ -171,7 +175,7 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
         return;
     }
     if let (Some(busy), true) = (to.busy, idle >= IDLE) {
-        let share = percent(busy / scene.bound.map_or(to.n, |cpus| to.n.min(cpus)));
+        let share = percent(busy / scene.bound.map_or(to.n, |bound| to.n.min(bound)));
         if let Some(parks) =
             to.parks_per_op.filter(|_| to.parks_per_cpu_s.is_some_and(|p| p >= PARKS_PER_CPU_S))
         {
@@ -187,8 +191,7 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
         if is_one(from) && is_one(to) && !found.has("lock-or-channel-waits") {
             let who = if scene.evidence.is_workload { "goroutine" } else { "thread" };
             let text = format!(
-                "one {who} is the critical path: {} CPUs are busy at {} procs, as at {}",
-                figure(busy),
+                "one {who} is the critical path: {busy:.2} CPUs are busy at {} procs, as at {}",
                 figure(to.n),
                 figure(from.n)
             );
@@ -214,7 +217,7 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
 fn serial_fraction(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
     let (base, probe) = (scene.base(), scene.probe());
     let (speedup, ideal) = (scene.speedup(base, probe), scene.ideal(probe));
-    if speedup <= 1.0 || ideal <= 1.0 {
+    if speedup <= 1.0 || ideal <= 1.0 || own_cap(scene).is_some() {
         return;
     }
     let of_law = scene.law.map(|law| law.sigma).filter(|sigma| *sigma > 0.0);
@@ -270,7 +273,7 @@ fn dearer_operations(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
     };
     if let Some(share) = to.kernel_share.filter(|share| *share >= KERNEL) {
         let text = format!("{} of the CPU time is the kernel's at {} procs", percent(share), figure(to.n));
-        found.add(kernel_part().unwrap_or(0.0).max(share * 0.1), "kernel-time", text);
+        found.add(kernel_part().unwrap_or(0.0).max(share * KERNEL_FACT), "kernel-time", text);
     }
     let rate = to.switches_per_s.unwrap_or(0.0);
     let cost = rate * SWITCH_S / to.busy.unwrap_or(f64::INFINITY).max(0.1);
@@ -327,12 +330,29 @@ fn coherency_of_the_law(scene: &Scene<'_>, found: &mut Found) {
     }
 }
 
+/// A cap that the data show and no CPU count explains.
+fn cap_of_the_law(scene: &Scene<'_>, found: &mut Found) {
+    if let Some(cap) = own_cap(scene) {
+        let text = format!(
+            "from about {} procs on throughput grows no further: something of fixed capacity is full there",
+            figure(cap)
+        );
+        found.add(1.0 - cap / scene.n(scene.probe()), "fixed-capacity", text);
+    }
+}
+
+/// The cap of the law, if it is not the machine's.
+fn own_cap(scene: &Scene<'_>) -> Option<f64> {
+    let cap = scene.law?.ceiling?;
+    (scene.bound.is_none_or(|bound| cap < bound) && cap < scene.n(scene.probe())).then_some(cap)
+}
+
 fn scales_well(scene: &Scene<'_>, found: &mut Found) {
     let (base, probe) = (scene.base(), scene.probe());
     let efficiency = scene.speedup(base, probe) / scene.ideal(probe);
     if efficiency >= SCALES_WELL {
         let limit = match scene.bound {
-            Some(cpus) => format!("the {} CPUs", figure(cpus)),
+            Some(bound) => format!("the {}", cpus(bound)),
             None => format!("{} procs, the most that was measured", figure(scene.n(probe))),
         };
         let text = format!(
@@ -345,15 +365,15 @@ fn scales_well(scene: &Scene<'_>, found: &mut Found) {
 
 fn oversubscription(scene: &Scene<'_>, found: &mut Found) {
     let inside = within(scene.groups, scene.cpus);
-    let Some(cpus) = scene.cpus.filter(|_| inside > 0 && inside < scene.len()) else { return };
+    let Some(usable) = scene.cpus.filter(|_| inside > 0 && inside < scene.len()) else { return };
     let best_inside = scene.estimate.best(|point| point < inside);
     let best_beyond = scene.estimate.best(|point| point >= inside);
     let gain = scene.speedup(best_inside, best_beyond) - 1.0;
     if gain <= FALLS {
         let text = format!(
-            "more workers than CPUs gain nothing: {} procs on {} CPUs change throughput by {} against {}",
+            "more workers than CPUs gain nothing: {} procs on {} change throughput by {} against {}",
             figure(scene.n(best_beyond)),
-            figure(cpus),
+            cpus(usable),
             percent(gain),
             figure(scene.n(best_inside))
         );
@@ -362,14 +382,16 @@ fn oversubscription(scene: &Scene<'_>, found: &mut Found) {
 }
 
 /// No counter tells.
-fn nothing_shown(scene: &Scene<'_>) -> Note {
-    let (base, probe) = (scene.base(), scene.probe());
+fn nothing_shown(scene: &Scene<'_>, found: &mut Found) {
+    let base = scene.base();
+    let to = if scene.probe() == base { scene.best } else { scene.probe() };
     let text = format!(
-        "efficiency {:.2} at {} procs, and nothing that was measured shows why",
-        scene.speedup(base, probe) / scene.ideal(probe),
-        figure(scene.n(probe))
+        "{} procs give {:.2} times the throughput of {}, and nothing that was measured shows why",
+        figure(scene.n(to)),
+        scene.speedup(base, to),
+        figure(scene.n(base))
     );
-    note("no-cause-found", text)
+    found.add(SMALL_LOSS, "no-cause-found", text);
 }
 
 /// Where throughput falls, that is what the first sentence has to start with.

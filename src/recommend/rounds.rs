@@ -2,8 +2,10 @@
 //!
 //! A round visits every worker count once, so a slow minute of the machine slows the whole round, and worker counts are
 //! compared within it. That is an additive model of the logarithm, log X = level(N) + shift(round) + noise, fitted by
-//! turns as Tukey's median polish is (J. W. Tukey, *Exploratory Data Analysis*, 1977), with [`stats::center`] in the
+//! turns as Tukey's median polish is (J. W. Tukey, *Exploratory Data Analysis*, 1977), with [`center`] in the
 //! median's place. A row of a plain table is a round of its own and has no shift.
+
+use std::ops::Range;
 
 use super::group::Group;
 use super::policy::Second;
@@ -27,35 +29,38 @@ pub(super) struct Entry {
 /// All samples by round.
 #[derive(Clone, Debug)]
 pub(super) struct Rounds {
-    /// Never empty inside; entries by ascending point.
-    pub(super) rounds: Vec<Vec<Entry>>,
+    /// Round after round; within one, by ascending point.
+    pub(super) entries: Vec<Entry>,
+    /// Where each round lies among the entries; none is empty.
+    pub(super) rounds: Vec<Range<usize>>,
     /// Different worker counts.
     pub(super) points: usize,
-    /// Whether the samples say which round they are of.
+    /// Whether no sample says which round it is of.
     pub(super) is_table: bool,
 }
 
 impl Rounds {
     pub(super) fn new(groups: &[Group<'_>], second: Option<Second>) -> Self {
-        let mut numbered = Vec::new();
-        let mut rounds = Vec::new();
+        let mut entries = Vec::new();
         for (point, group) in groups.iter().enumerate() {
             for sample in &group.samples {
                 let value = second.and_then(|second| second.of(sample)).filter(|x| *x > 0.0 && x.is_finite());
                 let entry = Entry { point, level: sample.throughput.ln(), second: value.map(f64::ln) };
-                match sample.round {
-                    Some(round) => numbered.push((round, entry)),
-                    None => rounds.push(vec![entry]),
-                }
+                entries.push((sample.round, entry));
             }
         }
-        let is_table = numbered.is_empty();
-        // Stable: entries of a round stay in the order of their points.
-        numbered.sort_by_key(|(round, _)| *round);
-        rounds.extend(
-            numbered.chunk_by(|a, b| a.0 == b.0).map(|round| round.iter().map(|(_, e)| *e).collect()),
-        );
-        let mut rounds = Self { rounds, points: groups.len(), is_table };
+        // Stable: entries of a round stay in the order of their points, and rows of a table in that of the table.
+        entries.sort_by_key(|(round, _)| *round);
+        let is_together = |a: &(Option<u32>, Entry), b: &(Option<u32>, Entry)| a.0.is_some() && a.0 == b.0;
+        let mut end = 0;
+        let rounds = entries.chunk_by(is_together).map(|round| {
+            end += round.len();
+            end - round.len()..end
+        });
+        let rounds = rounds.collect();
+        let is_table = entries.iter().all(|(round, _)| round.is_none());
+        let entries = entries.into_iter().map(|(_, entry)| entry).collect();
+        let mut rounds = Self { entries, rounds, points: groups.len(), is_table };
         rounds.take_out_shifts();
         rounds
     }
@@ -65,13 +70,16 @@ impl Rounds {
         if self.rounds.iter().all(|round| round.len() < 2) {
             return;
         }
+        let mut residuals = Vec::new();
         for _ in 0..SWEEPS {
             let levels = self.estimate().level;
             let mut largest = 0.0f64;
-            for round in self.rounds.iter_mut().filter(|round| round.len() > 1) {
-                let mut residuals: Vec<f64> = round.iter().map(|e| e.level - levels[e.point]).collect();
+            for round in self.rounds.iter().filter(|round| round.len() > 1) {
+                let entries = &mut self.entries[round.clone()];
+                residuals.clear();
+                residuals.extend(entries.iter().map(|e| e.level - levels[e.point]));
                 let shift = center(&mut residuals);
-                round.iter_mut().for_each(|e| e.level -= shift);
+                entries.iter_mut().for_each(|e| e.level -= shift);
                 largest = largest.max(shift.abs());
             }
             if largest < 1e-12 {
@@ -83,7 +91,7 @@ impl Rounds {
     /// What all samples say.
     pub(super) fn estimate(&self) -> Estimate {
         let mut sheet = Sheet::new(self.points);
-        self.rounds.iter().flatten().for_each(|entry| sheet.add(*entry));
+        self.entries.iter().for_each(|entry| sheet.add(*entry));
         sheet.estimate()
     }
 }
@@ -113,7 +121,7 @@ impl Estimate {
 
     /// Share of the throughput at `best` that is lost at `point`; 0 if nothing is.
     pub(super) fn loss(&self, point: usize, best: usize) -> f64 {
-        -(self.level[point] - self.level[best]).min(0.0).exp_m1()
+        -(-(self.level[best] - self.level[point]).max(0.0)).exp_m1()
     }
 }
 
@@ -183,7 +191,7 @@ mod tests {
         ]);
         let estimate = found.estimate();
         assert!((estimate.level[1] - estimate.level[0] - 2f64.ln()).abs() < 1e-12);
-        assert!(found.rounds.iter().all(|round| (round[0].level - estimate.level[0]).abs() < 1e-9));
+        assert!(found.entries.iter().all(|e| (e.level - estimate.level[e.point]).abs() < 1e-9));
     }
 
     #[test]

@@ -45,9 +45,10 @@ impl Scene<'_> {
         self.groups.iter().position(|group| group.n == 1.0).unwrap_or(0)
     }
 
-    /// The worker count that growth is judged at: the largest that has a CPU for each worker.
+    /// The worker count that growth is judged at: the largest that has a CPU for each worker, or
+    /// the largest of all if none has.
     pub(super) fn probe(&self) -> usize {
-        within(self.groups, self.bound).saturating_sub(1)
+        within(self.groups, self.bound).checked_sub(1).unwrap_or(self.len() - 1)
     }
 
     /// Speedup from the base to `point` if nothing stopped it.

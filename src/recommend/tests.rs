@@ -370,6 +370,50 @@ fn a_table_of_many_rows_is_decided() {
     assert!(answer.confidence.unwrap() > 0.99);
 }
 
+#[test]
+fn idle_processors_without_a_trace_of_waiting_have_too_little_to_do() {
+    // 1.2 CPUs busy of 4 while the throughput hardly grows: no law (two worker counts), no parks, no single thread.
+    let shape = |n: f64| sample(if n > 1.0 { 990.0 } else { 1000.0 }, if n > 1.0 { 1.2 } else { 0.99 }, 0.01);
+    let answer =
+        decide(&Evidence { cpus: Some(4.0), is_workload: false, ..sweep(&[1.0, 4.0], shape) }).unwrap();
+    assert!(text(&answer.reasons, "idle-processors").starts_with("1.2 of 4 processors are busy at 4 procs"));
+}
+
+#[test]
+fn neighbours_show_as_run_queue_wait_and_switches_as_their_rate() {
+    let shape = |n: f64| {
+        let slow = if n > 1.0 { 0.7 } else { 1.0 };
+        let switches = if n > 1.0 { 3e5 } else { 1e3 };
+        Observation {
+            run_queue_wait_s: Some(0.5 * n),
+            context_switches: Some(switches),
+            ..sample(1000.0 * n.min(2.0) * slow, n.min(2.0), 0.4)
+        }
+    };
+    let answer = decide(&sweep(&AUTO, shape)).unwrap();
+    assert!(text(&answer.reasons, "run-queue-wait").contains("33 %"));
+    assert!(
+        text(&answer.reasons, "context-switches").starts_with("300000 thread switches a second at 2 procs")
+    );
+    assert!(text(&answer.reasons, "kernel-time").starts_with("40 %"));
+}
+
+#[test]
+fn a_capacity_that_fills_up_is_no_serial_fraction() {
+    let table = table(rows(&(1..=12).map(|n| (f64::from(n), f64::from(n).min(5.0))).collect::<Vec<_>>()));
+    let answer = decide(&table).unwrap();
+    assert_eq!((answer.recommended_procs, codes(&answer.reasons)), (5.0, vec!["fixed-capacity"]));
+    assert!(answer.reasons[0].text.contains("from about 5 procs on"));
+}
+
+#[test]
+fn settings_that_are_all_beyond_the_cpus_still_get_a_reason() {
+    let answer =
+        decide(&Evidence { cpus: Some(0.5), ..sweep(&[1.0, 2.0], |n| sample(100.0 * n, 0.5, 0.01)) })
+            .unwrap();
+    assert!(!answer.reasons.is_empty());
+}
+
 fn numbers(answer: &Recommendation) -> Vec<f64> {
     let mut numbers = vec![answer.recommended_procs, answer.best_procs];
     numbers.extend(answer.interval.into_iter().flatten());
@@ -435,39 +479,8 @@ proptest! {
             prop_assert_eq!(point.lo.is_none(), point.samples < 6);
             prop_assert!(point.lo.is_none_or(|lo| lo <= point.throughput && point.throughput <= point.hi.unwrap()));
         }
+        prop_assert!(answer.points.len() == 1 || !answer.reasons.is_empty());
         prop_assert!(answer.reasons.iter().chain(&answer.warnings).all(|note| !note.text.contains("NaN") && !note.text.contains("inf ")));
         prop_assert_eq!(decide(&evidence).unwrap(), answer);
-    }
-}
-#[test]
-#[ignore]
-fn show() {
-    let print = |name: &str, e: Evidence| {
-        let a = decide(&e).unwrap();
-        println!("== {name}: rec {} best {} int {:?} conf {:?} regret {:?} model {:?}", a.recommended_procs, a.best_procs, a.interval, a.confidence, a.regret, a.model);
-        for r in &a.reasons { println!("  because {}: {}", r.code, r.text) }
-        for r in &a.warnings { println!("  warning {}: {}", r.code, r.text) }
-    };
-    print("mutex", sweep(&AUTO, |n| match n { 1.0 => Observation { context_switches: Some(10.0), parks: Some(5.0), ..sample(1e6, 0.99, 0.01) }, _ => Observation { context_switches: Some(4e4), parks: Some(3e5), ..sample(4e5, 1.8, 0.2) } }));
-    print("pingpong", sweep(&AUTO, |n| match n { 1.0 => Observation { context_switches: Some(10.0), parks: Some(2e6), ..sample(1e6, 0.97, 0.01) }, _ => Observation { context_switches: Some(9e4), parks: Some(6e5), ..sample(3e5, 1.3, 0.5) } }));
-    print("pingpong no idle", sweep(&AUTO, |n| match n { 1.0 => Observation { context_switches: Some(10.0), parks: Some(2e6), ..sample(1e6, 0.97, 0.01) }, _ => Observation { context_switches: Some(9e4), parks: Some(18e5), ..sample(9e5, 0.96, 0.01) } }));
-    print("amdahl", sweep(&AUTO, |n| { let s = 1.0 / (0.3 + 0.7 / n.min(2.0)); sample(1000.0 * s, s, 0.01) }));
-    print("mandel", sweep(&AUTO, |n| sample(1000.0 * n.min(2.0)*0.97, n.min(2.0), 0.01)));
-    print("echo", sweep(&AUTO, |n| { let s=n.min(2.0).powf(0.6); Observation { context_switches: Some(5e3*n), parks: Some(2e5*s), ..sample(1e5*s, s*1.1*0.9, 0.6) } }));
-    print("sleepers", sweep(&AUTO, |_| Observation{parks: Some(1e6), ..sample(1e5, 0.32, 0.5)}));
-    print("cmd flat", Evidence { is_workload: false, ..sweep(&AUTO, |_| sample(1000.0, 1.0, 0.01)) });
-    print("cmd true", Evidence { is_workload: false, ..sweep(&AUTO, |_| Observation { wall_s: Some(0.001), ops: Some(1.0), ..sample(1000.0, 0.002, 0.5) }) });
-    print("table", table(rows(&[(1.0, 20.0), (4.0, 78.0), (8.0, 130.0), (12.0, 170.0), (16.0, 190.0), (20.0, 200.0), (24.0, 210.0), (28.0, 230.0), (32.0, 260.0), (48.0, 280.0), (64.0, 310.0)])));
-    print("spec", table(rows(&[(1.0, 64.9), (18.0, 995.9), (36.0, 1652.4), (72.0, 1853.2), (108.0, 1828.9), (144.0, 1775.0), (216.0, 1702.2)])));
-    print("t.csv", table(rows(&[(1.0, 100.0), (2.0, 190.0), (4.0, 340.0), (8.0, 520.0), (16.0, 610.0)])));
-    print("16core usl", Evidence { cpus: Some(16.0), ..sweep(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0], |n| { let m = n.min(16.0); let d = 1.0 + 0.02 * (m - 1.0) + 0.004 * m * (m - 1.0); sample(1000.0 * m / d, m, 0.02) }) });
-    print("one cpu", Evidence { cpus: Some(1.0), ..sweep(&[1.0, 2.0, 3.0], |n| sample(1000.0 / n.powf(0.1), 0.99, 0.02)) });
-    for (points, rounds) in [(8u32, 0u32), (8, 125_000), (250_000, 0), (1_000_000, 0)] {
-        let mut r = fastrand::Rng::with_seed(1);
-        let obs: Vec<Observation> = (0..1_000_000u32).map(|i| { let n = f64::from(i % points + 1); Observation { n, throughput: n.sqrt() * (1.0 + 0.1 * r.f64()), round: (rounds > 0).then_some(i / points), ..Observation::default() } }).collect();
-        let e = table(obs);
-        let t = std::time::Instant::now();
-        let a = decide(&e).unwrap();
-        println!("{points} {rounds}: {:?} {} {:?}", t.elapsed(), a.recommended_procs, a.confidence);
     }
 }

@@ -24,6 +24,11 @@ pub(super) fn figure(x: f64) -> String {
     }
 }
 
+/// So many CPUs, in words.
+pub(super) fn cpus(count: f64) -> String {
+    if count == 1.0 { "1 CPU".to_owned() } else { format!("{} CPUs", figure(count)) }
+}
+
 /// Seconds in the unit that suits them.
 pub(super) fn seconds(s: f64) -> String {
     match s {

@@ -5,7 +5,7 @@ use super::bootstrap::ENOUGH_SAMPLES;
 use super::policy::{Rule, Second};
 use super::scene::{Scene, within};
 use super::stats::{INTERVAL_SAMPLES, coefficient_of_variation};
-use super::text::{figure, note, percent, seconds};
+use super::text::{cpus, figure, note, percent, seconds};
 use crate::plan::Policy;
 use crate::results::Note;
 
@@ -17,10 +17,13 @@ const NOISY: f64 = 0.1;
 /// Analysis with the Universal Scalability Law*, 2015).
 const TRUSTED: f64 = 2.0;
 
+/// Miss of a law at one worker count from which it is said to miss. Guess: several times the usual noise.
+const MISSES: f64 = 0.2;
+
 /// What was noticed while measuring, then what the samples themselves show.
 pub(super) fn warnings(scene: &Scene<'_>) -> Vec<Note> {
     let mut notes = scene.evidence.warnings.clone();
-    let checks: [fn(&Scene<'_>) -> Option<Note>; 9] = [
+    let checks: [fn(&Scene<'_>) -> Option<Note>; 10] = [
         knob_ignored,
         amount,
         not_distinguishable,
@@ -30,6 +33,7 @@ pub(super) fn warnings(scene: &Scene<'_>) -> Vec<Note> {
         oversubscribed,
         edge_of_range,
         extrapolation,
+        model_misses,
     ];
     notes.extend(checks.iter().filter_map(|check| check(scene)));
     notes
@@ -38,8 +42,8 @@ pub(super) fn warnings(scene: &Scene<'_>) -> Vec<Note> {
 fn knob_ignored(scene: &Scene<'_>) -> Option<Note> {
     let facts = &scene.facts[scene.ignored?];
     let text = format!(
-        "{} CPUs are busy at {} procs: the program does not obey its worker setting, so its settings cannot be compared",
-        figure(facts.busy?),
+        "{} are busy at {} procs: the program does not obey its worker setting, so its settings cannot be compared",
+        cpus(facts.busy?),
         figure(facts.n)
     );
     Some(note("knob-ignored", text))
@@ -134,12 +138,12 @@ fn noisy(scene: &Scene<'_>) -> Option<Note> {
 
 fn oversubscribed(scene: &Scene<'_>) -> Option<Note> {
     let inside = within(scene.groups, scene.cpus);
-    let cpus = scene.cpus.filter(|_| inside > 0 && scene.chosen >= inside)?;
+    let usable = scene.cpus.filter(|_| inside > 0 && scene.chosen >= inside)?;
     let best = scene.estimate.best(|point| point < inside);
     let text = format!(
-        "{} procs are more than the {} CPUs: they change throughput by {} against {}",
+        "{} procs are more than the {}: they change throughput by {} against {}",
         figure(scene.n(scene.chosen)),
-        figure(cpus),
+        cpus(usable),
         percent(scene.speedup(best, scene.chosen) - 1.0),
         figure(scene.n(best))
     );
@@ -177,4 +181,21 @@ fn extrapolation(scene: &Scene<'_>) -> Option<Note> {
         figure(most)
     );
     Some(note("extrapolation", text))
+}
+
+/// The law is far off somewhere up to its ceiling.
+fn model_misses(scene: &Scene<'_>) -> Option<Note> {
+    let law = scene.law?;
+    let modelled = scene.groups.iter().filter(|group| law.ceiling.is_none_or(|ceiling| group.n <= ceiling));
+    let misses = modelled.map(|group| (group.n, (law.throughput(group.n) / group.throughput()).ln()));
+    let (n, worst) = misses.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
+    (worst.abs() > MISSES.ln_1p() && worst.is_finite()).then(|| {
+        let text = format!(
+            "the {} law is off by {} at {} procs, so it explains little; the choice does not rest on it",
+            law.kind.name(),
+            percent(worst.exp_m1()),
+            figure(n)
+        );
+        note("model-misses", text)
+    })
 }
