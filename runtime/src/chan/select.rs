@@ -1,7 +1,7 @@
 //! Waiting for the first of several channel operations: what `select!` expands to.
 //!
 //! 1. **Try** every arm once, in random order. The first that can go on at once is the answer.
-//! 2. **Queue** in every channel, in the order of their addresses, one entry an arm, all with one shared [`Claim`]. Under
+//! 2. **Queue** in every channel, in the order of their addresses, one entry an arm, all with one shared `Claim`. Under
 //!    each channel's lock, look again: if the arm has become ready, withdraw the claim, leave all queues and start
 //!    again.
 //! 3. **Park.** A counterpart that comes to one of the channels claims the select for that arm, with one compare-and-swap,
