@@ -21,7 +21,7 @@ pub(super) fn list(args: &ListArgs) -> Result<(), Error> {
     for workload in workloads {
         table.add_row([workload.name, workload.about, workload.scaling]);
     }
-    print::line(&format!("{table}"))
+    print::line(&table.trim_fmt())
 }
 
 fn entry(workload: &Workload) -> serde_json::Value {

@@ -102,7 +102,7 @@ fn points(answer: &Recommendation) -> String {
         }));
     }
     right(&mut table, 1..=5);
-    table.to_string()
+    table.trim_fmt()
 }
 
 fn nothing(saved: &Saved) -> String {

@@ -23,7 +23,7 @@ pub fn text(manifests: &[&Manifest], machine: &Machine, out: &Path) -> String {
     }
     right(&mut table, 1..=4);
     let cpus = machine.usable_cpus();
-    let mut text = format!("{table}\n");
+    let mut text = format!("{}\n", table.trim_fmt());
     let _ = write!(text, "\n{} targets on {cpus} CPUs; files in {}", manifests.len(), out.display());
     text
 }
