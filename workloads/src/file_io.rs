@@ -36,7 +36,7 @@ pub const WORKLOAD: Workload = Workload {
 /// Goroutines, each with one file at a time.
 const GOROUTINES: u64 = 32;
 /// Files of each goroutine at scale 1.
-const FILES: u64 = 60;
+const FILES: u64 = 100;
 /// Numbers of 8 bytes in a file: 64 KiB, of which each takes one step of a chain to make and one to check.
 const FILE_NUMBERS: u64 = 8192;
 
