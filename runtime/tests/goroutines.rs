@@ -273,10 +273,7 @@ fn a_yield_while_unwinding_does_not_switch() {
                 })
                 .collect();
             for handle in panics {
-                assert_eq!(
-                    *handle.join().unwrap_err().downcast::<&str>().unwrap(),
-                    "on purpose"
-                );
+                assert_eq!(*handle.join().unwrap_err().downcast::<&str>().unwrap(), "on purpose");
             }
             others.into_iter().for_each(|handle| handle.join().unwrap());
             assert!(!thread::panicking());

@@ -39,7 +39,10 @@ pub(in crate::commands) fn json<T: Serialize>(document: &T) -> Result<(), Error>
 ///
 /// # Errors
 /// The file or standard output cannot be written.
-pub(in crate::commands) fn to(path: Option<&Path>, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+pub(in crate::commands) fn to(
+    path: Option<&Path>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Error> {
     match path {
         None => {
             let mut out = io::BufWriter::new(io::stdout().lock());

@@ -174,6 +174,7 @@ mod tests {
             preemptions: 6,
             sched_latency_p50_s: Some(7e-6),
             sched_latency_p99_s: Some(8e-6),
+            ..Metrics::default()
         };
         let line = parse(&result_line(&outcome, &metrics, Some(0.5)));
         assert_eq!((&line["ops"], &line["elapsed_s"]), (&1_000.into(), &0.25.into()));
