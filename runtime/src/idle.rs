@@ -278,22 +278,22 @@ impl Runtime {
             drop(synced);
             thread::yield_now();
         };
-        let mail = loop {
+        loop {
             self.poller.sleep(&bell, &self.timers, || self.now_ns());
-            if let Some(mail) = self.woken(machine) {
-                break mail;
+            if let Some(mail) = self.woken(machine, &bell) {
+                return mail;
             }
-        };
-        self.synced.lock().bells.push(bell);
-        mail
+        }
     }
 
     /// What `machine`, which slept in the poller, does now; `None`: go on sleeping.
-    fn woken(self: &Arc<Self>, machine: &Arc<Machine>) -> Option<Mail> {
+    fn woken(self: &Arc<Self>, machine: &Arc<Machine>, bell: &Arc<Bell>) -> Option<Mail> {
         let ready = self.look(self.now_ns());
         let mut synced = self.synced.lock();
         if !synced.polling.as_ref().is_some_and(|(polling, _)| Arc::ptr_eq(polling, machine)) {
-            // Someone chose this worker: mail has come, or is on its way.
+            // Someone chose this worker: mail has come, or is on its way. The bell may yet ring for it, and then wakes
+            // its next owner in vain.
+            synced.bells.push(Arc::clone(bell));
             synced.global.extend(ready);
             self.publish(&synced);
             drop(synced);
@@ -305,6 +305,7 @@ impl Runtime {
         }
         self.poller.disarm();
         synced.polling = None;
+        synced.bells.push(Arc::clone(bell));
         if self.is_stopping() {
             return Some(Mail::Stop);
         }
@@ -314,7 +315,6 @@ impl Runtime {
             synced.idle_machines.push(Arc::clone(machine));
             self.publish(&synced);
             drop(synced);
-            // The bell is kept meanwhile, which is no loss: another one is made if need be.
             return Some(machine.receive());
         };
         self.publish(&synced);

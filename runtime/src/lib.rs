@@ -42,6 +42,8 @@ mod signals;
 mod spawn;
 mod stack;
 mod sysmon;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod token;
 mod worker;
