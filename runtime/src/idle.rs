@@ -22,6 +22,7 @@
 //! another worker looks).
 
 use crate::machine::{Machine, Mail};
+use crate::poller::Bell;
 use crate::primitives::Arc;
 use crate::primitives::atomic::{
     Ordering::{Relaxed, SeqCst},
@@ -51,7 +52,7 @@ pub(crate) enum Released {
 /// Who is given mail.
 enum Chosen {
     Idle(Arc<Machine>),
-    Poller(Arc<Machine>),
+    Poller(Arc<Machine>, Arc<Bell>),
     /// A worker that has no thread yet.
     Fresh(Arc<Machine>),
 }
@@ -62,10 +63,9 @@ impl Runtime {
         if let Some(machine) = synced.idle_machines.pop() {
             return Some(Chosen::Idle(machine));
         }
-        if let Some(machine) = synced.polling.take() {
-            synced.is_leaving_poller = true;
+        if let Some((machine, bell)) = synced.polling.take() {
             self.poller.disarm();
-            return Some(Chosen::Poller(machine));
+            return Some(Chosen::Poller(machine, bell));
         }
         if synced.machines.len() >= MOST_MACHINES {
             return None;
@@ -118,9 +118,9 @@ impl Runtime {
     fn start(self: &Arc<Self>, chosen: Chosen, mail: Mail) -> Result<(), (io::Error, Mail)> {
         match chosen {
             Chosen::Idle(machine) => machine.send(mail),
-            Chosen::Poller(machine) => {
+            Chosen::Poller(machine, bell) => {
                 machine.send(mail);
-                self.poller.ring();
+                bell.ring();
             }
             Chosen::Fresh(machine) => {
                 machine.send(mail);
@@ -259,39 +259,41 @@ impl Runtime {
 
     /// Waits, on the thread of `machine`, until it is given something to do. It takes the poller if no one has it.
     pub(crate) fn wait_for_mail(self: &Arc<Self>, machine: &Arc<Machine>) -> Mail {
-        {
+        let bell = loop {
             let mut synced = self.synced.lock();
             if self.is_stopping() {
                 return Mail::Stop;
             }
-            if synced.polling.is_some() || synced.is_leaving_poller {
+            if synced.polling.is_some() {
                 synced.idle_machines.push(Arc::clone(machine));
                 drop(synced);
                 return machine.receive();
             }
-            synced.polling = Some(Arc::clone(machine));
-            self.poller.arm(&self.timers);
-        }
+            // If no descriptor is to be had: a bell comes back as soon as the worker that was chosen last has left.
+            if let Some(bell) = synced.bells.pop().or_else(|| Bell::new().ok().map(Arc::new)) {
+                synced.polling = Some((Arc::clone(machine), Arc::clone(&bell)));
+                self.poller.arm(&self.timers);
+                break bell;
+            }
+            drop(synced);
+            thread::yield_now();
+        };
         loop {
-            let rang = self.poller.sleep(&self.timers, || self.now_ns());
-            if let Some(mail) = self.woken(machine, rang) {
+            self.poller.sleep(&bell, &self.timers, || self.now_ns());
+            if let Some(mail) = self.woken(machine, &bell) {
                 return mail;
             }
         }
     }
 
     /// What `machine`, which slept in the poller, does now; `None`: go on sleeping.
-    fn woken(self: &Arc<Self>, machine: &Arc<Machine>, rang: bool) -> Option<Mail> {
+    fn woken(self: &Arc<Self>, machine: &Arc<Machine>, bell: &Arc<Bell>) -> Option<Mail> {
         let ready = self.look(self.now_ns());
         let mut synced = self.synced.lock();
-        let has_poller = synced.polling.as_ref().is_some_and(|polling| Arc::ptr_eq(polling, machine));
-        if rang {
-            self.poller.quiet();
-        }
-        if !has_poller {
-            // Someone chose this worker: mail has come, or is on its way, and so is the bell that ends its sleep. If that
-            // has not rung yet, it rings in vain for the next one.
-            synced.is_leaving_poller = false;
+        if !synced.polling.as_ref().is_some_and(|(polling, _)| Arc::ptr_eq(polling, machine)) {
+            // Someone chose this worker: mail has come, or is on its way. The bell may yet ring for it, and then wakes
+            // its next owner in vain.
+            synced.bells.push(Arc::clone(bell));
             synced.global.extend(ready);
             self.publish(&synced);
             drop(synced);
@@ -303,6 +305,7 @@ impl Runtime {
         }
         self.poller.disarm();
         synced.polling = None;
+        synced.bells.push(Arc::clone(bell));
         if self.is_stopping() {
             return Some(Mail::Stop);
         }

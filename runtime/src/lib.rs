@@ -45,6 +45,8 @@ mod spawn;
 mod stack;
 pub mod sync;
 mod sysmon;
+#[cfg(test)]
+mod tests;
 pub mod time;
 mod timers;
 mod token;

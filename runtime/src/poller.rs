@@ -1,6 +1,6 @@
-//! The poller of a runtime: an epoll instance, a bell to end a sleep in it, and the sources that are registered.
+//! The poller of a runtime: an epoll instance and the sources that are registered with it.
 //!
-//! At most one idle worker sleeps in it, until a descriptor is ready, the earliest timer is due or the bell rings. Busy
+//! At most one idle worker sleeps in it, until a descriptor is ready, the earliest timer is due or its bell rings. Busy
 //! workers look without sleeping. A timer that is set while a worker goes to sleep:
 //!
 //! ```text
@@ -8,7 +8,9 @@
 //! setter:   the timer is the earliest         FENCE   read sleeping_until; later than the timer? ring
 //! ```
 //! One fence is first. Whoever is second sees the other's store: the sleeper the timer, or the setter the sleeper. The
-//! bell is an `eventfd`: rung before the sleep begins, it ends it at once.
+//! bell is an `eventfd`: rung before the sleep begins, it ends it at once. Each sleeper has a bell of its own. With one
+//! for all, a worker that has just been woken by it could silence it before another one, which goes to sleep as it
+//! leaves, has heard it.
 
 use crate::goroutine::Goroutine;
 use crate::netpoll::Source;
@@ -35,7 +37,6 @@ const EVENTS: usize = 128;
 /// See the module docs.
 pub(crate) struct Poller {
     epoll: OwnedFd,
-    bell: Bell,
     sources: Mutex<Sources>,
     registered: AtomicUsize,
     sleeping_until: AtomicU64,
@@ -53,7 +54,6 @@ impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            bell: Bell::new()?,
             sources: Mutex::default(),
             registered: AtomicUsize::new(0),
             sleeping_until: AtomicU64::new(AWAKE),
@@ -118,25 +118,19 @@ impl Poller {
         self.sleeping_until.store(AWAKE, Relaxed);
     }
 
-    /// Sleeps until a descriptor is ready, the earliest of `timers` is due, or the bell rings; may return early.
-    /// `now_ns` reads the runtime's clock. For the one worker that has the poller, which is armed. Returns whether the
-    /// bell rang; it goes on ringing until `quiet`.
-    pub(crate) fn sleep(&self, timers: &Timers, now_ns: impl Fn() -> u64) -> bool {
-        // ORDERING: SeqCst fence; pairs with the fence in `timer_set`.
+    /// Sleeps until a descriptor is ready, the earliest of `timers` is due, or `bell` rings, which is silent afterwards;
+    /// may return early. `now_ns` reads the runtime's clock. For the one worker that has the poller, which is armed.
+    pub(crate) fn sleep(&self, bell: &Bell, timers: &Timers, now_ns: impl Fn() -> u64) {
+        // ORDERING: SeqCst fence; pairs with the fence in `must_ring`.
         fence(SeqCst);
         let earliest = timers.earliest();
         let timeout = (earliest != NEVER).then(|| Duration::from_nanos(earliest.saturating_sub(now_ns())));
-        let mut fds = [
-            PollFd::new(&self.epoll, PollFlags::IN),
-            PollFd::from_borrowed_fd(self.bell.fd(), PollFlags::IN),
-        ];
+        let mut fds =
+            [PollFd::new(&self.epoll, PollFlags::IN), PollFd::from_borrowed_fd(bell.fd(), PollFlags::IN)];
         // An error (a signal) is an early return.
-        poll(&mut fds, timeout.map(timespec).as_ref()).is_ok() && !fds[1].revents().is_empty()
-    }
-
-    /// Silences the bell. Whoever does looks afterwards at all that it may have rung for.
-    pub(crate) fn quiet(&self) {
-        self.bell.quiet();
+        if poll(&mut fds, timeout.map(timespec).as_ref()).is_ok() && !fds[1].revents().is_empty() {
+            bell.quiet();
+        }
     }
 
     /// Whether a worker sleeps in the poller, so that others need not look.
@@ -145,21 +139,15 @@ impl Poller {
         self.sleeping_until.load(Relaxed) != AWAKE
     }
 
-    /// A timer was set that is due at `deadline_ns`, earlier than the others: a sleeper must not sleep longer.
-    pub(crate) fn timer_set(&self, deadline_ns: u64) {
+    /// A timer was set that is due at `deadline_ns`, earlier than the others. Whether a worker sleeps longer than that
+    /// and must be woken.
+    pub(crate) fn must_ring(&self, deadline_ns: u64) -> bool {
         // ORDERING: SeqCst fence; pairs with the fence in `sleep`. Orders the store of the earliest deadline, in
         // `Timers::add`, before the load below.
         fence(SeqCst);
         // ORDERING: Relaxed; ordered by the fence.
         let until = self.sleeping_until.load(Relaxed);
-        if until != AWAKE && deadline_ns < until {
-            self.ring();
-        }
-    }
-
-    /// Ends the sleep of the worker in the poller, or the next sleep.
-    pub(crate) fn ring(&self) {
-        self.bell.ring();
+        until != AWAKE && deadline_ns < until
     }
 }
 
@@ -244,14 +232,12 @@ mod tests {
 
     #[test]
     fn a_bell_that_rang_before_the_sleep_ends_it() {
-        let poller = Poller::new().unwrap();
-        poller.ring();
-        let timers = Timers::new();
+        let (poller, bell, timers) = (Poller::new().unwrap(), Bell::new().unwrap(), Timers::new());
+        bell.ring();
         poller.arm(&timers);
-        assert!(poller.sleep(&timers, || 0));
-        poller.quiet();
+        poller.sleep(&bell, &timers, || 0);
         let start = Instant::now();
-        assert!(!wait_on_thread(poller.bell.fd(), PollFlags::IN, Some(Duration::from_millis(1))).unwrap());
+        assert!(!wait_on_thread(bell.fd(), PollFlags::IN, Some(Duration::from_millis(1))).unwrap());
         assert!(start.elapsed() >= Duration::from_millis(1));
     }
 

@@ -7,7 +7,7 @@ use crate::current;
 use crate::goroutine::Goroutine;
 use crate::machine::Machine;
 use crate::metrics::SharedStats;
-use crate::poller::Poller;
+use crate::poller::{Bell, Poller};
 use crate::primitives::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
@@ -73,11 +73,10 @@ pub(crate) struct Synced {
     pub(crate) target: usize,
     /// Workers that wait for mail.
     pub(crate) idle_machines: Vec<Arc<Machine>>,
-    /// The worker that sleeps in the poller, unless mail is on its way to it.
-    pub(crate) polling: Option<Arc<Machine>>,
-    /// A worker was chosen out of the poller and may still sleep there. Until it is awake no other takes the poller, for
-    /// that one would silence the bell that is to wake it.
-    pub(crate) is_leaving_poller: bool,
+    /// The worker that sleeps in the poller, unless mail is on its way to it, and what wakes it.
+    pub(crate) polling: Option<(Arc<Machine>, Arc<Bell>)>,
+    /// Bells of no one.
+    pub(crate) bells: Vec<Arc<Bell>>,
     /// Workers that wait for mail which only comes with the goroutine that is bound to them.
     pub(crate) bound_waiting: usize,
     /// All workers.
@@ -109,6 +108,7 @@ impl Runtime {
             stats: SharedStats::default(),
             alarm: Alarm::new()?,
         });
+        runtime.synced.lock().bells.push(Arc::new(Bell::new()?));
         runtime.set_procs(procs);
         Ok(runtime)
     }
@@ -166,7 +166,9 @@ impl Runtime {
         for machine in &synced.machines {
             machine.stop();
         }
-        self.poller.ring();
+        if let Some((_, bell)) = &synced.polling {
+            bell.ring();
+        }
         self.alarm.ring();
         while synced.machines.len() > synced.blocked {
             synced = self.quiet.wait(synced);
@@ -351,8 +353,11 @@ impl Runtime {
     pub(crate) fn set_timer(&self, goroutine: &Arc<Goroutine>, deadline: Instant) -> u64 {
         let deadline_ns = self.clock_ns(deadline);
         let (epoch, is_earliest) = self.timers.add(goroutine, deadline_ns);
-        if is_earliest {
-            self.poller.timer_set(deadline_ns);
+        if is_earliest
+            && self.poller.must_ring(deadline_ns)
+            && let Some((_, bell)) = &self.synced.lock().polling
+        {
+            bell.ring();
         }
         epoch
     }

@@ -149,6 +149,11 @@ impl Timers {
         let _timers = std::mem::take(&mut self.heap.lock().timers);
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.heap.lock().timers.len()
+    }
+
     fn publish_earliest(&self, heap: &Heap) {
         let earliest = heap.timers.peek().map_or(NEVER, |timer| timer.deadline_ns);
         // ORDERING: Release; pairs with the Acquire in `earliest`. Written under the lock.
