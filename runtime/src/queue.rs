@@ -116,10 +116,6 @@ impl<T> Local<T> {
     pub(crate) fn len(&self) -> usize {
         len(&self.0)
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 impl<T> Stealer<T> {
