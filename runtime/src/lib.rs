@@ -18,6 +18,7 @@
 
 mod blocking;
 mod cgroup;
+pub mod chan;
 mod current;
 mod fiber;
 mod goroutine;
@@ -25,6 +26,7 @@ mod histogram;
 mod idle;
 mod machine;
 mod metrics;
+pub mod net;
 mod netpoll;
 mod overflow;
 mod park;
@@ -41,14 +43,17 @@ mod scheduler;
 mod signals;
 mod spawn;
 mod stack;
+pub mod sync;
 mod sysmon;
 #[cfg(test)]
 mod tests;
+pub mod time;
 mod timers;
 mod token;
 mod worker;
 
 pub use blocking::blocking;
+pub use chan::chan;
 pub use metrics::{Metrics, metrics};
 pub use procs::{DefaultProcs, ProcsReason, default_procs};
 pub use scheduler::{Config, checkpoint, gomaxprocs, run, yield_now};

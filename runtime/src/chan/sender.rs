@@ -1,0 +1,83 @@
+//! The sending half of a channel.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::chan::channel::Channel;
+use crate::chan::error::{SendError, TrySendError};
+
+/// The sending half of a channel made by [`chan`](crate::chan()). Clones send to the same channel; the channel is closed
+/// when [`close`](Self::close) is called or the last of them is dropped.
+pub struct Sender<T> {
+    channel: Arc<Channel<T>>,
+}
+
+impl<T> Sender<T> {
+    pub(super) fn new(channel: Arc<Channel<T>>) -> Self {
+        Self { channel }
+    }
+
+    pub(super) fn channel(&self) -> &Channel<T> {
+        &self.channel
+    }
+
+    /// Sends `value`, and waits while the buffer is full; with capacity 0, until a receiver takes it. Senders that wait
+    /// go on in the order they came.
+    ///
+    /// # Errors
+    /// The channel is closed, or its last receiver is gone, before the value was taken over. It comes back.
+    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        self.channel.send(value)
+    }
+
+    /// Sends `value` if that is possible without waiting: a place is free or a receiver waits.
+    ///
+    /// # Errors
+    /// It is not, or the channel is closed. The value comes back.
+    pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        self.channel.try_send(value)
+    }
+
+    /// Closes the channel, for all senders: sends fail from now on, also those that wait; receivers still get what is
+    /// buffered. Closing twice does no harm.
+    pub fn close(&self) {
+        self.channel.close();
+    }
+
+    /// Values buffered at this moment; always 0 for capacity 0.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.channel.lock().len()
+    }
+
+    /// Whether nothing is buffered at this moment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many values can be buffered.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.channel.lock().capacity()
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.channel.add_sender();
+        Self { channel: Arc::clone(&self.channel) }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.channel.drop_sender();
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("len", &self.len()).field("capacity", &self.capacity()).finish()
+    }
+}

@@ -1,0 +1,298 @@
+//! What all sockets share: trying an operation, waiting while it would block, and trying again.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use crate::netpoll::{Direction, Pollable};
+
+/// A non-blocking socket of std's type `S`, known to the netpoller.
+#[derive(Debug)]
+pub(super) struct Socket<S> {
+    /// Declared before `inner`, so dropped before the descriptor is closed.
+    pollable: Pollable,
+    inner: S,
+    pub(super) read_timeout: Timeout,
+    pub(super) write_timeout: Timeout,
+}
+
+impl<S: AsFd> Socket<S> {
+    /// Makes `inner` non-blocking and known to the netpoller.
+    pub(super) fn new(inner: S) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&inner, true)?;
+        let pollable = Pollable::new(inner.as_fd().as_raw_fd())?;
+        Ok(Self { pollable, inner, read_timeout: Timeout::none(), write_timeout: Timeout::none() })
+    }
+
+    /// The same socket under another descriptor, with the timeouts as they are now.
+    pub(super) fn try_clone(&self, clone: impl FnOnce(&S) -> io::Result<S>) -> io::Result<Self> {
+        let twin = Self::new(clone(&self.inner)?)?;
+        twin.read_timeout.copy(&self.read_timeout);
+        twin.write_timeout.copy(&self.write_timeout);
+        Ok(twin)
+    }
+
+    /// For what never blocks: addresses and options.
+    pub(super) fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// Does what reads, or accepts, within the read timeout.
+    pub(super) fn read<T>(&self, operation: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
+        self.run(Direction::Read, &self.read_timeout, operation)
+    }
+
+    /// Does what writes within the write timeout.
+    pub(super) fn write<T>(&self, operation: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
+        self.run(Direction::Write, &self.write_timeout, operation)
+    }
+
+    /// Waits until it may be ready in `direction`; `TimedOut` at the deadline.
+    pub(super) fn wait(&self, direction: Direction, deadline: Option<Instant>) -> io::Result<()> {
+        self.pollable.wait(direction, deadline)
+    }
+
+    fn run<T>(
+        &self,
+        direction: Direction,
+        timeout: &Timeout,
+        mut operation: impl FnMut(&S) -> io::Result<T>,
+    ) -> io::Result<T> {
+        // A peer that always has something ready must not keep the processor for this goroutine.
+        crate::checkpoint();
+        let mut deadline = None;
+        loop {
+            match operation(&self.inner) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if deadline.is_none() {
+                        deadline = timeout.deadline();
+                    }
+                    self.wait(direction, deadline)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+impl<S: AsFd> AsFd for Socket<S> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+/// How long an operation may wait, in nanoseconds; 0 stands for as long as it takes.
+#[derive(Debug)]
+pub(super) struct Timeout(AtomicU64);
+
+impl Timeout {
+    fn none() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    fn copy(&self, other: &Self) {
+        // ORDERING: Relaxed, both; a setting by itself, it publishes nothing.
+        self.0.store(other.0.load(Relaxed), Relaxed);
+    }
+
+    pub(super) fn set(&self, timeout: Option<Duration>) -> io::Result<()> {
+        if timeout.is_some_and(|timeout| timeout.is_zero()) {
+            let text = "a timeout of zero is no timeout: use `None` to wait as long as it takes";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let ns = timeout.map_or(0, |timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+        // ORDERING: Relaxed; as in `copy`.
+        self.0.store(ns, Relaxed);
+        Ok(())
+    }
+
+    pub(super) fn get(&self) -> Option<Duration> {
+        // ORDERING: Relaxed; as in `copy`.
+        match self.0.load(Relaxed) {
+            0 => None,
+            ns => Some(Duration::from_nanos(ns)),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.get().and_then(|timeout| Instant::now().checked_add(timeout))
+    }
+}
+
+/// The addresses that `address` stands for; at least one.
+pub(super) fn resolve<A: ToSocketAddrs>(address: A) -> io::Result<Vec<SocketAddr>> {
+    let addresses: Vec<_> = look_up(address)?.collect();
+    if addresses.is_empty() { Err(no_address()) } else { Ok(addresses) }
+}
+
+/// The first of the addresses that `address` stands for.
+pub(super) fn resolve_first<A: ToSocketAddrs>(address: A) -> io::Result<SocketAddr> {
+    look_up(address)?.next().ok_or_else(no_address)
+}
+
+fn look_up<A: ToSocketAddrs>(address: A) -> io::Result<A::Iter> {
+    // A name is looked up by calls that block, and the addresses found come in memory of their own. What is an address
+    // already comes without; handing the processor over for it would be a waste.
+    if std::mem::needs_drop::<A::Iter>() {
+        crate::blocking(|| address.to_socket_addrs())
+    } else {
+        address.to_socket_addrs()
+    }
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the name stands for no address")
+}
+
+/// The timeouts of a socket type, whose field `socket` is a [`Socket`].
+macro_rules! timeouts {
+    () => {
+        /// How long a read may wait; `None` is as long as it takes. A read that takes longer fails with `TimedOut`.
+        ///
+        /// # Errors
+        /// The timeout is zero.
+        pub fn set_read_timeout(&self, timeout: Option<::std::time::Duration>) -> ::std::io::Result<()> {
+            self.socket.read_timeout.set(timeout)
+        }
+
+        /// How long a write may wait; `None` is as long as it takes. A write that takes longer fails with `TimedOut`.
+        ///
+        /// # Errors
+        /// The timeout is zero.
+        pub fn set_write_timeout(&self, timeout: Option<::std::time::Duration>) -> ::std::io::Result<()> {
+            self.socket.write_timeout.set(timeout)
+        }
+
+        /// How long a read may wait.
+        ///
+        /// # Errors
+        /// None; as in std.
+        pub fn read_timeout(&self) -> ::std::io::Result<Option<::std::time::Duration>> {
+            Ok(self.socket.read_timeout.get())
+        }
+
+        /// How long a write may wait.
+        ///
+        /// # Errors
+        /// None; as in std.
+        pub fn write_timeout(&self) -> ::std::io::Result<Option<::std::time::Duration>> {
+            Ok(self.socket.write_timeout.get())
+        }
+    };
+}
+pub(super) use timeouts;
+
+/// `Read` and `Write` for a stream type and for a shared reference to it.
+macro_rules! byte_stream {
+    ($stream:ident) => {
+        impl ::std::io::Read for &$stream {
+            fn read(&mut self, buf: &mut [u8]) -> ::std::io::Result<usize> {
+                self.socket.read(|mut stream| stream.read(buf))
+            }
+
+            fn read_vectored(&mut self, bufs: &mut [::std::io::IoSliceMut<'_>]) -> ::std::io::Result<usize> {
+                self.socket.read(|mut stream| stream.read_vectored(bufs))
+            }
+        }
+
+        impl ::std::io::Read for $stream {
+            fn read(&mut self, buf: &mut [u8]) -> ::std::io::Result<usize> {
+                (&*self).read(buf)
+            }
+
+            fn read_vectored(&mut self, bufs: &mut [::std::io::IoSliceMut<'_>]) -> ::std::io::Result<usize> {
+                (&*self).read_vectored(bufs)
+            }
+        }
+
+        impl ::std::io::Write for &$stream {
+            fn write(&mut self, buf: &[u8]) -> ::std::io::Result<usize> {
+                self.socket.write(|mut stream| stream.write(buf))
+            }
+
+            fn write_vectored(&mut self, bufs: &[::std::io::IoSlice<'_>]) -> ::std::io::Result<usize> {
+                self.socket.write(|mut stream| stream.write_vectored(bufs))
+            }
+
+            fn flush(&mut self) -> ::std::io::Result<()> {
+                Ok(())
+            }
+        }
+
+        impl ::std::io::Write for $stream {
+            fn write(&mut self, buf: &[u8]) -> ::std::io::Result<usize> {
+                (&*self).write(buf)
+            }
+
+            fn write_vectored(&mut self, bufs: &[::std::io::IoSlice<'_>]) -> ::std::io::Result<usize> {
+                (&*self).write_vectored(bufs)
+            }
+
+            fn flush(&mut self) -> ::std::io::Result<()> {
+                Ok(())
+            }
+        }
+    };
+}
+pub(super) use byte_stream;
+
+/// The descriptor of a socket type, for what is not offered here.
+macro_rules! as_fd {
+    ($socket:ident) => {
+        impl ::std::os::fd::AsFd for $socket {
+            fn as_fd(&self) -> ::std::os::fd::BorrowedFd<'_> {
+                self.socket.as_fd()
+            }
+        }
+    };
+}
+pub(super) use as_fd;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_kept_and_zero_is_refused() {
+        let timeout = Timeout::none();
+        assert_eq!(timeout.get(), None);
+        timeout.set(Some(Duration::from_millis(3))).unwrap();
+        assert_eq!(timeout.set(Some(Duration::ZERO)).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(timeout.get(), Some(Duration::from_millis(3)));
+        timeout.set(Some(Duration::MAX)).unwrap();
+        assert!(timeout.get() > Some(Duration::from_secs(1 << 33)));
+        timeout.set(None).unwrap();
+        assert_eq!(timeout.get(), None);
+        assert_eq!(timeout.deadline(), None);
+    }
+
+    #[test]
+    fn addresses_resolve_to_themselves_and_nothing_is_refused() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        assert_eq!(resolve(address).unwrap(), [address]);
+        assert_eq!(resolve("127.0.0.1:80").unwrap(), [address]);
+        assert_eq!(resolve(&[][..]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(resolve_first(&[address, address][..]).unwrap(), address);
+        assert_eq!(resolve_first(&[][..]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn interrupted_operations_are_tried_again() {
+        let (stream, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let socket = Socket::new(stream).unwrap();
+        let mut tries = 0;
+        let result = socket.read(|_| {
+            tries += 1;
+            match tries {
+                1 => Err(io::ErrorKind::Interrupted.into()),
+                2 => Err(io::ErrorKind::ConnectionReset.into()),
+                _ => Ok(()),
+            }
+        });
+        assert_eq!((result.unwrap_err().kind(), tries), (io::ErrorKind::ConnectionReset, 2));
+    }
+}

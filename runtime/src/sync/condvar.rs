@@ -1,0 +1,87 @@
+//! Waiting, with a lock released, for something to be announced.
+
+use std::time::{Duration, Instant};
+
+use crate::park::WaitReason;
+use crate::sync::line::{Line, unpark_all};
+use crate::sync::mutex::MutexGuard;
+
+/// A condition that goroutines wait for, each holding the same [`Mutex`](super::Mutex) before and after.
+///
+/// A wait ends only by a notification (or its timeout); still, the condition may be over again by the time the lock is
+/// taken back, so wait in a loop.
+///
+/// ```
+/// use corefit_runtime::sync::{Condvar, Mutex};
+/// static READY: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+/// let waiter = std::thread::spawn(|| {
+///     let mut is_ready = READY.0.lock();
+///     while !*is_ready {
+///         is_ready = READY.1.wait(is_ready);
+///     }
+/// });
+/// *READY.0.lock() = true;
+/// READY.1.notify_one();
+/// waiter.join().unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Condvar {
+    line: Line<()>,
+}
+
+impl Condvar {
+    /// A condition nobody waits for.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { line: Line::new(()) }
+    }
+
+    /// Releases the lock, waits for a notification and takes the lock again. A notification that comes after the
+    /// release is not missed.
+    pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        let mutex = guard.mutex();
+        let key = self.line.lock().queue.join(());
+        drop(guard);
+        self.line.wait(key, WaitReason::Condvar, self.address());
+        mutex.lock()
+    }
+
+    /// Like [`wait`](Self::wait), for `timeout` at most (waiting for the lock not counted). True: the time passed
+    /// without a notification for this waiter.
+    pub fn wait_timeout<'a, T: ?Sized>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        timeout: Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
+        let Some(deadline) = Instant::now().checked_add(timeout) else {
+            return (self.wait(guard), false);
+        };
+        let mutex = guard.mutex();
+        let key = self.line.lock().queue.join(());
+        drop(guard);
+        let is_notified = self.line.wait_until(key, WaitReason::Condvar, self.address(), deadline);
+        (mutex.lock(), !is_notified)
+    }
+
+    /// Wakes the one that has waited longest, if one waits.
+    pub fn notify_one(&self) {
+        let granted = self.line.lock().queue.grant();
+        unpark_all(granted);
+    }
+
+    /// Wakes everyone that waits.
+    pub fn notify_all(&self) {
+        let granted = self.line.lock().queue.grant_all();
+        unpark_all(granted);
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl Default for Condvar {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,143 @@
+//! A number of permits, handed out first come, first served.
+
+use std::fmt;
+
+use crate::park::WaitReason;
+use crate::sync::line::{Line, unpark_all};
+
+/// A fixed number of permits. A goroutine that wants more than are left waits; nobody overtakes it, also not one that
+/// wants fewer, so a large request is not starved by small ones.
+///
+/// ```
+/// use corefit_runtime::sync::Semaphore;
+/// let seats = Semaphore::new(2);
+/// let pair = seats.acquire_many(2);
+/// assert!(seats.try_acquire().is_none());
+/// drop(pair);
+/// assert_eq!(seats.available(), 2);
+/// ```
+pub struct Semaphore {
+    /// The permits left, and how many each waiter wants.
+    permits: Line<usize, usize>,
+}
+
+impl Semaphore {
+    /// A semaphore with `permits` permits.
+    #[must_use]
+    pub const fn new(permits: usize) -> Self {
+        Self { permits: Line::new(permits) }
+    }
+
+    /// Waits for one permit.
+    pub fn acquire(&self) -> Permit<'_> {
+        self.acquire_many(1)
+    }
+
+    /// Waits for `count` permits at once. More than the semaphore has ever had means waiting for ever.
+    pub fn acquire_many(&self, count: usize) -> Permit<'_> {
+        let mut inside = self.permits.lock();
+        if inside.queue.is_empty() && inside.state >= count {
+            inside.state -= count;
+            return Permit { semaphore: self, count };
+        }
+        let key = inside.queue.join(count);
+        drop(inside);
+        // Who grants takes the permits off in our name.
+        self.permits.wait(key, WaitReason::Semaphore, std::ptr::from_ref(self).addr());
+        Permit { semaphore: self, count }
+    }
+
+    /// Takes one permit if one is left and nobody waits.
+    pub fn try_acquire(&self) -> Option<Permit<'_>> {
+        let mut inside = self.permits.lock();
+        if !inside.queue.is_empty() {
+            return None;
+        }
+        inside.state = inside.state.checked_sub(1)?;
+        Some(Permit { semaphore: self, count: 1 })
+    }
+
+    /// Permits left at this moment.
+    #[must_use]
+    pub fn available(&self) -> usize {
+        self.permits.lock().state
+    }
+
+    fn release(&self, count: usize) {
+        let mut inside = self.permits.lock();
+        inside.state += count;
+        let mut granted = Vec::new();
+        while let Some(&wanted) = inside.queue.front()
+            && let Some(left) = inside.state.checked_sub(wanted)
+        {
+            inside.state = left;
+            granted.extend(inside.queue.grant());
+        }
+        drop(inside);
+        unpark_all(granted);
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Semaphore").field("available", &self.available()).finish()
+    }
+}
+
+/// Permits held; dropping it gives them back. Unlike a lock's guard it may be given to another goroutine.
+#[derive(Debug)]
+#[must_use = "a permit that is not kept is given back at once"]
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+    count: usize,
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.semaphore.release(self.count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn permits_come_back_when_dropped() {
+        let semaphore = Semaphore::new(3);
+        let one = semaphore.acquire();
+        let two = semaphore.acquire_many(2);
+        assert!(semaphore.try_acquire().is_none());
+        drop(two);
+        assert_eq!(semaphore.available(), 2);
+        drop(one);
+        assert_eq!(format!("{semaphore:?}"), "Semaphore { available: 3 }");
+    }
+
+    #[test]
+    fn a_request_for_nothing_is_served_at_once() {
+        let semaphore = Semaphore::new(0);
+        drop(semaphore.acquire_many(0));
+        assert_eq!(semaphore.available(), 0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Permits held and permits left always add up to what there was.
+        #[test]
+        fn permits_are_conserved(total in 0..10_usize, steps in proptest::collection::vec(any::<bool>(), 0..40)) {
+            let semaphore = Semaphore::new(total);
+            let mut held = Vec::new();
+            for is_acquire in steps {
+                if is_acquire {
+                    held.extend(semaphore.try_acquire());
+                } else {
+                    held.pop();
+                }
+                prop_assert_eq!(held.len() + semaphore.available(), total);
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Waiting until a number of things are done.
+
+use std::sync::Arc;
+
+use crate::park::WaitReason;
+use crate::sync::line::{Line, unpark_all};
+
+/// A count of things still to be done; whoever waits goes on when it is zero. Clones share the count.
+///
+/// ```
+/// use corefit_runtime::sync::WaitGroup;
+/// let group = WaitGroup::new();
+/// for _ in 0..3 {
+///     group.add(1);
+///     let group = group.clone();
+///     std::thread::spawn(move || group.done());
+/// }
+/// group.wait();
+/// ```
+#[derive(Clone, Debug)]
+pub struct WaitGroup {
+    pending: Arc<Line<usize>>,
+}
+
+impl WaitGroup {
+    /// Nothing to be done.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { pending: Arc::new(Line::new(0)) }
+    }
+
+    /// Announces `count` more. Call it before the goroutine that will call [`done`](Self::done) is started, so that no
+    /// `wait` can come in between.
+    ///
+    /// # Panics
+    /// More than `usize::MAX` to be done.
+    pub fn add(&self, count: usize) {
+        let mut inside = self.pending.lock();
+        let sum = inside.state.checked_add(count);
+        inside.state = sum.unwrap_or(inside.state);
+        drop(inside);
+        assert!(sum.is_some(), "a wait group counts to {} at most", usize::MAX);
+    }
+
+    /// One is done. At zero everyone that waits goes on; the group may then be used again.
+    ///
+    /// # Panics
+    /// Nothing was left to be done.
+    pub fn done(&self) {
+        let mut inside = self.pending.lock();
+        let left = inside.state.checked_sub(1);
+        inside.state = left.unwrap_or(0);
+        let granted = if left == Some(0) { inside.queue.grant_all() } else { Vec::new() };
+        drop(inside);
+        assert!(left.is_some(), "`WaitGroup::done` was called more often than was added");
+        unpark_all(granted);
+    }
+
+    /// Waits until nothing is left to be done; at once if nothing is.
+    pub fn wait(&self) {
+        let mut inside = self.pending.lock();
+        if inside.state == 0 {
+            return;
+        }
+        let key = inside.queue.join(());
+        drop(inside);
+        self.pending.wait(key, WaitReason::WaitGroup, Arc::as_ptr(&self.pending).addr());
+    }
+}
+
+impl Default for WaitGroup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_group_does_not_wait() {
+        let group = WaitGroup::new();
+        group.wait();
+        group.add(2);
+        group.done();
+        group.done();
+        group.wait();
+    }
+
+    #[test]
+    #[should_panic(expected = "more often than was added")]
+    fn done_below_zero_panics() {
+        let group = WaitGroup::default();
+        group.add(1);
+        group.done();
+        group.done();
+    }
+
+    #[test]
+    #[should_panic(expected = "at most")]
+    fn counting_too_far_panics() {
+        let group = WaitGroup::new();
+        group.add(usize::MAX);
+        group.add(1);
+    }
+}
