@@ -113,12 +113,8 @@ impl<T> Local<T> {
         iter::from_fn(|| self.pop()).take(half).collect()
     }
 
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         len(&self.0)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
