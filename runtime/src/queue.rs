@@ -113,7 +113,7 @@ impl<T> Local<T> {
         iter::from_fn(|| self.pop()).take(half).collect()
     }
 
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         len(&self.0)
     }
 }

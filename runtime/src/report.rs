@@ -69,7 +69,7 @@ fn describe(text: &mut String, goroutine: &Goroutine) {
 pub(crate) fn may_be_deadlocked(runtime: &Runtime) -> bool {
     let synced = runtime.synced.lock();
     let asleep = synced.idle_machines.len() + usize::from(synced.polling.is_some()) + synced.bound_waiting;
-    // Without a worker it has not begun: the watch is there before the first goroutine.
+    // Without a worker the runtime is about to begin.
     !runtime.is_stopping()
         && !synced.machines.is_empty()
         && asleep == synced.machines.len()

@@ -1,0 +1,243 @@
+//! What ends a process: deadlock, SIGQUIT, stack overflow. Each case runs in a child, which is this binary again.
+
+use corefit_runtime::{
+    Builder, Config, blocking, chan, checkpoint, go, gomaxprocs, spawn_pinned, sync, time,
+};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A case: its name, what the child does, and what is checked about it.
+type Case = (&'static str, fn(), fn());
+
+const CASES: [Case; 10] = [
+    ("deadlock", deadlock, a_deadlock_is_reported_with_every_goroutine),
+    ("pinned", pinned, a_deadlock_of_a_pinned_goroutine_is_reported),
+    ("foreign", foreign, no_deadlock_is_reported_while_another_thread_could_help),
+    ("blocked", blocked, no_deadlock_is_reported_during_a_blocking_call),
+    ("quit", quit, sigquit_reports_all_goroutines),
+    ("overflow", overflow, a_stack_overflow_names_the_goroutine),
+    ("main_overflow", main_overflow, a_stack_overflow_of_main_names_it_too),
+    ("segfault", segfault, another_fault_is_not_taken_for_an_overflow),
+    ("variable", variable, an_unusable_variable_is_noted_once),
+    ("hog", hog, a_hog_is_reported_if_asked_for),
+];
+
+const CHILD: &str = "COREFIT_TEST_CHILD";
+
+fn main() -> ExitCode {
+    if let Ok(name) = std::env::var(CHILD) {
+        let (_, act, _) = CASES.iter().find(|(case, ..)| *case == name).expect("a known case");
+        act();
+        return ExitCode::SUCCESS;
+    }
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    for (name, _, check) in CASES.iter().filter(|(name, ..)| name.contains(&filter)) {
+        check();
+        println!("test {name} ... ok");
+    }
+    ExitCode::SUCCESS
+}
+
+fn child(case: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env(CHILD, case).env_remove("GOMAXPROCS").env_remove("COREFIT_HOGS").stdin(Stdio::null());
+    command
+}
+
+struct Outcome {
+    code: Option<i32>,
+    signal: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn outcome(command: &mut Command) -> Outcome {
+    use std::os::unix::process::ExitStatusExt;
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (code, signal) = (output.status.code(), output.status.signal());
+    Outcome { code, signal, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+fn deadlock() {
+    Config::new().procs(2).run(|| {
+        let (send, receive) = chan::<u8>(0);
+        let (sender, receiver) = (send.clone(), receive.clone());
+        drop(go(move || sync_wait(&receiver)));
+        let lock = std::sync::Arc::new(sync::Mutex::new(()));
+        let guard = lock.lock();
+        let theirs = std::sync::Arc::clone(&lock);
+        drop(go(move || drop(theirs.lock())));
+        time::sleep(Duration::from_millis(2));
+        let (_never, wait) = chan::<u8>(1);
+        println!("before");
+        let _ = wait.recv();
+        drop((guard, sender, receive));
+    });
+}
+
+/// Waits for what no one sends.
+fn sync_wait(receiver: &corefit_runtime::chan::Receiver<u8>) {
+    let _ = receiver.recv();
+}
+
+fn a_deadlock_is_reported_with_every_goroutine() {
+    let outcome = outcome(&mut child("deadlock"));
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), "before\n"), "{}", outcome.stderr);
+    let report = &outcome.stderr;
+    assert!(report.starts_with("fatal error: all goroutines are asleep - deadlock!\n"), "{report}");
+    assert!(report.contains("goroutine 1 [chan receive]:\n"), "{report}");
+    assert!(report.contains("[sync.Mutex.Lock]:\n\twaits for 0x"), "{report}");
+    assert_eq!(report.matches("spawned at runtime/tests/reports.rs:").count(), 3, "{report}");
+}
+
+fn pinned() {
+    Config::new().procs(1).run(|| {
+        let (_send, receive) = chan::<u8>(0);
+        let theirs = receive.clone();
+        let _ = spawn_pinned(move || sync_wait(&theirs)).join();
+        drop(receive);
+    });
+}
+
+fn a_deadlock_of_a_pinned_goroutine_is_reported() {
+    let outcome = outcome(&mut child("pinned"));
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("[chan receive, pinned]"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("goroutine 1 [join]"), "{}", outcome.stderr);
+}
+
+fn foreign() {
+    let (send, receive) = chan::<u8>(0);
+    let helper = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(60));
+        send.send(9).unwrap();
+    });
+    assert_eq!(Config::new().procs(2).run(move || receive.recv().unwrap()), 9);
+    helper.join().unwrap();
+}
+
+fn no_deadlock_is_reported_while_another_thread_could_help() {
+    let outcome = outcome(&mut child("foreign"));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+}
+
+fn blocked() {
+    Config::new().procs(1).run(|| {
+        let (send, receive) = chan::<u8>(0);
+        drop(go(move || {
+            blocking(|| thread::sleep(Duration::from_millis(60)));
+            send.send(9).unwrap();
+        }));
+        assert_eq!(receive.recv(), Ok(9));
+    });
+}
+
+fn no_deadlock_is_reported_during_a_blocking_call() {
+    let outcome = outcome(&mut child("blocked"));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+}
+
+fn quit() {
+    Config::new().procs(2).run(|| {
+        drop(go(|| time::sleep(Duration::from_secs(3_600))));
+        time::sleep(Duration::from_millis(1));
+        println!("ready");
+        time::sleep(Duration::from_secs(3_600));
+    });
+}
+
+fn sigquit_reports_all_goroutines() {
+    let mut process = child("quit").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+    assert_eq!(ready, "ready\n");
+    let pid = process.id().to_string();
+    assert!(Command::new("kill").args(["-QUIT", &pid]).status().unwrap().success());
+    assert_eq!(process.wait().unwrap().code(), Some(2));
+    let mut report = String::new();
+    process.stderr.unwrap().read_to_string(&mut report).unwrap();
+    assert!(report.starts_with("SIGQUIT: quit\n\ngoroutine 1 [sleep]:\n"), "{report}");
+    assert_eq!(report.matches("[sleep]").count(), 2, "{report}");
+}
+
+#[expect(unconditional_recursion, reason = "that is the point")]
+fn dig(depth: usize) -> usize {
+    dig(std::hint::black_box(depth) + 1) + std::hint::black_box(depth)
+}
+
+fn overflow() {
+    Config::new().procs(2).run(|| Builder::new().spawn(|| dig(0)).unwrap().join().unwrap());
+}
+
+fn a_stack_overflow_names_the_goroutine() {
+    let outcome = outcome(&mut child("overflow"));
+    assert_eq!(outcome.signal, Some(6), "{}", outcome.stderr);
+    let line = &outcome.stderr;
+    assert!(line.starts_with("fatal error: stack overflow: goroutine "), "{line}");
+    assert!(line.contains("spawned at runtime/tests/reports.rs:"), "{line}");
+    assert!(line.contains("65536 bytes") && line.contains("Builder::stack_size"), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+}
+
+fn main_overflow() {
+    Config::new().procs(1).run(|| dig(0));
+}
+
+fn a_stack_overflow_of_main_names_it_too() {
+    let outcome = outcome(&mut child("main_overflow"));
+    assert_eq!(outcome.signal, Some(6), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("goroutine 1, spawned at"), "{}", outcome.stderr);
+}
+
+fn segfault() {
+    Config::new().procs(1).run(|| {
+        let address = std::ptr::without_provenance::<u8>(16);
+        // SAFETY: there is none: no one may read there, and the kernel says so.
+        unsafe { address.read_volatile() }
+    });
+}
+
+fn another_fault_is_not_taken_for_an_overflow() {
+    let outcome = outcome(&mut child("segfault"));
+    assert_eq!((outcome.signal, outcome.stderr.as_str()), (Some(11), ""));
+}
+
+fn variable() {
+    for _ in 0..3 {
+        println!("{}", corefit_runtime::run(|| gomaxprocs(0)));
+    }
+}
+
+fn an_unusable_variable_is_noted_once() {
+    let bad = outcome(child("variable").env("GOMAXPROCS", "many"));
+    assert_eq!(bad.stderr.matches("ignoring GOMAXPROCS=`many`").count(), 1, "{}", bad.stderr);
+    assert_eq!(bad.stdout.lines().count(), 3);
+    let good = outcome(child("variable").env("GOMAXPROCS", "3"));
+    assert_eq!((good.stdout.as_str(), good.stderr.as_str()), ("3\n3\n3\n", ""));
+}
+
+fn hog() {
+    Config::new().procs(1).run(|| {
+        let start = Instant::now();
+        go(move || while start.elapsed() < Duration::from_millis(300) {}).join().unwrap();
+        let start = Instant::now();
+        go(move || {
+            while start.elapsed() < Duration::from_millis(30) {
+                checkpoint();
+            }
+        })
+        .join()
+        .unwrap();
+    });
+}
+
+fn a_hog_is_reported_if_asked_for() {
+    let outcome_of = |value| outcome(child("hog").env("COREFIT_HOGS", value));
+    assert_eq!(outcome_of("0").stderr, "");
+    let report = outcome_of("1").stderr;
+    assert_eq!(report.matches("without a check").count(), 1, "{report}");
+    assert!(report.contains("spawned at runtime/tests/reports.rs:"), "{report}");
+}
