@@ -135,8 +135,16 @@ fn module_names(symbolizer: &Symbolizer, module: &Module, offsets: &[u64]) -> Ve
     let Some(file) = readable_file(module) else {
         return vec![Named::only(&unnamed); offsets.len()];
     };
+    let table = Elf { debug_syms: false, ..Elf::new(&file) };
     let source = Source::Elf(Elf::new(file));
-    let found = looked_up(symbolizer, &source, Input::FileOffset(offsets));
+    let mut found = looked_up(symbolizer, &source, Input::FileOffset(offsets));
+    // Line tables name a function without its path (`multiply`), the symbol table with it (`app::matrix::multiply`).
+    let in_full = looked_up(symbolizer, &Source::Elf(table), Input::FileOffset(offsets));
+    for (symbol, full) in found.iter_mut().zip(in_full) {
+        if let (Some(symbol), Some(full)) = (symbol, full) {
+            symbol.frames[0].clone_from(&full.frames[0]);
+        }
+    }
     // A caller's place is one before the return address, to be within the call. But a stack made by hand, a signal handler's for one,
     // returns to the first instruction of a function, and before that may be nothing.
     let next: Vec<u64> = offsets.iter().map(|offset| offset + 1).collect();
