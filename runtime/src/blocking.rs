@@ -1,7 +1,124 @@
 //! Calls that block their thread: the processor is given to another worker first.
 
+use crate::current;
+use crate::fiber::{Suspend, suspend};
+use crate::goroutine::Goroutine;
+use crate::machine::Mail;
+use crate::primitives::Arc;
+use crate::processor::Core;
+use crate::runtime::Runtime;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
+
 /// Runs `f`, which may block its thread. The processor is handed off before `f` starts; the goroutine waits for a
-/// processor after it ends.
+/// processor after it ends, and may go on on another thread. `f` itself stays on one thread unless it waits on a channel
+/// or the like. Outside a runtime, and within another `blocking`, this is a call of `f`.
+///
+/// # Panics
+/// If `f` does, and if there is work for the processor but no thread for it: 10,000 are blocked already, or the system
+/// refuses one.
 pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
-    f()
+    let Some((goroutine, core)) = take_core() else { return f() };
+    let index = core.processor.index;
+    core.stats().handoffs.bump();
+    enter(&goroutine.runtime, core);
+    // Caught, since no goroutine changes threads while it unwinds.
+    let result = catch_unwind(AssertUnwindSafe(f));
+    leave(&goroutine, index);
+    drop(goroutine);
+    result.unwrap_or_else(|payload| resume_unwind(payload))
+}
+
+/// The processor of the running goroutine, if it holds one.
+#[inline(never)]
+fn take_core() -> Option<(Arc<Goroutine>, Box<Core>)> {
+    current::with(|context| {
+        let goroutine = context.goroutine.borrow().clone()?;
+        let core = context.core.borrow_mut().take()?;
+        Some((goroutine, core))
+    })
+    .flatten()
+}
+
+/// Gives the processor to the running goroutine.
+#[inline(never)]
+fn set_core(core: Box<Core>, id: u64) {
+    current::with(|context| {
+        core.set_running(id);
+        *context.core.borrow_mut() = Some(core);
+    })
+    .expect("a goroutine runs here");
+}
+
+fn enter(runtime: &Arc<Runtime>, core: Box<Core>) {
+    set_blocked(runtime, true);
+    if let Err((error, core)) = runtime.hand_off(core) {
+        set_blocked(runtime, false);
+        let id = current::with_goroutine(|goroutine| goroutine.birth.id).expect("a goroutine runs here");
+        set_core(core, id);
+        panic!("a blocking call needs one more thread to run other goroutines: {error}");
+    }
+}
+
+/// Notes that this thread is in a blocking call, or that it no longer is.
+#[inline(never)]
+fn set_blocked(runtime: &Runtime, is_blocked: bool) {
+    current::with(|context| {
+        context.is_blocked.set(is_blocked);
+        runtime.count_blocked(is_blocked);
+    })
+    .expect("a goroutine runs here");
+}
+
+/// Waits for a processor.
+fn leave(goroutine: &Arc<Goroutine>, index: usize) {
+    let runtime = &goroutine.runtime;
+    if current::with_core_of(runtime, |_| ()).is_some() {
+        // It waited inside the call, for a channel perhaps, and was then run by a worker with a processor.
+        return;
+    }
+    let may_switch = !thread::panicking();
+    if runtime.is_stopping() {
+        if may_switch {
+            suspend(Suspend::Abandon);
+        }
+        // A goroutine that unwinds keeps its thread, which stays counted as blocked.
+        sleep_for_ever();
+    }
+    match runtime.take_idle(Some(index)) {
+        Some(core) => {
+            set_blocked(runtime, false);
+            set_core(core, goroutine.birth.id);
+        }
+        // The worker queues it, and is free for others.
+        None if may_switch => suspend(Suspend::Yield),
+        None => wait_on_thread(goroutine),
+    }
+}
+
+/// Waits, without leaving the stack, until a worker finds the goroutine in the queue and sends its processor here.
+fn wait_on_thread(goroutine: &Arc<Goroutine>) {
+    let runtime = &goroutine.runtime;
+    let machine = current::with(|context| Arc::clone(&context.machine)).expect("a goroutine runs here");
+    if !goroutine.birth.pinned {
+        goroutine.bind(Arc::clone(&machine));
+    }
+    runtime.inject([Arc::clone(goroutine)]);
+    runtime.wake_one();
+    match machine.receive() {
+        Mail::Run(core, _) | Mail::Core(core) => {
+            if !goroutine.birth.pinned {
+                goroutine.unbind();
+            }
+            set_blocked(runtime, false);
+            set_core(core, goroutine.birth.id);
+        }
+        Mail::Stop => sleep_for_ever(),
+    }
+}
+
+fn sleep_for_ever() -> ! {
+    loop {
+        thread::park();
+    }
 }

@@ -1,5 +1,8 @@
 //! How many processors by default: the variable, else affinity and cgroup quota.
 
+use crate::cgroup;
+use crate::runtime::MOST_PROCS;
+
 /// Where a default comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProcsReason {
@@ -29,7 +32,79 @@ pub struct DefaultProcs {
 /// Looks at the variable `GOMAXPROCS`, the affinity mask and the cgroup quota (v1 and v2, parents too).
 #[must_use]
 pub fn default_procs() -> DefaultProcs {
-    let affinity = std::thread::available_parallelism().map_or(1, usize::from);
-    let procs = std::env::var("GOMAXPROCS").ok().and_then(|v| v.parse().ok()).unwrap_or(affinity);
-    DefaultProcs { procs, reason: ProcsReason::Affinity, affinity, quota_cpus: None, ignored_variable: None }
+    let variable = std::env::var_os("GOMAXPROCS").map(|value| value.to_string_lossy().into_owned());
+    decide(variable.as_deref(), affinity(), cgroup::quota_cpus())
+}
+
+/// CPUs that this process may run on.
+fn affinity() -> usize {
+    rustix::thread::sched_getaffinity(None)
+        .ok()
+        .and_then(|set| usize::try_from(set.count()).ok())
+        .filter(|&cpus| cpus > 0)
+        // More CPUs than the set holds: std asks with a larger one.
+        .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
+        .unwrap_or(1)
+}
+
+fn decide(variable: Option<&str>, affinity: usize, quota_cpus: Option<f64>) -> DefaultProcs {
+    let default =
+        |procs, reason| DefaultProcs { procs, reason, affinity, quota_cpus, ignored_variable: None };
+    // An empty variable is as good as none, as in Go.
+    let variable = variable.map(str::trim).filter(|value| !value.is_empty());
+    match variable.map(|value| (value, value.parse::<usize>())) {
+        Some((_, Ok(procs))) if (1..=MOST_PROCS).contains(&procs) => default(procs, ProcsReason::Variable),
+        ignored => {
+            let affinity = affinity.clamp(1, MOST_PROCS);
+            // Half a CPU is one processor, and 2.5 are three: with fewer the quota could not be used up.
+            let quota = quota_cpus.map(|cpus| cpus.ceil().max(1.0) as usize);
+            let chosen = match quota {
+                Some(quota) if quota < affinity => default(quota, ProcsReason::Quota),
+                _ => default(affinity, ProcsReason::Affinity),
+            };
+            DefaultProcs { ignored_variable: ignored.map(|(value, _)| value.to_owned()), ..chosen }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(variable: Option<&str>, affinity: usize, quota: Option<f64>, procs: usize, reason: ProcsReason) {
+        let default = decide(variable, affinity, quota);
+        assert_eq!((default.procs, default.reason), (procs, reason));
+    }
+
+    #[test]
+    fn the_variable_comes_first() {
+        check(Some("7"), 2, Some(1.0), 7, ProcsReason::Variable);
+        check(Some(" 4096 "), 2, None, 4096, ProcsReason::Variable);
+    }
+
+    #[test]
+    fn an_unusable_variable_is_ignored_and_named() {
+        for value in ["0", "-1", "4097", "many", "2.5", "99999999999999999999"] {
+            let default = decide(Some(value), 2, None);
+            assert_eq!((default.procs, default.reason), (2, ProcsReason::Affinity));
+            assert_eq!(default.ignored_variable.as_deref(), Some(value));
+        }
+        assert_eq!(decide(Some(""), 2, None).ignored_variable, None);
+    }
+
+    #[test]
+    fn a_quota_is_rounded_up_and_never_below_one() {
+        check(None, 8, Some(2.5), 3, ProcsReason::Quota);
+        check(None, 8, Some(0.2), 1, ProcsReason::Quota);
+        check(None, 8, Some(8.0), 8, ProcsReason::Affinity);
+        check(None, 2, Some(16.0), 2, ProcsReason::Affinity);
+        check(None, 0, None, 1, ProcsReason::Affinity);
+    }
+
+    #[test]
+    fn this_machine_has_a_default() {
+        assert!(default_procs().procs >= 1);
+        assert!(affinity() >= 1);
+    }
 }

@@ -1,4 +1,16 @@
-//! Goroutines on a few threads.
+//! Goroutines on a few threads: the way in, and what a running goroutine may ask for.
+
+use crate::current;
+use crate::fiber::{Suspend, suspend};
+use crate::overflow;
+use crate::primitives::{Arc, Once};
+use crate::procs::default_procs;
+use crate::runtime::{MOST_PROCS, Runtime};
+use crate::signals;
+use crate::spawn::Builder;
+use crate::sysmon;
+use std::panic::resume_unwind;
+use std::thread;
 
 /// How a runtime is set up.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +25,7 @@ impl Config {
         Self::default()
     }
 
-    /// Processors, whatever the variable says.
+    /// Processors, whatever the variable says; clamped to 1 to 4096.
     #[must_use]
     pub fn procs(mut self, procs: usize) -> Self {
         self.procs = Some(procs);
@@ -21,18 +33,72 @@ impl Config {
     }
 
     /// Runs `main` as the first goroutine of a new runtime and returns its result; see [`run`].
+    ///
+    /// # Panics
+    /// As [`run`].
+    #[track_caller]
     pub fn run<T, F>(self, main: F) -> T
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let _ = self.procs;
-        main()
+        assert!(
+            current::runtime().is_none(),
+            "`run` was called inside a goroutine: one runtime does not run in another; use `go`"
+        );
+        overflow::install();
+        let procs = self.procs.unwrap_or_else(procs_by_default);
+        let runtime = Runtime::new(procs)
+            .unwrap_or_else(|error| panic!("cannot start a runtime: no descriptor for its poller: {error}"));
+        let _listed = signals::list(&runtime);
+        let sysmon = sysmon::start(&runtime)
+            .unwrap_or_else(|error| panic!("cannot start a runtime: no thread for its watch: {error}"));
+        let stopping = Arc::clone(&runtime);
+        let handle = Builder::new()
+            .stack_size(MAIN_STACK_BYTES)
+            .spawn_on(&runtime, main, move || stopping.begin_stop())
+            .unwrap_or_else(|error| panic!("cannot start a runtime: {error}"));
+        assert!(
+            runtime.has_workers(),
+            "cannot start a runtime: the system gives no thread for its first worker"
+        );
+        let result = handle.join();
+        runtime.stop();
+        sysmon.join().expect("sysmon does not panic");
+        result.unwrap_or_else(|payload| resume_unwind(payload))
     }
+}
+
+/// Bytes of stack of the first goroutine: as much as the main thread of a program usually has.
+const MAIN_STACK_BYTES: usize = 8 << 20;
+
+/// The default number of processors, with one note on standard error if the variable is unusable.
+fn procs_by_default() -> usize {
+    let default = default_procs();
+    if let Some(value) = &default.ignored_variable {
+        static NOTED: Once = Once::new();
+        NOTED.call_once(|| {
+            eprintln!(
+                "corefit-runtime: ignoring GOMAXPROCS=`{value}`: not a number from 1 to {MOST_PROCS}; using {}",
+                default.procs
+            );
+        });
+    }
+    default.procs
 }
 
 /// Runs `main` as the first goroutine of a new runtime with the default number of processors. Returns when `main`
 /// returns, as a Go program ends then; goroutines still alive do not run again. A panic of `main` goes on in the caller.
+///
+/// Before it returns it waits for goroutines that execute at that moment to come to a scheduling point (a wait, a
+/// `yield_now`, a `checkpoint`): one that computes for ever without any keeps it from returning. It does not wait for
+/// blocking calls. What goroutines still alive own is leaked, their stacks too: others may refer to what lies there.
+///
+/// Runtimes may follow each other, and run side by side on several threads.
+///
+/// # Panics
+/// If `main` does; inside a goroutine; and if the system gives no thread, descriptor or memory to start with.
+#[track_caller]
 pub fn run<T, F>(main: F) -> T
 where
     F: FnOnce() -> T + Send + 'static,
@@ -41,17 +107,47 @@ where
     Config::new().run(main)
 }
 
-/// Lets other goroutines run; the current one goes to the end of the queue.
+/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime the thread
+/// yields. While a panic unwinds it does nothing.
 pub fn yield_now() {
-    std::thread::yield_now();
+    if current::runtime().is_none() {
+        thread::yield_now();
+    } else if !thread::panicking() {
+        suspend(Suspend::Yield);
+    }
 }
 
-/// Yields if the current goroutine has used up its time slice (10 ms) and others wait: a check for long loops.
-pub fn checkpoint() {}
+/// Yields if the current goroutine has used up its time slice (10 ms): a check for long loops. Costs a few ns if not.
+pub fn checkpoint() {
+    if should_yield() && !thread::panicking() {
+        honour();
+    }
+}
 
-/// Sets how many goroutines may execute at once and returns the number before; 0 only reads it. Takes effect while
-/// running, up and down.
+#[inline(never)]
+fn should_yield() -> bool {
+    current::with(|context| context.core.borrow().as_ref().is_some_and(|core| core.processor.should_yield()))
+        .unwrap_or(false)
+}
+
+#[cold]
+fn honour() {
+    let _ = current::with(|context| {
+        if let Some(core) = context.core.borrow().as_ref() {
+            core.forget_preemption();
+            core.stats().preemptions.bump();
+        }
+    });
+    suspend(Suspend::Yield);
+}
+
+/// Sets how many goroutines may execute at once, clamped to 4096, and returns the number before; 0 only reads it. Takes
+/// effect while running, up and down: fewer as soon as the workers that are too many come to a scheduling point.
+/// Outside a runtime it sets nothing and returns the default.
 pub fn gomaxprocs(procs: usize) -> usize {
-    let _ = procs;
-    crate::procs::default_procs().procs
+    match current::runtime() {
+        None => default_procs().procs,
+        Some(runtime) if procs == 0 => runtime.procs(),
+        Some(runtime) => runtime.set_procs(procs),
+    }
 }

@@ -1,56 +1,141 @@
 //! Starting goroutines and waiting for their result.
 
+use crate::current;
+use crate::goroutine::{Birth, Goroutine};
+use crate::park::{WaitReason, Waiter, park};
+use crate::primitives::{Arc, Mutex};
+use crate::runtime::Runtime;
+use crate::stack::{self, Class, StackError};
 use std::any::Any;
-use std::io;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::ptr;
+use std::thread;
 
 /// Why a goroutine could not be started.
 #[derive(Debug)]
-pub struct SpawnError(pub(crate) io::Error);
+pub struct SpawnError(Reason);
 
-impl std::fmt::Display for SpawnError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot start a goroutine: {}", self.0)
+#[derive(Debug)]
+enum Reason {
+    NoRuntime,
+    Stack(StackError),
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Reason::NoRuntime => write!(f, "cannot start a goroutine outside a runtime: call `run` first"),
+            Reason::Stack(error) => write!(f, "cannot start a goroutine: {error}"),
+        }
     }
 }
 
 impl std::error::Error for SpawnError {}
 
 /// A goroutine's result to come. Dropping it lets the goroutine run on by itself.
-#[derive(Debug)]
-pub struct JoinHandle<T>(std::thread::JoinHandle<T>);
+pub struct JoinHandle<T>(Arc<Packet<T>>);
+
+/// Where the result is left.
+struct Packet<T>(Mutex<State<T>>);
+
+enum State<T> {
+    /// It runs; whoever waits for it.
+    Running(Option<Waiter>),
+    Ended(thread::Result<T>),
+}
+
+impl<T> Packet<T> {
+    fn new() -> Self {
+        Self(Mutex::new(State::Running(None)))
+    }
+
+    fn complete(&self, result: thread::Result<T>) {
+        let before = std::mem::replace(&mut *self.0.lock(), State::Ended(result));
+        if let State::Running(Some(waiter)) = before {
+            waiter.unpark();
+        }
+    }
+
+    fn is_ended(&self) -> bool {
+        matches!(*self.0.lock(), State::Ended(_))
+    }
+}
 
 impl<T> JoinHandle<T> {
-    /// Waits for the goroutine to end.
+    /// Waits for the goroutine to end. Works from goroutines and from threads.
     ///
     /// # Errors
     /// The payload of its panic.
     pub fn join(self) -> Result<T, Box<dyn Any + Send + 'static>> {
-        self.0.join()
+        let waiter = Waiter::current();
+        loop {
+            {
+                let mut state = self.0.0.lock();
+                let taken = std::mem::replace(&mut *state, State::Running(Some(waiter.clone())));
+                if let State::Ended(result) = taken {
+                    return result;
+                }
+            }
+            park(WaitReason::Join, ptr::from_ref(&*self.0).addr());
+        }
     }
 
     /// Whether it has ended, so that `join` would not wait.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.0.is_finished()
+        self.0.is_ended()
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("is_finished", &self.is_finished()).finish()
     }
 }
 
 /// Starts `f` as a goroutine of the current runtime.
 ///
+/// # Soundness
+/// A goroutine moves between threads whenever it waits (channel, lock, sleep, network, join, `yield_now`, `checkpoint`).
+/// The compiler checks what `f` captures, not what it holds on its stack at that moment. There it must not hold
+/// - values that are not `Send` (`Rc`, `RefCell` borrows shared with others, raw handles of a thread),
+/// - references into thread-locals (no waiting inside `LocalKey::with`),
+/// - guards of `std::sync` locks: the lock would be released on another thread, and a worker that waits for it blocks
+///   all goroutines behind it. Use this crate's `sync`.
+///
+/// Code that cannot keep to this runs in [`spawn_pinned`].
+///
 /// # Panics
 /// Outside a runtime, and where no stack can be had (see [`Builder::spawn`]).
+#[track_caller]
 pub fn go<T, F>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    Builder::new().spawn(f).expect("a stack for a goroutine")
+    Builder::new().spawn(f).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Starts `f` as a goroutine that never changes its thread, so that the rules in [`go`] do not concern it. It takes a
+/// thread of its own while it lives, and each switch to and from it is a switch of threads.
+///
+/// # Panics
+/// As [`go`].
+#[track_caller]
+pub fn spawn_pinned<T, F>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Builder::new().pinned().spawn(f).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// How to start a goroutine.
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     stack_size: Option<usize>,
+    pinned: bool,
 }
 
 impl Builder {
@@ -60,26 +145,97 @@ impl Builder {
         Self::default()
     }
 
-    /// Bytes of address space for its stack, rounded up to a size class.
+    /// Bytes of address space for its stack, rounded up to a size class: 64 KiB, 256 KiB, 1 MiB, 8 MiB or 64 MiB. One
+    /// page of it is a guard; only touched pages cost memory.
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
     }
 
-    /// Starts `f`.
+    /// Lets it stay on one thread, see [`spawn_pinned`].
+    #[must_use]
+    pub fn pinned(mut self) -> Self {
+        self.pinned = true;
+        self
+    }
+
+    /// Starts `f` as a goroutine of the current runtime; the rules in [`go`] hold.
     ///
     /// # Errors
-    /// No stack can be had: out of memory or of mappings.
+    /// Outside a runtime, and if no stack can be had: too large, out of address space, or out of mappings.
+    #[track_caller]
     pub fn spawn<T, F>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        std::thread::Builder::new()
-            .stack_size(self.stack_size.unwrap_or(256 << 10))
-            .spawn(f)
-            .map(JoinHandle)
-            .map_err(SpawnError)
+        let runtime = current::runtime().ok_or(SpawnError(Reason::NoRuntime))?;
+        self.spawn_on(&runtime, f, || ())
+    }
+
+    /// Starts `f` as a goroutine of `runtime`; `after` is called at its end, before its result can be had.
+    #[track_caller]
+    pub(crate) fn spawn_on<T, F>(
+        self,
+        runtime: &Arc<Runtime>,
+        f: F,
+        after: impl FnOnce() + Send + 'static,
+    ) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let class = self.stack_size.map_or(Ok(Class::DEFAULT), Class::holding);
+        let class = class.map_err(|error| SpawnError(Reason::Stack(error)))?;
+        let packet = Arc::new(Packet::new());
+        let theirs = Arc::clone(&packet);
+        let body = move || {
+            let result = catch_unwind(AssertUnwindSafe(f));
+            after();
+            theirs.complete(result);
+        };
+        start(runtime, class, self.pinned, Location::caller(), body)
+            .map_err(|error| SpawnError(Reason::Stack(error)))?;
+        Ok(JoinHandle(packet))
+    }
+}
+
+/// Makes the goroutine and queues it.
+fn start(
+    runtime: &Arc<Runtime>,
+    class: Class,
+    pinned: bool,
+    site: &'static Location<'static>,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<(), StackError> {
+    let from_core = current::with_core_of(runtime, |core| {
+        let stack = core.take_stack(class)?;
+        core.stats().started.bump();
+        Ok((core.next_id(|| runtime.new_ids()), stack))
+    });
+    let (id, stack) = match from_core {
+        Some(result) => result?,
+        None => {
+            let stack = stack::acquire(class)?;
+            runtime.stats.started.bump_shared();
+            (runtime.new_ids(), stack)
+        }
+    };
+    let goroutine = Goroutine::new(Birth { id, site, pinned }, Arc::clone(runtime), stack, body);
+    let goroutine = Arc::new(goroutine);
+    runtime.registry.insert(&goroutine);
+    runtime.ready(goroutine);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goroutine_outside_a_runtime_is_an_error() {
+        let error = Builder::new().spawn(|| ()).unwrap_err();
+        assert!(error.to_string().contains("call `run` first"), "{error}");
     }
 }

@@ -1,0 +1,386 @@
+//! Who sleeps, who is woken: idle processors, spinning workers, and how no work is left behind.
+//!
+//! A worker without work looks into the other queues while it still holds its processor: it *spins*. Then it gives the
+//! processor back and sleeps. Whoever makes work visible wakes one worker, unless one spins, which will find it; a
+//! spinning worker that finds work wakes the next one. So there is at most one wake-up under way at a time, and they go
+//! on for as long as they find something. As in Go (`wakep`, `findRunnable`).
+//!
+//! ```text
+//! submit:   queue a goroutine        FENCE   read idle, spinning; idle > 0 and no one spins? wake one
+//! release:  idle += 1, spinning -= 1 FENCE   read all queues; one has something? take a processor again
+//! found:    spinning -= 1, then as submit: read idle, spinning, wake one
+//! ```
+//! One fence is first. If it is `submit`'s, then `release` sees the goroutine. If it is `release`'s, then `submit` sees
+//! the idle processor and no spinning. If `submit` sees another spinning worker, that one goes through `release` or
+//! `found` later, whose fence comes after. So a goroutine is never queued while a processor is idle and no one looks.
+//! The global queue is simpler: it is filled, and looked at before a processor becomes idle, under the same lock.
+//!
+//! `idle > 0` with no worker spinning also means that someone sleeps in the poller or is about to: a worker that gives
+//! its processor back takes the poller if no one has it, and `hand_off` starts a worker if something must be waited for.
+//!
+//! Rejected: a wake-up for each goroutine (workers fight over little work), and none on local pushes (may: 10 ms until
+//! another worker looks).
+
+use crate::machine::{Machine, Mail};
+use crate::poller::Bell;
+use crate::primitives::Arc;
+use crate::primitives::atomic::{
+    Ordering::{Relaxed, SeqCst},
+    fence,
+};
+use crate::processor::{Core, Processor};
+use crate::runtime::{Runtime, Synced};
+use crate::timers::NEVER;
+use crate::worker;
+use std::{hint, io, thread};
+
+/// Most workers of a runtime. As in Go.
+pub(crate) const MOST_MACHINES: usize = 10_000;
+
+/// Turns of the pause after which a goroutine that is next on another processor counts as stuck there. About 1 to 3 µs
+/// (a turn takes 40 to 140 cycles): much longer than a hand-over from a goroutine that is about to wait.
+const PAUSE_TURNS: u32 = 64;
+
+/// What came of giving a processor back.
+pub(crate) enum Released {
+    /// It is idle, or out of use.
+    Gone,
+    /// There is work after all. The worker counts as spinning if it is said so.
+    Again { core: Box<Core>, is_spinning: bool },
+}
+
+/// Who is given mail.
+enum Chosen {
+    Idle(Arc<Machine>),
+    Poller(Arc<Machine>, Arc<Bell>),
+    /// A worker that has no thread yet.
+    Fresh(Arc<Machine>),
+}
+
+impl Runtime {
+    /// A worker for a processor that has none; `None` if there are too many.
+    fn choose_machine(&self, synced: &mut Synced) -> Option<Chosen> {
+        if let Some(machine) = synced.idle_machines.pop() {
+            return Some(Chosen::Idle(machine));
+        }
+        if let Some((machine, bell)) = synced.polling.take() {
+            self.poller.disarm();
+            return Some(Chosen::Poller(machine, bell));
+        }
+        if synced.machines.len() >= MOST_MACHINES {
+            return None;
+        }
+        let machine = Arc::new(Machine::new(synced.next_machine));
+        synced.next_machine += 1;
+        synced.machines.push(Arc::clone(&machine));
+        Some(Chosen::Fresh(machine))
+    }
+
+    /// Wakes a worker for work that the caller has made visible, if need be.
+    pub(crate) fn wake_one(self: &Arc<Self>) {
+        // ORDERING: SeqCst fence; pairs with the fence in `release`: orders the queueing before the loads below.
+        fence(SeqCst);
+        // ORDERING: Relaxed; ordered by the fence.
+        if self.idle.load(Relaxed) == 0 || self.spinning.load(Relaxed) != 0 {
+            return;
+        }
+        // ORDERING: Relaxed; decides among wakers only, and the lock below orders the rest.
+        if self.spinning.compare_exchange(0, 1, Relaxed, Relaxed).is_err() {
+            return;
+        }
+        let chosen = {
+            let mut synced = self.synced.lock();
+            let core = synced.idle_cores.pop();
+            let chosen = core.and_then(|core| match self.choose_machine(&mut synced) {
+                Some(chosen) => Some((chosen, core)),
+                None => {
+                    synced.idle_cores.push(core);
+                    None
+                }
+            });
+            self.publish(&synced);
+            chosen
+        };
+        let Some((chosen, core)) = chosen else {
+            self.end_spinning();
+            return;
+        };
+        self.alarm.work_begins();
+        self.stats.wakes.bump_shared();
+        if let Err((_, Mail::Core(core) | Mail::Run(core, _))) = self.start(chosen, Mail::Core(core)) {
+            // No thread is to be had. Those there are will do the work.
+            self.put_back(core);
+            self.end_spinning();
+        }
+    }
+
+    /// Gives `mail` to `chosen`; gives it back if there is no thread.
+    fn start(self: &Arc<Self>, chosen: Chosen, mail: Mail) -> Result<(), (io::Error, Mail)> {
+        match chosen {
+            Chosen::Idle(machine) => machine.send(mail),
+            Chosen::Poller(machine, bell) => {
+                machine.send(mail);
+                bell.ring();
+            }
+            Chosen::Fresh(machine) => {
+                machine.send(mail);
+                let name = format!("corefit-{}", machine.id);
+                let (runtime, theirs) = (Arc::clone(self), Arc::clone(&machine));
+                let spawned = thread::Builder::new().name(name).spawn(move || worker::main(runtime, theirs));
+                if let Err(error) = spawned {
+                    self.synced.lock().machines.retain(|other| !Arc::ptr_eq(other, &machine));
+                    return Err((error, machine.receive()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a processor with empty queues to the idle ones or, if there are too many, out of use.
+    fn put_back(&self, core: Box<Core>) {
+        let mut synced = self.synced.lock();
+        self.put_back_locked(&mut synced, core);
+    }
+
+    fn put_back_locked(&self, synced: &mut Synced, mut core: Box<Core>) {
+        core.set_running(0);
+        if synced.live > synced.target || self.is_stopping() {
+            synced.global.extend(core.drain());
+            core.release_stacks();
+            synced.live -= 1;
+            synced.retired_cores.push(core);
+        } else {
+            synced.idle_cores.push(core);
+        }
+        self.publish(synced);
+    }
+
+    /// Gives back the processor of a worker that found no work.
+    pub(crate) fn release(self: &Arc<Self>, core: Box<Core>, is_spinning: bool) -> Released {
+        {
+            let mut synced = self.synced.lock();
+            if !synced.global.is_empty() && synced.live <= synced.target && !self.is_stopping() {
+                return Released::Again { core, is_spinning };
+            }
+            self.put_back_locked(&mut synced, core);
+        }
+        if is_spinning {
+            self.end_spinning();
+            self.stats.wakes_in_vain.bump_shared();
+        }
+        // ORDERING: SeqCst fence; pairs with the fence in `wake_one`: orders `idle += 1` and `spinning -= 1` before the
+        // look at the queues.
+        fence(SeqCst);
+        if !self.is_stopping()
+            && self.has_visible_work()
+            && let Some(core) = self.take_idle(None)
+        {
+            self.begin_spinning();
+            return Released::Again { core, is_spinning: true };
+        }
+        Released::Gone
+    }
+
+    /// A worker does not spin any more. The fence that the module docs ask for follows in `release` or `wake_one`.
+    pub(crate) fn end_spinning(&self) {
+        // ORDERING: Relaxed; ordered by the fence that follows.
+        self.spinning.fetch_sub(1, Relaxed);
+    }
+
+    /// An idle processor; if possible the one with index `own`.
+    pub(crate) fn take_idle(&self, own: Option<usize>) -> Option<Box<Core>> {
+        let mut synced = self.synced.lock();
+        let at = synced.idle_cores.iter().position(|core| Some(core.processor.index) == own);
+        let core = match at {
+            Some(at) => Some(synced.idle_cores.swap_remove(at)),
+            None => synced.idle_cores.pop(),
+        };
+        self.publish(&synced);
+        drop(synced);
+        self.alarm.work_begins();
+        core
+    }
+
+    /// Whether some queue holds a goroutine that its processor is not about to run.
+    fn has_visible_work(&self) -> bool {
+        let processors = self.processors();
+        if self.has_queued() || processors.iter().any(|processor| !processor.queue.is_empty()) {
+            return true;
+        }
+        let next: Vec<_> = processors.iter().map(|processor| NextMark::of(processor)).collect();
+        if next.iter().all(NextMark::is_empty) {
+            return false;
+        }
+        pause();
+        next.iter().zip(processors.iter()).any(|(mark, processor)| mark.is_stuck(processor))
+    }
+
+    /// Gives the processor of a worker that will not return soon to another one.
+    ///
+    /// # Errors
+    /// No further worker can be had, and there is work for it: the processor, and why.
+    pub(crate) fn hand_off(self: &Arc<Self>, core: Box<Core>) -> Result<(), (io::Error, Box<Core>)> {
+        core.set_running(0);
+        let chosen = {
+            let mut synced = self.synced.lock();
+            let must_run = !core.processor.is_empty() || !synced.global.is_empty();
+            let must_wait =
+                synced.polling.is_none() && (self.timers.earliest() != NEVER || self.poller.has_sources());
+            if synced.live > synced.target || self.is_stopping() || !(must_run || must_wait) {
+                self.put_back_locked(&mut synced, core);
+                None
+            } else {
+                match self.choose_machine(&mut synced) {
+                    Some(chosen) => Some((chosen, core)),
+                    None => {
+                        let error = format!("there are {MOST_MACHINES} already, most in blocking calls");
+                        return Err((io::Error::other(error), core));
+                    }
+                }
+            }
+        };
+        let Some((chosen, core)) = chosen else {
+            // ORDERING: SeqCst fence; pairs with the fence in `wake_one`, as in `release`.
+            fence(SeqCst);
+            if self.has_visible_work() {
+                self.wake_one();
+            }
+            return Ok(());
+        };
+        self.begin_spinning();
+        self.start(chosen, Mail::Core(core)).map_err(|(error, mail)| {
+            self.end_spinning();
+            match mail {
+                Mail::Core(core) | Mail::Run(core, _) => (error, core),
+                Mail::Stop => unreachable!("a worker without a thread was given a processor"),
+            }
+        })
+    }
+
+    /// Waits, on the thread of `machine`, until it is given something to do. It takes the poller if no one has it.
+    pub(crate) fn wait_for_mail(self: &Arc<Self>, machine: &Arc<Machine>) -> Mail {
+        let bell = loop {
+            let mut synced = self.synced.lock();
+            if self.is_stopping() {
+                return Mail::Stop;
+            }
+            if synced.polling.is_some() {
+                synced.idle_machines.push(Arc::clone(machine));
+                drop(synced);
+                return machine.receive();
+            }
+            // If no descriptor is to be had: a bell comes back as soon as the worker that was chosen last has left.
+            if let Some(bell) = synced.bells.pop().or_else(|| Bell::new().ok().map(Arc::new)) {
+                synced.polling = Some((Arc::clone(machine), Arc::clone(&bell)));
+                self.poller.arm(&self.timers);
+                break bell;
+            }
+            drop(synced);
+            thread::yield_now();
+        };
+        loop {
+            self.poller.sleep(&bell, &self.timers, || self.now_ns());
+            if let Some(mail) = self.woken(machine, &bell) {
+                return mail;
+            }
+        }
+    }
+
+    /// What `machine`, which slept in the poller, does now; `None`: go on sleeping.
+    fn woken(self: &Arc<Self>, machine: &Arc<Machine>, bell: &Arc<Bell>) -> Option<Mail> {
+        let ready = self.look(self.now_ns());
+        let mut synced = self.synced.lock();
+        if !synced.polling.as_ref().is_some_and(|(polling, _)| Arc::ptr_eq(polling, machine)) {
+            // Someone chose this worker: mail has come, or is on its way. The bell may yet ring for it, and then wakes
+            // its next owner in vain.
+            synced.bells.push(Arc::clone(bell));
+            synced.global.extend(ready);
+            self.publish(&synced);
+            drop(synced);
+            return Some(machine.receive());
+        }
+        if ready.is_empty() && !self.is_stopping() {
+            self.poller.arm(&self.timers);
+            return None;
+        }
+        self.poller.disarm();
+        synced.polling = None;
+        synced.bells.push(Arc::clone(bell));
+        if self.is_stopping() {
+            return Some(Mail::Stop);
+        }
+        let Some(mut core) = synced.idle_cores.pop() else {
+            // All processors are busy, and their workers look at the global queue.
+            synced.global.extend(ready);
+            synced.idle_machines.push(Arc::clone(machine));
+            self.publish(&synced);
+            drop(synced);
+            return Some(machine.receive());
+        };
+        self.publish(&synced);
+        drop(synced);
+        self.alarm.work_begins();
+        self.begin_spinning();
+        self.queue_all(&mut core, ready);
+        Some(Mail::Core(core))
+    }
+
+    /// Waits, on the thread of `machine`, for the goroutine that is bound to it.
+    pub(crate) fn wait_for_bound(&self, machine: &Machine) -> Mail {
+        self.synced.lock().bound_waiting += 1;
+        let mail = machine.receive();
+        self.synced.lock().bound_waiting -= 1;
+        mail
+    }
+
+    /// Whether a processor is idle.
+    pub(crate) fn has_idle(&self) -> bool {
+        // ORDERING: Relaxed; a hint.
+        self.idle.load(Relaxed) > 0
+    }
+
+    /// Whether one more worker may spin: at most half as many as are busy.
+    pub(crate) fn may_spin(&self) -> bool {
+        // ORDERING: Relaxed; a limit that may be missed by a few.
+        let (spinning, idle) = (self.spinning.load(Relaxed), self.idle.load(Relaxed));
+        2 * spinning < self.live().saturating_sub(idle)
+    }
+
+    /// A worker with a processor has begun to look for work elsewhere.
+    pub(crate) fn begin_spinning(&self) {
+        // ORDERING: Relaxed; wakers that miss it wake one more.
+        self.spinning.fetch_add(1, Relaxed);
+    }
+}
+
+/// Who was next on a processor, and at what point.
+pub(crate) struct NextMark {
+    mark: usize,
+    runs: u64,
+}
+
+impl NextMark {
+    pub(crate) fn of(processor: &Processor) -> Self {
+        Self { runs: processor.runs(), mark: processor.next.mark() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.mark == 0
+    }
+
+    /// Whether the same goroutine is still next behind the same one that executes.
+    pub(crate) fn is_stuck(&self, processor: &Processor) -> bool {
+        self.mark != 0 && self.mark == processor.next.mark() && self.runs == processor.runs()
+    }
+
+    pub(crate) fn mark(&self) -> usize {
+        self.mark
+    }
+}
+
+/// Waits a moment, see `PAUSE_TURNS`.
+pub(crate) fn pause() {
+    for _ in 0..PAUSE_TURNS {
+        hint::spin_loop();
+    }
+}

@@ -1,0 +1,78 @@
+//! A worker thread (Go's M) as others see it: a mailbox where an idle one waits for a processor.
+
+use crate::goroutine::Goroutine;
+use crate::primitives::{Arc, Condvar, Mutex};
+use crate::processor::Core;
+
+/// What an idle worker is given.
+pub(crate) enum Mail {
+    /// A processor, to look for work with. The worker counts as spinning already.
+    Core(Box<Core>),
+    /// A processor, to run this goroutine with, which no other worker may run.
+    Run(Box<Core>, Arc<Goroutine>),
+    /// Nothing more: the runtime ends.
+    Stop,
+}
+
+/// One worker.
+pub(crate) struct Machine {
+    /// From 0.
+    pub(crate) id: usize,
+    mailbox: Mutex<Mailbox>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    mail: Option<Mail>,
+    stop: bool,
+}
+
+impl Machine {
+    pub(crate) fn new(id: usize) -> Self {
+        Self { id, mailbox: Mutex::default(), arrived: Condvar::new() }
+    }
+
+    /// Gives mail to it. Whoever takes a worker out of a list of waiting ones sends it one mail, so the box is empty.
+    pub(crate) fn send(&self, mail: Mail) {
+        let before = self.mailbox.lock().mail.replace(mail);
+        debug_assert!(before.is_none(), "one mail at a time");
+        self.arrived.notify_one();
+    }
+
+    /// Tells it that the runtime ends: after its mail it gets `Stop`, for ever.
+    pub(crate) fn stop(&self) {
+        self.mailbox.lock().stop = true;
+        self.arrived.notify_one();
+    }
+
+    /// Waits for mail.
+    pub(crate) fn receive(&self) -> Mail {
+        let mut mailbox = self.mailbox.lock();
+        loop {
+            if let Some(mail) = mailbox.mail.take() {
+                return mail;
+            }
+            if mailbox.stop {
+                return Mail::Stop;
+            }
+            mailbox = self.arrived.wait(mailbox);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::processor::Processor;
+
+    #[test]
+    fn mail_that_came_first_is_not_lost_and_stop_stays() {
+        let machine = Machine::new(0);
+        machine.send(Mail::Core(Core::new(Arc::new(Processor::new(0).0), Processor::new(0).1)));
+        machine.stop();
+        assert!(matches!(machine.receive(), Mail::Core(_)));
+        assert!(matches!(machine.receive(), Mail::Stop));
+        assert!(matches!(machine.receive(), Mail::Stop));
+    }
+}

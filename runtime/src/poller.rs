@@ -1,0 +1,254 @@
+//! The poller of a runtime: an epoll instance and the sources that are registered with it.
+//!
+//! At most one idle worker sleeps in it, until a descriptor is ready, the earliest timer is due or its bell rings. Busy
+//! workers look without sleeping. A timer that is set while a worker goes to sleep:
+//!
+//! ```text
+//! sleeper:  sleeping_until = earliest timer   FENCE   read the earliest timer again, sleep until then
+//! setter:   the timer is the earliest         FENCE   read sleeping_until; later than the timer? ring
+//! ```
+//! One fence is first. Whoever is second sees the other's store: the sleeper the timer, or the setter the sleeper. The
+//! bell is an `eventfd`: rung before the sleep begins, it ends it at once. Each sleeper has a bell of its own. With one
+//! for all, a worker that has just been woken by it could silence it before another one, which goes to sleep as it
+//! leaves, has heard it.
+
+use crate::goroutine::Goroutine;
+use crate::netpoll::Source;
+use crate::primitives::atomic::{
+    AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+    fence,
+};
+use crate::primitives::{Arc, Mutex};
+use crate::timers::{NEVER, Timers};
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// `sleeping_until` when no one sleeps.
+const AWAKE: u64 = 0;
+
+/// Events taken at a time. Guess.
+const EVENTS: usize = 128;
+
+/// See the module docs.
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    sources: Mutex<Sources>,
+    registered: AtomicUsize,
+    sleeping_until: AtomicU64,
+}
+
+/// Sources by key. A key is an index and, in the upper half, how often the index was used before: an event of a source
+/// that is gone finds no one.
+#[derive(Default)]
+struct Sources {
+    entries: Vec<(u32, Option<Arc<Source>>)>,
+    free: Vec<u32>,
+}
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            sources: Mutex::default(),
+            registered: AtomicUsize::new(0),
+            sleeping_until: AtomicU64::new(AWAKE),
+        })
+    }
+
+    /// Registers `fd` for both directions, edge-triggered: what it is ready for now is the first event.
+    pub(crate) fn register(&self, fd: BorrowedFd<'_>, source: Arc<Source>) -> io::Result<u64> {
+        let key = self.sources.lock().insert(source);
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        if let Err(error) = epoll::add(&self.epoll, fd, EventData::new_u64(key), flags) {
+            self.sources.lock().remove(key);
+            return Err(error.into());
+        }
+        // ORDERING: Relaxed; a hint that spares looks. The registering goroutine's worker sees it, and goes to sleep in
+        // the poller or lets another.
+        self.registered.fetch_add(1, Relaxed);
+        Ok(key)
+    }
+
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>, key: u64) {
+        // The descriptor may have been closed by force; then the kernel has forgotten it already.
+        let _ = epoll::delete(&self.epoll, fd);
+        self.sources.lock().remove(key);
+        // ORDERING: Relaxed; as in `register`.
+        self.registered.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether there is anything to look at.
+    pub(crate) fn has_sources(&self) -> bool {
+        // ORDERING: Relaxed; a hint.
+        self.registered.load(Relaxed) > 0
+    }
+
+    /// Takes what is ready now; goroutines that must be queued are added to `ready`.
+    pub(crate) fn look(&self, ready: &mut Vec<Arc<Goroutine>>) {
+        let mut events = Vec::with_capacity(EVENTS);
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // An error (a signal) is an empty answer: the next look finds what is there.
+        if epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&now)).is_err() {
+            return;
+        }
+        let found: Vec<(Arc<Source>, EventFlags)> = {
+            let sources = self.sources.lock();
+            events.iter().filter_map(|event| sources.find(event)).collect()
+        };
+        for (source, flags) in found {
+            source.notify(flags, ready);
+        }
+    }
+
+    /// Notes that a worker will sleep until the earliest of `timers`. Called, like `disarm`, with the lock held under
+    /// which a worker takes and leaves the poller: so the note is always that of the worker that has it.
+    pub(crate) fn arm(&self, timers: &Timers) {
+        // ORDERING: Relaxed; the fence in `sleep` orders it before the second look at the timers.
+        self.sleeping_until.store(timers.earliest(), Relaxed);
+    }
+
+    /// Notes that no worker sleeps here.
+    pub(crate) fn disarm(&self) {
+        // ORDERING: Relaxed; a setter that still sees the old value rings in vain.
+        self.sleeping_until.store(AWAKE, Relaxed);
+    }
+
+    /// Sleeps until a descriptor is ready, the earliest of `timers` is due, or `bell` rings, which is silent afterwards;
+    /// may return early. `now_ns` reads the runtime's clock. For the one worker that has the poller, which is armed.
+    pub(crate) fn sleep(&self, bell: &Bell, timers: &Timers, now_ns: impl Fn() -> u64) {
+        // ORDERING: SeqCst fence; pairs with the fence in `must_ring`.
+        fence(SeqCst);
+        let earliest = timers.earliest();
+        let timeout = (earliest != NEVER).then(|| Duration::from_nanos(earliest.saturating_sub(now_ns())));
+        let mut fds =
+            [PollFd::new(&self.epoll, PollFlags::IN), PollFd::from_borrowed_fd(bell.fd(), PollFlags::IN)];
+        // An error (a signal) is an early return.
+        if poll(&mut fds, timeout.map(timespec).as_ref()).is_ok() && !fds[1].revents().is_empty() {
+            bell.quiet();
+        }
+    }
+
+    /// Whether a worker sleeps in the poller, so that others need not look.
+    pub(crate) fn is_asleep(&self) -> bool {
+        // ORDERING: Relaxed; a hint.
+        self.sleeping_until.load(Relaxed) != AWAKE
+    }
+
+    /// A timer was set that is due at `deadline_ns`, earlier than the others. Whether a worker sleeps longer than that
+    /// and must be woken.
+    pub(crate) fn must_ring(&self, deadline_ns: u64) -> bool {
+        // ORDERING: SeqCst fence; pairs with the fence in `sleep`. Orders the store of the earliest deadline, in
+        // `Timers::add`, before the load below.
+        fence(SeqCst);
+        // ORDERING: Relaxed; ordered by the fence.
+        let until = self.sleeping_until.load(Relaxed);
+        until != AWAKE && deadline_ns < until
+    }
+}
+
+impl Sources {
+    fn insert(&mut self, source: Arc<Source>) -> u64 {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.entries.push((0, None));
+            u32::try_from(self.entries.len() - 1).expect("fewer than 2^32 descriptors")
+        });
+        let entry = &mut self.entries[index as usize];
+        entry.1 = Some(source);
+        u64::from(entry.0) << 32 | u64::from(index)
+    }
+
+    fn remove(&mut self, key: u64) {
+        let index = key as u32;
+        let entry = &mut self.entries[index as usize];
+        *entry = (entry.0.wrapping_add(1), None);
+        self.free.push(index);
+    }
+
+    fn find(&self, event: &Event) -> Option<(Arc<Source>, EventFlags)> {
+        let key = event.data.u64();
+        let (uses, source) = self.entries.get(key as u32 as usize)?;
+        if u64::from(*uses) != key >> 32 {
+            return None;
+        }
+        source.as_ref().map(|source| (Arc::clone(source), event.flags))
+    }
+}
+
+/// A descriptor that ends a `poll`: an `eventfd`.
+pub(crate) struct Bell(OwnedFd);
+
+impl Bell {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    pub(crate) fn ring(&self) {
+        // It fails only when the counter is full: then the bell rings already.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    /// Makes it silent again.
+    pub(crate) fn quiet(&self) {
+        // It fails only when the bell has not rung.
+        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+    }
+}
+
+/// Waits on this thread until `fd` is ready for `flags` or `timeout` has passed (`false`).
+pub(crate) fn wait_on_thread(
+    fd: BorrowedFd<'_>,
+    flags: PollFlags,
+    timeout: Option<Duration>,
+) -> io::Result<bool> {
+    let mut fds = [PollFd::new(&fd, flags)];
+    match poll(&mut fds, timeout.map(timespec).as_ref()) {
+        Ok(ready) => Ok(ready > 0),
+        // A signal: the caller tries its operation again, and waits again.
+        Err(Errno::INTR) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_bell_that_rang_before_the_sleep_ends_it() {
+        let (poller, bell, timers) = (Poller::new().unwrap(), Bell::new().unwrap(), Timers::new());
+        bell.ring();
+        poller.arm(&timers);
+        poller.sleep(&bell, &timers, || 0);
+        let start = Instant::now();
+        assert!(!wait_on_thread(bell.fd(), PollFlags::IN, Some(Duration::from_millis(1))).unwrap());
+        assert!(start.elapsed() >= Duration::from_millis(1));
+    }
+
+    #[test]
+    fn a_key_of_a_source_that_is_gone_finds_no_one() {
+        let mut sources = Sources::default();
+        let old = sources.insert(Arc::new(Source::default()));
+        sources.remove(old);
+        let new = sources.insert(Arc::new(Source::default()));
+        let event = |key| Event { flags: EventFlags::IN, data: EventData::new_u64(key) };
+        assert!(sources.find(&event(old)).is_none());
+        assert!(sources.find(&event(new)).is_some());
+    }
+}

@@ -1,0 +1,335 @@
+//! A processor (Go's P), the right to run goroutines: what its holder alone touches (`Core`), and what everyone sees
+//! (`Processor`).
+//!
+//! A `Core` is moved, never shared: to execute goroutines a worker must hold one, and there are at most GOMAXPROCS of
+//! them. That is why no more goroutines execute at once.
+
+use crate::goroutine::Goroutine;
+use crate::metrics::Stats;
+use crate::primitives::Arc;
+use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use crate::queue::{self, Local, Slot, Stealer};
+use crate::stack::{self, Class, Stack, StackError};
+use std::ops::Range;
+
+/// Goroutines that may run in a row out of the `next` slot while others wait in the ring. A pair that wakes each other
+/// keeps its warm cache for that long, and starves no one. Guess, between the 3 of tokio and Go's 10 ms.
+const NEXT_RUNS: u32 = 16;
+
+/// Goroutine ids a processor takes at a time. As in Go.
+pub(crate) const ID_BATCH: u64 = 16;
+
+/// Stacks a processor keeps for itself, and how many it exchanges with the pool at a time.
+const STACKS_KEPT: usize = 64;
+const STACKS_MOVED: usize = 32;
+
+/// Most goroutines run between two looks at the clock.
+const CLOCK_RUNS: u32 = 64;
+
+/// Nanoseconds between two looks at the timers and the network of a busy processor.
+pub(crate) const LOOK_NS: u64 = 200_000;
+
+/// Ready-to-run latency is measured once in so many times that a goroutine is queued.
+const SAMPLE_EVERY: u32 = 64;
+
+/// What everyone sees of a processor.
+pub(crate) struct Processor {
+    pub(crate) index: usize,
+    pub(crate) queue: Stealer<Goroutine>,
+    pub(crate) next: Slot<Goroutine>,
+    /// Goroutines run, ever. Written by the holder.
+    runs: AtomicU64,
+    /// Time slices begun, ever: a goroutine from the `next` slot goes on with the slice of the one before. Written by
+    /// the holder.
+    slices: AtomicU64,
+    /// Id of the goroutine that executes; 0 if none. Written by the holder.
+    running: AtomicU64,
+    /// sysmon asks the goroutine that executes to yield.
+    preempt: AtomicBool,
+    pub(crate) stats: Stats,
+}
+
+impl Processor {
+    /// A processor with an empty queue, and the owner's end of the queue.
+    pub(crate) fn new(index: usize) -> (Self, Local<Goroutine>) {
+        let (local, queue) = queue::ring();
+        let processor = Self {
+            index,
+            queue,
+            next: Slot::new(),
+            runs: AtomicU64::new(0),
+            slices: AtomicU64::new(0),
+            running: AtomicU64::new(0),
+            preempt: AtomicBool::new(false),
+            stats: Stats::default(),
+        };
+        (processor, local)
+    }
+
+    /// How many goroutines it has run: unchanged while one runs.
+    pub(crate) fn runs(&self) -> u64 {
+        // ORDERING: Relaxed; a hint for thieves.
+        self.runs.load(Relaxed)
+    }
+
+    /// The time slice it is in, and the id of the goroutine that executes (0: none).
+    pub(crate) fn slice(&self) -> (u64, u64) {
+        // ORDERING: Relaxed; sysmon compares snapshots 10 ms apart.
+        let slice = self.slices.load(Relaxed);
+        // ORDERING: Relaxed; as above.
+        (slice, self.running.load(Relaxed))
+    }
+
+    /// Asks the goroutine that executes to yield. `true` if that had not been asked yet.
+    pub(crate) fn ask_to_yield(&self) -> bool {
+        // ORDERING: Relaxed; a wish, it publishes nothing.
+        !self.preempt.swap(true, Relaxed)
+    }
+
+    /// Whether the goroutine that executes should yield.
+    pub(crate) fn should_yield(&self) -> bool {
+        // ORDERING: Relaxed; as above.
+        self.preempt.load(Relaxed)
+    }
+
+    /// Whether nothing waits for this processor.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.next.mark() == 0
+    }
+}
+
+/// What the holder of a processor alone touches.
+pub(crate) struct Core {
+    pub(crate) processor: Arc<Processor>,
+    pub(crate) local: Local<Goroutine>,
+    next_runs: u32,
+    ids: Range<u64>,
+    stacks: Vec<Stack>,
+    /// Runs since the last look at the clock, and how many there may be.
+    clock_runs: u32,
+    clock_every: u32,
+    /// When the clock was last looked at, ns of the runtime's clock.
+    clock_ns: u64,
+    ready_count: u32,
+    random: u32,
+}
+
+impl Core {
+    pub(crate) fn new(processor: Arc<Processor>, local: Local<Goroutine>) -> Box<Self> {
+        let random = u32::try_from(processor.index).map_or(1, |index| index.wrapping_mul(2_654_435_761) | 1);
+        Box::new(Self {
+            processor,
+            local,
+            next_runs: 0,
+            ids: 0..0,
+            stacks: Vec::with_capacity(STACKS_KEPT),
+            clock_runs: 0,
+            clock_every: 1,
+            clock_ns: 0,
+            ready_count: 0,
+            random,
+        })
+    }
+
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.processor.stats
+    }
+
+    /// Queues `goroutine` to run next; whoever was to run next goes to the end of the ring. What does not fit is
+    /// returned and must go to the global queue.
+    pub(crate) fn put_next(&mut self, goroutine: Arc<Goroutine>) -> Vec<Arc<Goroutine>> {
+        self.processor.next.put(goroutine).map_or_else(Vec::new, |kicked| self.put_last(kicked))
+    }
+
+    /// Queues `goroutine` at the end. If the ring is full, half of it is returned and must go to the global queue.
+    pub(crate) fn put_last(&mut self, goroutine: Arc<Goroutine>) -> Vec<Arc<Goroutine>> {
+        match self.local.push(goroutine) {
+            Ok(()) => Vec::new(),
+            Err(goroutine) => {
+                let mut overflow = self.local.pop_half();
+                overflow.push(goroutine);
+                overflow
+            }
+        }
+    }
+
+    /// The next goroutine of this processor's own queue, and the overflow of the ring if there is one.
+    pub(crate) fn take_local(&mut self) -> (Option<Arc<Goroutine>>, Vec<Arc<Goroutine>>) {
+        let mut overflow = Vec::new();
+        if let Some(next) = self.processor.next.take() {
+            if self.next_runs < NEXT_RUNS {
+                self.next_runs += 1;
+                return (Some(next), overflow);
+            }
+            overflow = self.put_last(next);
+        }
+        self.begin_slice();
+        (self.local.pop(), overflow)
+    }
+
+    /// Whatever runs next is given a slice of its own.
+    pub(crate) fn begin_slice(&mut self) {
+        self.next_runs = 0;
+        // ORDERING: Relaxed; written by the holder only.
+        let slices = self.processor.slices.load(Relaxed);
+        // ORDERING: Relaxed; sysmon compares snapshots 10 ms apart.
+        self.processor.slices.store(slices + 1, Relaxed);
+        if self.processor.should_yield() {
+            self.forget_preemption();
+        }
+    }
+
+    /// Time slices begun, ever.
+    pub(crate) fn slices(&self) -> u64 {
+        // ORDERING: Relaxed; written by the holder only.
+        self.processor.slices.load(Relaxed)
+    }
+
+    /// sysmon's wish has been fulfilled, or is void.
+    pub(crate) fn forget_preemption(&self) {
+        // ORDERING: Relaxed; a wish, it publishes nothing.
+        self.processor.preempt.store(false, Relaxed);
+    }
+
+    /// Everything that waits for this processor.
+    pub(crate) fn drain(&mut self) -> Vec<Arc<Goroutine>> {
+        let next = self.processor.next.take();
+        next.into_iter().chain(std::iter::from_fn(|| self.local.pop())).collect()
+    }
+
+    /// Notes that `id` executes.
+    pub(crate) fn begin_run(&mut self, id: u64) {
+        self.clock_runs += 1;
+        // ORDERING: Relaxed; written by the holder only.
+        let runs = self.processor.runs.load(Relaxed);
+        // ORDERING: Relaxed; a hint for thieves.
+        self.processor.runs.store(runs + 1, Relaxed);
+        self.set_running(id);
+    }
+
+    /// Notes who executes with this processor; 0 if no one.
+    pub(crate) fn set_running(&self, id: u64) {
+        // ORDERING: Relaxed; for sysmon and reports.
+        self.processor.running.store(id, Relaxed);
+    }
+
+    /// Whether it is time to look at the clock.
+    pub(crate) fn is_clock_due(&self) -> bool {
+        self.clock_runs >= self.clock_every
+    }
+
+    /// Notes a look at the clock, and from the mean length of a run derives after how many to look again: so that about
+    /// `LOOK_NS` pass, without a look at each switch.
+    pub(crate) fn looked_at_clock(&mut self, now_ns: u64) {
+        let mean_ns = now_ns.saturating_sub(self.clock_ns) / u64::from(self.clock_runs.max(1));
+        let runs = u32::try_from(LOOK_NS / mean_ns.max(1)).unwrap_or(CLOCK_RUNS);
+        self.clock_every = runs.clamp(1, CLOCK_RUNS);
+        self.clock_runs = 0;
+        self.clock_ns = now_ns;
+    }
+
+    /// Whether the latency of the goroutine that is queued now is to be measured.
+    pub(crate) fn is_sample_due(&mut self) -> bool {
+        self.ready_count = (self.ready_count + 1) % SAMPLE_EVERY;
+        self.ready_count == 0
+    }
+
+    /// A fresh goroutine id; `refill` gives the first of a fresh batch.
+    pub(crate) fn next_id(&mut self, refill: impl FnOnce() -> u64) -> u64 {
+        if self.ids.is_empty() {
+            let first = refill();
+            self.ids = first..first + ID_BATCH;
+        }
+        self.ids.next().expect("the batch was just filled")
+    }
+
+    /// A stack of `class`: no lock and no system call if this processor has one left.
+    pub(crate) fn take_stack(&mut self, class: Class) -> Result<Stack, StackError> {
+        if class != Class::DEFAULT {
+            return stack::acquire(class);
+        }
+        if self.stacks.is_empty() {
+            self.stacks = stack::take_warm(class, STACKS_MOVED);
+        }
+        if let Some(stack) = self.stacks.pop() {
+            self.stats().stack_pool_hits.bump();
+            return Ok(stack);
+        }
+        stack::acquire(class)
+    }
+
+    /// Takes the stack of a goroutine that has ended.
+    pub(crate) fn keep_stack(&mut self, stack: Stack) {
+        let class = stack.class();
+        if class != Class::DEFAULT {
+            stack::release(class, [stack]);
+            return;
+        }
+        if self.stacks.len() >= STACKS_KEPT {
+            stack::release(class, self.stacks.drain(..STACKS_MOVED));
+        }
+        self.stacks.push(stack);
+    }
+
+    /// Gives all stacks to the pool.
+    pub(crate) fn release_stacks(&mut self) {
+        stack::release(Class::DEFAULT, self.stacks.drain(..));
+    }
+
+    /// A random number (xorshift).
+    pub(crate) fn random(&mut self) -> u32 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 17;
+        self.random ^= self.random << 5;
+        self.random
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn core() -> Box<Core> {
+        let (processor, local) = Processor::new(3);
+        Core::new(Arc::new(processor), local)
+    }
+
+    #[test]
+    fn ids_come_in_batches_and_never_twice() {
+        let mut core = core();
+        let ids: Vec<u64> = (0..ID_BATCH).map(|_| core.next_id(|| 100)).collect();
+        assert_eq!(ids, (100..100 + ID_BATCH).collect::<Vec<_>>());
+        assert_eq!(core.next_id(|| 500), 500);
+    }
+
+    #[test]
+    fn long_runs_make_it_look_at_the_clock_each_time() {
+        let mut core = core();
+        core.begin_run(1);
+        core.looked_at_clock(1_000_000);
+        core.begin_run(1);
+        assert!(core.is_clock_due());
+    }
+
+    #[test]
+    fn short_runs_make_it_look_at_the_clock_rarely() {
+        let mut core = core();
+        core.begin_run(1);
+        core.looked_at_clock(100);
+        for _ in 1..CLOCK_RUNS {
+            core.begin_run(1);
+            assert!(!core.is_clock_due());
+        }
+        core.begin_run(1);
+        assert!(core.is_clock_due());
+    }
+
+    #[test]
+    fn a_wish_to_preempt_is_void_in_the_next_slice() {
+        let mut core = core();
+        assert!(core.processor.ask_to_yield());
+        assert!(!core.processor.ask_to_yield());
+        core.begin_slice();
+        assert!(!core.processor.should_yield());
+    }
+}

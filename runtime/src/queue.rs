@@ -1,0 +1,334 @@
+//! The run queue of a processor: a ring with one owner and many thieves, and a slot for who runs next.
+//!
+//! The ring is that of Go's scheduler (`runq` in `proc.go`). `head` and `tail` count for ever; the elements between them
+//! wait, at `count % CAPACITY`.
+//!
+//! ```text
+//! push (owner):  slot[tail] = g        tail += 1 (Release)
+//! pop  (owner):  g = slot[head]        head: CAS h → h + 1
+//! steal (thief): copy slots head..mid  head: CAS h → mid
+//! ```
+//!
+//! An element belongs to whoever moved `head` over it. A thief copies pointers before it owns them, and looks at nothing
+//! behind them; if another was faster, its CAS fails and the copies are forgotten. The bad interleaving is an owner that
+//! reuses a slot which a thief still copies: `push` writes only where `tail - head < CAPACITY`, so `head` must have moved
+//! over that slot already, and then the thief's CAS from the old `head` fails. 64-bit counts do not wrap, so an old
+//! `head` never comes back.
+//!
+//! Rejected: Chase-Lev (last in, first out for the owner: unfair), a queue of `Mutex<VecDeque>` (a thief that is
+//! descheduled with the lock stops the owner).
+#![allow(unsafe_code, reason = "an Arc in an atomic slot is a raw pointer; taking it back is unsafe")]
+
+use crate::primitives::Arc;
+use crate::primitives::atomic::{
+    AtomicPtr, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+use std::{array, iter, ptr};
+
+/// Elements in a ring. As in Go.
+pub(crate) const CAPACITY: usize = 256;
+
+/// The ring itself; see the two handles.
+struct Ring<T> {
+    head: AtomicU64,
+    tail: AtomicU64,
+    slots: Box<[AtomicPtr<T>; CAPACITY]>,
+}
+
+impl<T> Ring<T> {
+    fn slot(&self, count: u64) -> &AtomicPtr<T> {
+        let index = usize::try_from(count % CAPACITY as u64).expect("an index below the capacity");
+        &self.slots[index]
+    }
+}
+
+impl<T> Drop for Ring<T> {
+    fn drop(&mut self) {
+        let (head, tail) = (*self.head.get_mut(), *self.tail.get_mut());
+        for count in head..tail {
+            // ORDERING: Relaxed; `&mut self` means that no one else is left.
+            let element = self.slot(count).load(Relaxed);
+            // SAFETY: counts from head to tail were pushed by `Local::push` (from `Arc::into_raw`) and taken by no one.
+            drop(unsafe { Arc::from_raw(element) });
+        }
+    }
+}
+
+/// The owner's end: pushes and pops.
+pub(crate) struct Local<T>(Arc<Ring<T>>);
+
+/// The thieves' end.
+pub(crate) struct Stealer<T>(Arc<Ring<T>>);
+
+/// An empty ring's two ends.
+pub(crate) fn ring<T>() -> (Local<T>, Stealer<T>) {
+    let slots = Box::new(array::from_fn(|_| AtomicPtr::new(ptr::null_mut())));
+    let ring = Arc::new(Ring { head: AtomicU64::new(0), tail: AtomicU64::new(0), slots });
+    (Local(Arc::clone(&ring)), Stealer(ring))
+}
+
+impl<T> Local<T> {
+    /// Appends `element`, or gives it back if the ring is full.
+    pub(crate) fn push(&mut self, element: Arc<T>) -> Result<(), Arc<T>> {
+        let ring = &self.0;
+        // ORDERING: Acquire; pairs with the Release of the CAS in `steal`: the slots below `head` have been copied.
+        let head = ring.head.load(Acquire);
+        // ORDERING: Relaxed; only this end writes `tail`.
+        let tail = ring.tail.load(Relaxed);
+        if tail - head >= CAPACITY as u64 {
+            return Err(element);
+        }
+        // ORDERING: Relaxed; published by the store of `tail` below.
+        ring.slot(tail).store(Arc::into_raw(element).cast_mut(), Relaxed);
+        // ORDERING: Release; pairs with the Acquire of `tail` in `steal` and publishes the slot and what it points to.
+        ring.tail.store(tail + 1, Release);
+        Ok(())
+    }
+
+    /// Takes the oldest element.
+    pub(crate) fn pop(&mut self) -> Option<Arc<T>> {
+        let ring = &self.0;
+        // ORDERING: Relaxed; only this end writes `tail`.
+        let tail = ring.tail.load(Relaxed);
+        // ORDERING: Relaxed; the CAS below confirms it.
+        let mut head = ring.head.load(Relaxed);
+        while head < tail {
+            // ORDERING: Relaxed; this end wrote the slot itself.
+            let element = ring.slot(head).load(Relaxed);
+            // ORDERING: Relaxed on success: nothing is published, the slot was read by the one who will reuse it.
+            // A thief's Release on `head` stays visible: a read-modify-write continues its release sequence.
+            match ring.head.compare_exchange_weak(head, head + 1, Relaxed, Relaxed) {
+                // SAFETY: from `Arc::into_raw` in `push`; the CAS gave this count to us alone.
+                Ok(_) => return Some(unsafe { Arc::from_raw(element) }),
+                Err(now) => head = now,
+            }
+        }
+        None
+    }
+
+    /// Takes the older half out, to make room; empty if the ring is empty.
+    pub(crate) fn pop_half(&mut self) -> Vec<Arc<T>> {
+        let half = self.len().div_ceil(2);
+        iter::from_fn(|| self.pop()).take(half).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        len(&self.0)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<T> Stealer<T> {
+    /// Moves the older half of the ring to `into`, which must be empty but for what is moved, and gives one of the
+    /// moved elements to run at once. Returns it and how many were taken in all.
+    pub(crate) fn steal(&self, into: &mut Local<T>) -> Option<(Arc<T>, usize)> {
+        let ring = &self.0;
+        let mut taken = [ptr::null_mut(); CAPACITY / 2];
+        // ORDERING: Acquire; pairs with the CAS of other thieves and orders the load of `tail` after it.
+        let mut head = ring.head.load(Acquire);
+        let count = loop {
+            // ORDERING: Acquire; pairs with the Release in `push`: the slots below `tail` are written.
+            let tail = ring.tail.load(Acquire);
+            let waiting = usize::try_from(tail.saturating_sub(head)).expect("at most the capacity");
+            let count = waiting.div_ceil(2);
+            if count == 0 {
+                return None;
+            }
+            if count <= CAPACITY / 2 {
+                for (slot, at) in taken.iter_mut().zip(head..).take(count) {
+                    // ORDERING: Relaxed; ordered after the load of `tail`, and void if the CAS fails.
+                    *slot = ring.slot(at).load(Relaxed);
+                }
+                let mid = head + count as u64;
+                // ORDERING: Release; pairs with the Acquire of `head` in `push`: the copies come before the slots'
+                // reuse. Acquire on failure, for the next round.
+                match ring.head.compare_exchange_weak(head, mid, Release, Acquire) {
+                    Ok(_) => break count,
+                    Err(now) => head = now,
+                }
+            } else {
+                // `head` was old when `tail` was read: more than a ring seemed to wait.
+                // ORDERING: Acquire; as the first load.
+                head = ring.head.load(Acquire);
+            }
+        };
+        let mut elements = taken[..count].iter().map(|&element| {
+            // SAFETY: from `Arc::into_raw` in `push`; the CAS gave these counts to us alone.
+            unsafe { Arc::from_raw(element) }
+        });
+        let first = elements.next().expect("at least one was taken");
+        for element in elements {
+            assert!(into.push(element).is_ok(), "half a ring fits into an empty one");
+        }
+        Some((first, count))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        len(&self.0) == 0
+    }
+}
+
+fn len<T>(ring: &Ring<T>) -> usize {
+    // ORDERING: Acquire; orders the two loads, so that the difference is not below what waits now.
+    let head = ring.head.load(Acquire);
+    // ORDERING: Relaxed; a hint, or read by the owner.
+    let tail = ring.tail.load(Relaxed);
+    usize::try_from(tail.saturating_sub(head)).expect("at most the capacity")
+}
+
+/// A place for one element: what its processor runs next.
+pub(crate) struct Slot<T>(AtomicPtr<T>);
+
+impl<T> Slot<T> {
+    pub(crate) fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// Puts `element` in and gives back who was there.
+    pub(crate) fn put(&self, element: Arc<T>) -> Option<Arc<T>> {
+        // ORDERING: AcqRel; Release pairs with the Acquire of `take` and `take_if`, Acquire with the Release of the
+        // `put` that left what is taken out here.
+        from_slot(self.0.swap(Arc::into_raw(element).cast_mut(), AcqRel))
+    }
+
+    /// Takes it out.
+    pub(crate) fn take(&self) -> Option<Arc<T>> {
+        // ORDERING: Relaxed; a hint that spares the swap.
+        if self.0.load(Relaxed).is_null() {
+            return None;
+        }
+        // ORDERING: Acquire; pairs with the Release of `put`.
+        from_slot(self.0.swap(ptr::null_mut(), Acquire))
+    }
+
+    /// A mark of who is in there now; 0 if no one.
+    pub(crate) fn mark(&self) -> usize {
+        // ORDERING: Relaxed; only compared, and confirmed by the CAS in `take_if`.
+        self.0.load(Relaxed).addr()
+    }
+
+    /// Takes it out if it is still the one that `mark` named.
+    pub(crate) fn take_if(&self, mark: usize) -> Option<Arc<T>> {
+        // ORDERING: Relaxed; confirmed by the CAS.
+        let there = self.0.load(Relaxed);
+        if there.is_null() || there.addr() != mark {
+            return None;
+        }
+        // ORDERING: Acquire; pairs with the Release of `put`. Relaxed on failure: nothing is read.
+        self.0.compare_exchange(there, ptr::null_mut(), Acquire, Relaxed).ok().and_then(from_slot)
+    }
+}
+
+impl<T> Drop for Slot<T> {
+    fn drop(&mut self) {
+        drop(self.take());
+    }
+}
+
+/// The `Arc` behind a pointer that a swap or CAS took out of a slot.
+fn from_slot<T>(element: *mut T) -> Option<Arc<T>> {
+    // SAFETY: slots hold null or a pointer from `Arc::into_raw` (`put`); the caller's swap or CAS took it out, so its
+    // count is the caller's alone.
+    (!element.is_null()).then(|| unsafe { Arc::from_raw(element) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::thread;
+
+    #[test]
+    fn a_ring_is_first_in_first_out() {
+        let (mut local, _stealer) = ring();
+        for n in 0..10 {
+            local.push(Arc::new(n)).unwrap();
+        }
+        let popped: Vec<i32> = iter::from_fn(|| local.pop()).map(|n| *n).collect();
+        assert_eq!(popped, (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_full_ring_gives_the_element_back() {
+        let (mut local, _stealer) = ring();
+        for n in 0..CAPACITY {
+            local.push(Arc::new(n)).unwrap();
+        }
+        assert_eq!(*local.push(Arc::new(7)).unwrap_err(), 7);
+        assert_eq!(local.pop_half().len(), CAPACITY / 2);
+        local.push(Arc::new(7)).unwrap();
+    }
+
+    #[test]
+    fn a_thief_takes_the_older_half() {
+        let (mut local, stealer) = ring();
+        let (mut mine, _) = ring();
+        for n in 0..9 {
+            local.push(Arc::new(n)).unwrap();
+        }
+        let (first, count) = stealer.steal(&mut mine).unwrap();
+        assert_eq!((*first, count, mine.len(), local.len()), (0, 5, 4, 4));
+        assert_eq!(*local.pop().unwrap(), 5);
+    }
+
+    #[test]
+    fn a_dropped_ring_drops_what_waits_in_it() {
+        let element = Arc::new(1);
+        let (mut local, stealer) = ring();
+        local.push(Arc::clone(&element)).unwrap();
+        drop((local, stealer));
+        assert_eq!(Arc::strong_count(&element), 1);
+    }
+
+    #[test]
+    fn each_element_comes_out_once_with_thieves_at_work() {
+        const ELEMENTS: usize = if cfg!(miri) { 300 } else { 20_000 };
+        let (mut local, stealer) = ring();
+        let done = Arc::new(AtomicU64::new(0));
+        let thief = {
+            let done = Arc::clone(&done);
+            thread::spawn(move || {
+                let (mut mine, _) = ring();
+                let mut got = Vec::new();
+                // ORDERING: Acquire; pairs with the Release at the end of the test: all was pushed.
+                while done.load(Acquire) == 0 || !stealer.is_empty() {
+                    if let Some((first, _)) = stealer.steal(&mut mine) {
+                        got.push(*first);
+                        got.extend(iter::from_fn(|| mine.pop()).map(|n| *n));
+                    }
+                }
+                got
+            })
+        };
+        let mut got = Vec::new();
+        for n in 0..ELEMENTS {
+            let mut element = Arc::new(n);
+            while let Err(back) = local.push(element) {
+                element = back;
+                got.extend(local.pop().map(|n| *n));
+            }
+        }
+        // ORDERING: Release; pairs with the thief's Acquire.
+        done.store(1, Release);
+        got.extend(thief.join().unwrap());
+        got.extend(iter::from_fn(|| local.pop()).map(|n| *n));
+        assert_eq!(got.len(), ELEMENTS);
+        assert_eq!(got.into_iter().collect::<HashSet<_>>().len(), ELEMENTS);
+    }
+
+    #[test]
+    fn a_slot_gives_back_who_was_there_and_is_taken_once() {
+        let slot = Slot::new();
+        assert!(slot.put(Arc::new(1)).is_none());
+        let mark = slot.mark();
+        assert_eq!(*slot.put(Arc::new(2)).unwrap(), 1);
+        let _kept = mark;
+        assert_eq!(*slot.take_if(slot.mark()).unwrap(), 2);
+        assert!(slot.take().is_none());
+        assert!(slot.take_if(0).is_none());
+    }
+}

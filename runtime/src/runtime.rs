@@ -1,0 +1,375 @@
+//! A runtime: its processors, its global queue, and what its parts share.
+//!
+//! What a goroutine does on the common path (spawn, ready, yield) touches its own processor only; the lock here is for
+//! the global queue, for the lists of idle processors and workers, and for resizing.
+
+use crate::current;
+use crate::goroutine::Goroutine;
+use crate::machine::Machine;
+use crate::metrics::SharedStats;
+use crate::poller::{Bell, Poller};
+use crate::primitives::atomic::{
+    AtomicBool, AtomicU64, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use crate::primitives::{Arc, Condvar, Mutex};
+use crate::processor::{Core, ID_BATCH, LOOK_NS, Processor};
+use crate::registry::Registry;
+use crate::sysmon::Alarm;
+use crate::timers::{NEVER, Timers};
+use std::collections::VecDeque;
+use std::time::Instant;
+use std::{io, mem};
+
+/// Most processors: what GOMAXPROCS may be.
+pub(crate) const MOST_PROCS: usize = 4096;
+
+/// Goroutines taken from the global queue at a time, at most: half a ring.
+const GLOBAL_BATCH: usize = crate::queue::CAPACITY / 2;
+
+/// One runtime.
+pub(crate) struct Runtime {
+    started: Instant,
+    /// All processors that ever were, by index. Only grows.
+    processors: Mutex<Arc<[Arc<Processor>]>>,
+    next_id: AtomicU64,
+    /// `Synced::idle_cores.len()`, for those without the lock. Protocol in `idle.rs`.
+    pub(crate) idle: AtomicUsize,
+    /// Workers that hold a processor, have no work and look for some. Protocol in `idle.rs`.
+    pub(crate) spinning: AtomicUsize,
+    /// `Synced::global.len()`.
+    queued: AtomicUsize,
+    /// `Synced::live`.
+    live: AtomicUsize,
+    /// There are more processors than there should be.
+    surplus: AtomicBool,
+    /// Main has returned: no goroutine runs any more.
+    stopping: AtomicBool,
+    /// When timers and network were last looked at, ns of the clock.
+    last_look_ns: AtomicU64,
+    pub(crate) synced: Mutex<Synced>,
+    /// Signalled when a worker ends while the runtime stops.
+    pub(crate) quiet: Condvar,
+    pub(crate) timers: Timers,
+    pub(crate) poller: Poller,
+    pub(crate) registry: Registry,
+    pub(crate) stats: SharedStats,
+    pub(crate) alarm: Alarm,
+}
+
+/// What is under the lock.
+#[derive(Default)]
+#[allow(clippy::vec_box, reason = "a processor is handed around as a box, and not copied into and out of it")]
+pub(crate) struct Synced {
+    /// Goroutines that no processor has queued.
+    pub(crate) global: VecDeque<Arc<Goroutine>>,
+    /// Processors that no worker holds. Their queues are empty.
+    pub(crate) idle_cores: Vec<Box<Core>>,
+    /// Processors that are out of use, until there are to be more again. Their queues are empty.
+    pub(crate) retired_cores: Vec<Box<Core>>,
+    /// Processors in use: idle, or held by a worker.
+    pub(crate) live: usize,
+    /// Processors that there should be.
+    pub(crate) target: usize,
+    /// Workers that wait for mail.
+    pub(crate) idle_machines: Vec<Arc<Machine>>,
+    /// The worker that sleeps in the poller, unless mail is on its way to it, and what wakes it.
+    pub(crate) polling: Option<(Arc<Machine>, Arc<Bell>)>,
+    /// Bells of no one.
+    pub(crate) bells: Vec<Arc<Bell>>,
+    /// Workers that wait for mail which only comes with the goroutine that is bound to them.
+    pub(crate) bound_waiting: usize,
+    /// All workers.
+    pub(crate) machines: Vec<Arc<Machine>>,
+    /// Workers in a blocking call.
+    pub(crate) blocked: usize,
+    pub(crate) next_machine: usize,
+}
+
+impl Runtime {
+    /// A runtime with `procs` processors (1 to `MOST_PROCS`), all idle, and no worker.
+    pub(crate) fn new(procs: usize) -> io::Result<Arc<Self>> {
+        let runtime = Arc::new(Self {
+            started: Instant::now(),
+            processors: Mutex::new(Arc::new([])),
+            next_id: AtomicU64::new(1),
+            idle: AtomicUsize::new(0),
+            spinning: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+            live: AtomicUsize::new(0),
+            surplus: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            last_look_ns: AtomicU64::new(0),
+            synced: Mutex::default(),
+            quiet: Condvar::new(),
+            timers: Timers::new(),
+            poller: Poller::new()?,
+            registry: Registry::default(),
+            stats: SharedStats::default(),
+            alarm: Alarm::new()?,
+        });
+        runtime.synced.lock().bells.push(Arc::new(Bell::new()?));
+        runtime.set_procs(procs);
+        Ok(runtime)
+    }
+
+    /// The runtime's clock: ns since it began, at least 1.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.clock_ns(Instant::now())
+    }
+
+    fn clock_ns(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.started).as_nanos())
+            .unwrap_or(NEVER - 1)
+            .clamp(1, NEVER - 1)
+    }
+
+    /// All processors that ever were.
+    pub(crate) fn processors(&self) -> Arc<[Arc<Processor>]> {
+        Arc::clone(&self.processors.lock())
+    }
+
+    /// Makes one more processor; the caller has the lock of `Synced`.
+    pub(crate) fn new_core(&self) -> Box<Core> {
+        let mut processors = self.processors.lock();
+        let (processor, local) = Processor::new(processors.len());
+        let processor = Arc::new(processor);
+        *processors = processors.iter().cloned().chain([Arc::clone(&processor)]).collect();
+        Core::new(processor, local)
+    }
+
+    /// The first of `ID_BATCH` fresh goroutine ids.
+    pub(crate) fn new_ids(&self) -> u64 {
+        // ORDERING: Relaxed; only distinctness counts.
+        self.next_id.fetch_add(ID_BATCH, Relaxed)
+    }
+
+    /// Main has returned.
+    pub(crate) fn is_stopping(&self) -> bool {
+        // ORDERING: Acquire; pairs with the Release in `begin_stop`.
+        self.stopping.load(Acquire)
+    }
+
+    /// From now on no goroutine is run.
+    pub(crate) fn begin_stop(&self) {
+        // ORDERING: Release; pairs with the Acquire in `is_stopping`.
+        self.stopping.store(true, Release);
+    }
+
+    /// Ends the runtime after `begin_stop`: tells everyone, and waits until no goroutine runs any more. Threads in
+    /// blocking calls end by themselves later.
+    pub(crate) fn stop(&self) {
+        for processor in self.processors().iter() {
+            processor.ask_to_yield();
+        }
+        let mut synced = self.synced.lock();
+        for machine in &synced.machines {
+            machine.stop();
+        }
+        if let Some((_, bell)) = &synced.polling {
+            bell.ring();
+        }
+        self.alarm.ring();
+        while synced.machines.len() > synced.blocked {
+            synced = self.quiet.wait(synced);
+        }
+        let left = (
+            mem::take(&mut synced.global),
+            mem::take(&mut synced.idle_cores),
+            mem::take(&mut synced.retired_cores),
+        );
+        drop(synced);
+        drop(left);
+        self.timers.clear();
+        self.registry.clear();
+    }
+
+    /// The thread of a worker ends.
+    pub(crate) fn worker_ended(&self, machine: &Arc<Machine>) {
+        let mut synced = self.synced.lock();
+        synced.machines.retain(|other| !Arc::ptr_eq(other, machine));
+        self.quiet.notify_all();
+    }
+
+    /// Whether no processor is held by a worker.
+    pub(crate) fn is_all_idle(&self) -> bool {
+        // ORDERING: Relaxed; for sysmon, which orders it by a fence where that matters.
+        self.idle.load(Relaxed) == self.live()
+    }
+
+    /// Goroutines that wait for time or a descriptor. Exact while all processors are idle.
+    pub(crate) fn outside_waits(&self) -> u64 {
+        let (waits, wakes) = (self.stats.outside_waits.get(), self.stats.outside_wakes.get());
+        let processors = self.processors();
+        let waits: u64 =
+            waits + processors.iter().map(|processor| processor.stats.outside_waits.get()).sum::<u64>();
+        let wakes: u64 =
+            wakes + processors.iter().map(|processor| processor.stats.outside_wakes.get()).sum::<u64>();
+        waits.saturating_sub(wakes)
+    }
+
+    /// Whether there is any worker.
+    pub(crate) fn has_workers(&self) -> bool {
+        !self.synced.lock().machines.is_empty()
+    }
+
+    /// Whether a worker between two goroutines should give its processor back.
+    pub(crate) fn should_release(&self) -> bool {
+        // ORDERING: Relaxed; a hint, `put_back` decides under the lock.
+        self.surplus.load(Relaxed) || self.is_stopping()
+    }
+
+    /// Copies to the atomics what those without the lock need to know. After every change, before the lock is released.
+    pub(crate) fn publish(&self, synced: &Synced) {
+        // ORDERING: Relaxed; the protocol in `idle.rs` orders it by fences.
+        self.idle.store(synced.idle_cores.len(), Relaxed);
+        // ORDERING: Relaxed; a hint, but for the protocol in `idle.rs`, which orders it by fences.
+        self.queued.store(synced.global.len(), Relaxed);
+        // ORDERING: Relaxed; a hint.
+        self.live.store(synced.live, Relaxed);
+        // ORDERING: Relaxed; a hint.
+        self.surplus.store(synced.live > synced.target, Relaxed);
+    }
+
+    /// Processors in use: idle, or held by a worker.
+    pub(crate) fn live(&self) -> usize {
+        // ORDERING: Relaxed; a hint.
+        self.live.load(Relaxed)
+    }
+
+    /// A worker's thread is in a blocking call, or no longer is.
+    pub(crate) fn count_blocked(&self, is_blocked: bool) {
+        let mut synced = self.synced.lock();
+        if is_blocked {
+            synced.blocked += 1
+        } else {
+            synced.blocked -= 1
+        }
+        self.quiet.notify_all();
+    }
+
+    /// Whether the global queue has something.
+    pub(crate) fn has_queued(&self) -> bool {
+        // ORDERING: Relaxed; see `publish`.
+        self.queued.load(Relaxed) > 0
+    }
+
+    /// Queues a goroutine that has become runnable: next on this thread's processor, else globally.
+    pub(crate) fn ready(self: &Arc<Self>, goroutine: Arc<Goroutine>) {
+        let mut goroutine = Some(goroutine);
+        let overflow = current::with_core_of(self, |core| {
+            let goroutine = goroutine.take().expect("queued once");
+            self.stamp(core, &goroutine);
+            core.put_next(goroutine)
+        });
+        self.inject(overflow.unwrap_or_default().into_iter().chain(goroutine));
+        self.wake_one();
+    }
+
+    /// Notes when `goroutine` was queued, if its latency is to be measured.
+    pub(crate) fn stamp(&self, core: &mut Core, goroutine: &Goroutine) {
+        if core.is_sample_due() {
+            // ORDERING: Relaxed; read by the worker that gets it through a queue.
+            goroutine.ready_ns.store(self.now_ns(), Relaxed);
+        }
+    }
+
+    /// Appends to the global queue. Does not wake anyone.
+    pub(crate) fn inject(&self, goroutines: impl IntoIterator<Item = Arc<Goroutine>>) {
+        let mut goroutines = goroutines.into_iter().peekable();
+        if goroutines.peek().is_none() {
+            return;
+        }
+        let mut synced = self.synced.lock();
+        synced.global.extend(goroutines);
+        self.publish(&synced);
+    }
+
+    /// Queues what was found ready behind the others of `core`. Does not wake anyone.
+    pub(crate) fn queue_all(&self, core: &mut Core, ready: Vec<Arc<Goroutine>>) {
+        for goroutine in ready {
+            self.stamp(core, &goroutine);
+            self.inject(core.put_last(goroutine));
+        }
+    }
+
+    /// One goroutine from the global queue.
+    pub(crate) fn take_global(&self) -> Option<Arc<Goroutine>> {
+        if !self.has_queued() {
+            return None;
+        }
+        let mut synced = self.synced.lock();
+        let goroutine = synced.global.pop_front();
+        self.publish(&synced);
+        goroutine
+    }
+
+    /// One goroutine from the global queue to run now, and a fair share of the rest for `core`, whose ring is empty.
+    pub(crate) fn take_global_share(&self, core: &mut Core) -> Option<Arc<Goroutine>> {
+        if !self.has_queued() {
+            return None;
+        }
+        let mut synced = self.synced.lock();
+        let share = (synced.global.len() / synced.target + 1).min(synced.global.len()).min(GLOBAL_BATCH);
+        let mut taken = synced.global.drain(..share);
+        let first = taken.next();
+        for goroutine in taken {
+            assert!(core.local.push(goroutine).is_ok(), "half a ring fits into an empty one");
+        }
+        self.publish(&synced);
+        first
+    }
+
+    /// Looks at timers and network. The goroutines found must be queued by the caller.
+    pub(crate) fn look(&self, now_ns: u64) -> Vec<Arc<Goroutine>> {
+        let mut ready = Vec::new();
+        // ORDERING: Relaxed; a hint that spares looks.
+        self.last_look_ns.store(now_ns, Relaxed);
+        self.timers.take_due(now_ns, &mut ready);
+        if self.poller.has_sources() {
+            self.poller.look(&mut ready);
+        }
+        ready
+    }
+
+    /// Nanoseconds since the last look.
+    pub(crate) fn since_look_ns(&self, now_ns: u64) -> u64 {
+        // ORDERING: Relaxed; a hint.
+        now_ns.saturating_sub(self.last_look_ns.load(Relaxed))
+    }
+
+    /// What a busy worker does when it has looked at the clock: fires timers that are due, and looks at the network if
+    /// no one has for long. The goroutines found must be queued by the caller.
+    pub(crate) fn glance(&self, now_ns: u64) -> Vec<Arc<Goroutine>> {
+        if self.since_look_ns(now_ns) >= LOOK_NS && !self.poller.is_asleep() {
+            return self.look(now_ns);
+        }
+        let mut ready = Vec::new();
+        self.timers.take_due(now_ns, &mut ready);
+        ready
+    }
+
+    /// Sets a timer that unparks `goroutine`, the caller. Returns the number of the wait, for `Timers::cancel`.
+    pub(crate) fn set_timer(&self, goroutine: &Arc<Goroutine>, deadline: Instant) -> u64 {
+        let deadline_ns = self.clock_ns(deadline);
+        let (epoch, is_earliest) = self.timers.add(goroutine, deadline_ns);
+        if is_earliest
+            && self.poller.must_ring(deadline_ns)
+            && let Some((_, bell)) = &self.synced.lock().polling
+        {
+            bell.ring();
+        }
+        epoch
+    }
+
+    /// Processors that there should be: GOMAXPROCS.
+    pub(crate) fn procs(&self) -> usize {
+        self.synced.lock().target
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("procs", &self.procs()).finish_non_exhaustive()
+    }
+}

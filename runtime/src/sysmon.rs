@@ -1,0 +1,178 @@
+//! The watch: one thread that holds no processor. It asks goroutines that run for more than 10 ms to yield, looks at
+//! timers and network if no one has for long, gives back the memory of idle stacks, and notices deadlocks.
+//!
+//! It sleeps 20 µs at first and twice as long each time that it found nothing to do, up to 10 ms. When all processors
+//! have been idle for a while it sleeps until work begins:
+//!
+//! ```text
+//! sysmon:  asleep = true      FENCE   read idle; all are? sleep
+//! worker:  takes an idle one  FENCE   read asleep; ring
+//! ```
+
+use crate::poller::{Bell, timespec};
+use crate::primitives::Arc;
+use crate::primitives::atomic::{
+    AtomicBool,
+    Ordering::{Relaxed, SeqCst},
+    fence,
+};
+use crate::report;
+use crate::runtime::Runtime;
+use crate::signals;
+use crate::stack;
+use rustix::event::{PollFd, PollFlags, poll};
+use std::time::Duration;
+use std::{io, thread};
+
+const SHORTEST_SLEEP: Duration = Duration::from_micros(20);
+const LONGEST_SLEEP: Duration = Duration::from_millis(10);
+
+/// Nanoseconds after which a goroutine is asked to yield. Go's time slice.
+const SLICE_NS: u64 = 10_000_000;
+/// Nanoseconds without a look at timers and network after which the watch looks. As in Go.
+const LOOK_NS: u64 = 10_000_000;
+/// Nanoseconds after which a goroutine is reported as a hog.
+const HOG_NS: u64 = 100_000_000;
+/// Nanoseconds between two looks at the idle stacks.
+const TRIM_NS: u64 = 1_000_000_000;
+/// Rounds in a row with all processors idle before the long sleep: 0.1 s.
+const IDLE_ROUNDS: u32 = 10;
+
+/// What the others know of the watch.
+pub(crate) struct Alarm {
+    bell: Bell,
+    asleep: AtomicBool,
+}
+
+impl Alarm {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { bell: Bell::new()?, asleep: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn ring(&self) {
+        self.bell.ring();
+    }
+
+    /// A processor is idle no longer.
+    pub(crate) fn work_begins(&self) {
+        // ORDERING: SeqCst fence; pairs with the fence in `sleep_long`.
+        fence(SeqCst);
+        // ORDERING: Relaxed; ordered by the fence. The swap lets one worker ring.
+        if self.asleep.load(Relaxed) && self.asleep.swap(false, Relaxed) {
+            self.ring();
+        }
+    }
+
+    /// Sleeps until the bell or a signal rings, or for `timeout`.
+    fn sleep(&self, timeout: Option<Duration>) {
+        let mut fds = vec![PollFd::from_borrowed_fd(self.bell.fd(), PollFlags::IN)];
+        fds.extend(signals::bell().map(|bell| PollFd::from_borrowed_fd(bell, PollFlags::IN)));
+        // An error (a signal) is an early return.
+        let _ = poll(&mut fds, timeout.map(timespec).as_ref());
+        self.bell.quiet();
+    }
+}
+
+/// Starts the watch over `runtime`; it ends when the runtime stops and the bell rings.
+pub(crate) fn start(runtime: &Arc<Runtime>) -> io::Result<thread::JoinHandle<()>> {
+    let runtime = Arc::clone(runtime);
+    thread::Builder::new().name("corefit-sysmon".to_owned()).spawn(move || watch(&runtime))
+}
+
+fn watch(runtime: &Arc<Runtime>) {
+    let mut slices = Vec::new();
+    let mut sleep = SHORTEST_SLEEP;
+    let mut idle_rounds = 0;
+    let mut trimmed_ns = 0;
+    let reports_hogs = std::env::var_os("COREFIT_HOGS").is_some_and(|value| value == "1");
+    while !runtime.is_stopping() {
+        if idle_rounds < IDLE_ROUNDS {
+            runtime.alarm.sleep(Some(sleep));
+        } else {
+            sleep_long(runtime);
+            (sleep, idle_rounds) = (SHORTEST_SLEEP, 0);
+        }
+        if signals::was_asked() {
+            report::quit();
+        }
+        let now_ns = runtime.now_ns();
+        let did_something =
+            [ask_to_yield(runtime, &mut slices, now_ns, reports_hogs), look(runtime, now_ns)].contains(&true);
+        sleep = if did_something { SHORTEST_SLEEP } else { (sleep * 2).min(LONGEST_SLEEP) };
+        if runtime.is_all_idle() {
+            idle_rounds += u32::from(sleep == LONGEST_SLEEP);
+            report::exit_if_deadlocked(runtime);
+        } else {
+            idle_rounds = 0;
+        }
+        if now_ns - trimmed_ns >= TRIM_NS {
+            stack::trim();
+            trimmed_ns = now_ns;
+        }
+    }
+}
+
+/// Sleeps until work begins. While there is something left to give back, or what looks like a deadlock but for a thread
+/// that may yet end it, one second at most.
+fn sleep_long(runtime: &Arc<Runtime>) {
+    let again = stack::trim() || report::may_be_deadlocked(runtime);
+    // ORDERING: Relaxed; ordered by the fence.
+    runtime.alarm.asleep.store(true, Relaxed);
+    // ORDERING: SeqCst fence; pairs with the fence in `work_begins`.
+    fence(SeqCst);
+    if runtime.is_all_idle() && !runtime.is_stopping() {
+        runtime.alarm.sleep(again.then_some(Duration::from_secs(1)));
+    }
+    // ORDERING: Relaxed; a worker that still sees it rings in vain.
+    runtime.alarm.asleep.store(false, Relaxed);
+}
+
+/// The slice that a processor was last seen in.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    slice: u64,
+    goroutine: u64,
+    since_ns: u64,
+    is_reported: bool,
+}
+
+/// Asks goroutines that have used up their slice to yield. Returns whether there was one.
+fn ask_to_yield(runtime: &Runtime, seen: &mut Vec<Seen>, now_ns: u64, reports_hogs: bool) -> bool {
+    let processors = runtime.processors();
+    seen.resize(processors.len(), Seen::default());
+    let mut did_something = false;
+    for (processor, seen) in processors.iter().zip(seen) {
+        let (slice, goroutine) = processor.slice();
+        if goroutine == 0 || (slice, goroutine) != (seen.slice, seen.goroutine) {
+            *seen = Seen { slice, goroutine, since_ns: now_ns, is_reported: false };
+            continue;
+        }
+        let ran_ns = now_ns - seen.since_ns;
+        if ran_ns >= SLICE_NS && processor.ask_to_yield() {
+            runtime.stats.preemptions_asked.bump_shared();
+            did_something = true;
+        }
+        if reports_hogs && ran_ns >= HOG_NS && !seen.is_reported {
+            seen.is_reported = true;
+            report::hog(runtime, goroutine, Duration::from_nanos(ran_ns));
+        }
+    }
+    did_something
+}
+
+/// Looks at timers and network in place of workers that are busy. Returns whether it found something.
+fn look(runtime: &Arc<Runtime>, now_ns: u64) -> bool {
+    if runtime.since_look_ns(now_ns) < LOOK_NS || runtime.poller.is_asleep() {
+        return false;
+    }
+    if runtime.timers.earliest() > now_ns && !runtime.poller.has_sources() {
+        return false;
+    }
+    let ready = runtime.look(now_ns);
+    let found = !ready.is_empty();
+    if found {
+        runtime.inject(ready);
+        runtime.wake_one();
+    }
+    found
+}

@@ -1,0 +1,319 @@
+//! Storms of park and unpark.
+
+use crate::park::{WaitReason, Waiter, park};
+use crate::{Config, blocking, go, gomaxprocs, metrics, yield_now};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// A cell that passes values on, one at a time: the simplest thing that parks both sides.
+#[derive(Default)]
+struct Baton(Mutex<Passing>);
+
+#[derive(Default)]
+struct Passing {
+    value: Option<usize>,
+    waiters: Vec<Waiter>,
+}
+
+impl Baton {
+    fn with<R>(&self, mut f: impl FnMut(&mut Option<usize>) -> Option<R>) -> R {
+        loop {
+            let woken = {
+                let mut passing = self.0.lock().unwrap();
+                match f(&mut passing.value) {
+                    Some(result) => Ok((result, std::mem::take(&mut passing.waiters))),
+                    None => {
+                        passing.waiters.push(Waiter::current());
+                        Err(())
+                    }
+                }
+            };
+            match woken {
+                Ok((result, waiters)) => {
+                    waiters.iter().for_each(Waiter::unpark);
+                    return result;
+                }
+                Err(()) => park(WaitReason::ChanRecv, std::ptr::from_ref(self).addr()),
+            }
+        }
+    }
+
+    fn put(&self, value: usize) {
+        self.with(|cell| if cell.is_none() { cell.replace(value).map_or(Some(()), |_| None) } else { None });
+    }
+
+    fn take(&self) -> usize {
+        self.with(Option::take)
+    }
+}
+
+fn relay(procs: usize, rounds: usize) {
+    let sum = Config::new().procs(procs).run(move || {
+        let batons: Vec<_> = (0..4).map(|_| Arc::new(Baton::default())).collect();
+        let runners: Vec<_> = batons
+            .windows(2)
+            .map(|pair| {
+                let (from, to) = (Arc::clone(&pair[0]), Arc::clone(&pair[1]));
+                go(move || (0..rounds).for_each(|_| to.put(from.take() + 1)))
+            })
+            .collect();
+        let first = Arc::clone(&batons[0]);
+        let source = go(move || (0..rounds).for_each(|n| first.put(n)));
+        let sum: usize = (0..rounds).map(|_| batons[3].take()).sum();
+        source.join().unwrap();
+        runners.into_iter().for_each(|runner| runner.join().unwrap());
+        sum
+    });
+    assert_eq!(sum, rounds * (rounds - 1) / 2 + 3 * rounds);
+}
+
+#[test]
+fn a_relay_loses_nothing_on_one_processor() {
+    relay(1, 5_000);
+}
+
+#[test]
+fn a_relay_loses_nothing_on_several_processors() {
+    relay(2, 5_000);
+    relay(4, 5_000);
+}
+
+#[test]
+fn threads_outside_and_goroutines_wake_each_other() {
+    let (up, down) = (Arc::new(Baton::default()), Arc::new(Baton::default()));
+    let (their_up, their_down) = (Arc::clone(&up), Arc::clone(&down));
+    let outside = thread::spawn(move || (0..2_000).for_each(|_| their_down.put(their_up.take() + 1)));
+    let sum: usize = Config::new().procs(2).run(move || {
+        (0..2_000)
+            .map(|n| {
+                up.put(n);
+                down.take()
+            })
+            .sum()
+    });
+    outside.join().unwrap();
+    assert_eq!(sum, 2_000 * 1_999 / 2 + 2_000);
+}
+
+#[test]
+fn two_runtimes_wake_each_other() {
+    let (up, down) = (Arc::new(Baton::default()), Arc::new(Baton::default()));
+    let (their_up, their_down) = (Arc::clone(&up), Arc::clone(&down));
+    let other = thread::spawn(move || {
+        Config::new().procs(1).run(move || (0..2_000).for_each(|_| their_down.put(their_up.take() + 1)));
+    });
+    let sum: usize = Config::new().procs(1).run(move || {
+        (0..2_000)
+            .map(|n| {
+                up.put(n);
+                down.take()
+            })
+            .sum()
+    });
+    other.join().unwrap();
+    assert_eq!(sum, 2_000 * 1_999 / 2 + 2_000);
+}
+
+#[test]
+fn unparks_from_many_sides_wake_one_sleeper_each_time() {
+    Config::new().procs(4).run(|| {
+        let count = Arc::new(AtomicUsize::new(0));
+        let sleeper = Waiter::current();
+        let wakers: Vec<_> = (0..8)
+            .map(|_| {
+                let (count, sleeper) = (Arc::clone(&count), sleeper.clone());
+                go(move || {
+                    for _ in 0..500 {
+                        count.fetch_add(1, SeqCst);
+                        sleeper.unpark();
+                        yield_now();
+                    }
+                })
+            })
+            .collect();
+        while count.load(SeqCst) < 8 * 500 {
+            park(WaitReason::Semaphore, 0);
+        }
+        wakers.into_iter().for_each(|waker| waker.join().unwrap());
+    });
+}
+
+/// Counts who executes at once.
+#[derive(Default)]
+struct Meter {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Meter {
+    fn work(&self) {
+        let now = self.now.fetch_add(1, SeqCst) + 1;
+        self.most.fetch_max(now, SeqCst);
+        for _ in 0..50 {
+            std::hint::spin_loop();
+        }
+        self.now.fetch_sub(1, SeqCst);
+    }
+}
+
+#[test]
+fn resizing_a_thousand_times_under_load_loses_no_one_and_exceeds_no_limit() {
+    const MOST: usize = 6;
+    let (meter, runs) = Config::new().procs(MOST).run(|| {
+        let meter = Arc::new(Meter::default());
+        let stop = Arc::new(AtomicBool::new(false));
+        let workers: Vec<_> = (0..20)
+            .map(|_| {
+                let (meter, stop) = (Arc::clone(&meter), Arc::clone(&stop));
+                go(move || {
+                    let mut runs = 0_usize;
+                    while !stop.load(SeqCst) || runs < 10 {
+                        meter.work();
+                        runs += 1;
+                        if runs % 8 == 0 { assert_eq!(go(|| 1).join().unwrap(), 1) } else { yield_now() }
+                    }
+                    runs
+                })
+            })
+            .collect();
+        let mut before = MOST;
+        for n in 0..1_000 {
+            let target = 1 + n * 7 % MOST;
+            assert_eq!(gomaxprocs(target), before);
+            assert_eq!(gomaxprocs(0), target);
+            before = target;
+            yield_now();
+        }
+        stop.store(true, SeqCst);
+        let runs: usize = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
+        (meter, runs)
+    });
+    assert_eq!(meter.now.load(SeqCst), 0);
+    assert!(meter.most.load(SeqCst) <= MOST && runs >= 200);
+}
+
+#[test]
+fn with_fewer_processors_fewer_execute() {
+    Config::new().procs(4).run(|| {
+        gomaxprocs(1);
+        // The others gave up their processors at the latest when they next looked for work.
+        while gomaxprocs(0) != 1 || crate::current::runtime().unwrap().live() != 1 {
+            yield_now();
+        }
+        let meter = Arc::new(Meter::default());
+        let workers: Vec<_> = (0..8)
+            .map(|_| {
+                let meter = Arc::clone(&meter);
+                go(move || {
+                    for _ in 0..200 {
+                        meter.work();
+                        yield_now();
+                    }
+                })
+            })
+            .collect();
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        assert_eq!(meter.most.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn goroutines_run_while_more_than_all_processors_block() {
+    for procs in [1, 2] {
+        let counts = Config::new().procs(procs).run(move || {
+            let (send, receive) = std::sync::mpsc::channel::<usize>();
+            let receive = Arc::new(Mutex::new(receive));
+            let blocked: Vec<_> = (0..procs + 2)
+                .map(|_| {
+                    let receive = Arc::clone(&receive);
+                    go(move || blocking(|| receive.lock().unwrap().recv().unwrap()))
+                })
+                .collect();
+            // Each of these threads waits for what this goroutine sends only after it ran often enough.
+            while metrics().handoffs < procs as u64 + 2 {
+                yield_now();
+            }
+            (0..procs + 2).for_each(|n| send.send(n).unwrap());
+            let mut got: Vec<_> = blocked.into_iter().map(|handle| handle.join().unwrap()).collect();
+            got.sort_unstable();
+            assert_eq!(got, (0..procs + 2).collect::<Vec<_>>());
+            metrics()
+        });
+        assert_eq!(counts.handoffs, procs as u64 + 2);
+    }
+}
+
+#[test]
+fn a_blocking_call_may_wait_for_goroutines_and_nest() {
+    Config::new().procs(1).run(|| {
+        let baton = Arc::new(Baton::default());
+        let theirs = Arc::clone(&baton);
+        let value = blocking(move || {
+            let feeder = go(move || theirs.put(41));
+            let value = baton.take();
+            feeder.join().unwrap();
+            yield_now();
+            blocking(|| value + 1)
+        });
+        assert_eq!(value, 42);
+    });
+}
+
+#[test]
+fn a_panic_in_a_blocking_call_is_the_goroutine_s() {
+    Config::new().procs(2).run(|| {
+        let error = go(|| blocking(|| panic!("blocked, on purpose"))).join().unwrap_err();
+        assert_eq!(*error.downcast::<&str>().unwrap(), "blocked, on purpose");
+        assert_eq!(go(|| 5).join().unwrap(), 5);
+    });
+}
+
+#[test]
+fn a_blocking_call_in_a_destructor_keeps_its_thread() {
+    struct Blocks;
+    impl Drop for Blocks {
+        fn drop(&mut self) {
+            let id = thread::current().id();
+            for _ in 0..5 {
+                blocking(thread::yield_now);
+                assert_eq!(thread::current().id(), id);
+            }
+        }
+    }
+    Config::new().procs(1).run(|| {
+        let spinners: Vec<_> = (0..3).map(|_| go(|| (0..500).for_each(|_| yield_now()))).collect();
+        let panics: Vec<_> = (0..3)
+            .map(|_| {
+                go(|| {
+                    let _blocks = Blocks;
+                    panic!("on purpose");
+                })
+            })
+            .collect();
+        for handle in panics {
+            assert_eq!(*handle.join().unwrap_err().downcast::<&str>().unwrap(), "on purpose");
+        }
+        spinners.into_iter().for_each(|spinner| spinner.join().unwrap());
+    });
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_blocking_call() {
+    let (send, receive) = std::sync::mpsc::channel::<()>();
+    let (ended, end) = std::sync::mpsc::channel::<()>();
+    Config::new().procs(1).run(move || {
+        drop(go(move || {
+            blocking(move || {
+                receive.recv().unwrap();
+                ended.send(()).unwrap();
+            });
+            panic!("a goroutine of a runtime that has ended goes on");
+        }));
+        while metrics().handoffs == 0 {
+            yield_now();
+        }
+    });
+    send.send(()).unwrap();
+    end.recv().unwrap();
+}

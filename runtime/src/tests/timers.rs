@@ -1,0 +1,115 @@
+//! Timed waits.
+
+use crate::park::{WaitReason, Waiter, park_until};
+use crate::{Config, go, yield_now};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+fn sleep(duration: Duration) {
+    let deadline = Instant::now() + duration;
+    while Instant::now() < deadline {
+        park_until(WaitReason::Sleep, 0, deadline);
+    }
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+#[test]
+fn sleepers_wake_in_the_order_of_their_deadlines() {
+    let order = Config::new().procs(1).run(|| {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let start = Instant::now() + 5 * MS;
+        let handles: Vec<_> = [7_u32, 2, 9, 1, 4]
+            .map(|n| {
+                let order = Arc::clone(&order);
+                go(move || {
+                    let deadline = start + n * MS;
+                    while Instant::now() < deadline {
+                        park_until(WaitReason::Sleep, 0, deadline);
+                    }
+                    order.lock().unwrap().push(n);
+                })
+            })
+            .into();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+        Arc::into_inner(order).unwrap().into_inner().unwrap()
+    });
+    assert_eq!(order, [1, 2, 4, 7, 9]);
+}
+
+#[test]
+fn a_sleep_is_not_shorter_than_asked_for() {
+    for procs in [1, 2] {
+        Config::new().procs(procs).run(|| {
+            for us in [0, 50, 300, 2_000] {
+                let (start, duration) = (Instant::now(), Duration::from_micros(us));
+                sleep(duration);
+                assert!(start.elapsed() >= duration);
+            }
+        });
+    }
+}
+
+#[test]
+fn thousands_sleep_at_once() {
+    let count = Config::new().procs(2).run(|| {
+        let handles: Vec<_> = (0..3_000_u64)
+            .map(|n| {
+                go(move || {
+                    for round in 0..3 {
+                        sleep(Duration::from_micros((n * 7 + round * 13) % 3_000));
+                    }
+                })
+            })
+            .collect();
+        handles.into_iter().map(|handle| handle.join().unwrap()).count()
+    });
+    assert_eq!(count, 3_000);
+}
+
+#[test]
+fn a_timed_wait_ends_with_the_unpark() {
+    Config::new().procs(2).run(|| {
+        for _ in 0..500 {
+            let (waiter, done) = (Waiter::current(), Arc::new(AtomicBool::new(false)));
+            let theirs = Arc::clone(&done);
+            let waker = go(move || {
+                theirs.store(true, SeqCst);
+                waiter.unpark();
+            });
+            let hour = Instant::now() + Duration::from_secs(3_600);
+            while !done.load(SeqCst) {
+                park_until(WaitReason::Condvar, 0, hour);
+            }
+            waker.join().unwrap();
+        }
+        let runtime = crate::current::runtime().unwrap();
+        assert!(runtime.timers.len() < 200, "void timers are swept: {}", runtime.timers.len());
+    });
+}
+
+#[test]
+fn timers_fire_beside_goroutines_that_only_yield() {
+    Config::new().procs(1).run(|| {
+        let done = Arc::new(AtomicBool::new(false));
+        let yielders: Vec<_> = (0..3)
+            .map(|_| {
+                let done = Arc::clone(&done);
+                go(move || {
+                    while !done.load(SeqCst) {
+                        yield_now();
+                    }
+                })
+            })
+            .collect();
+        sleep(3 * MS);
+        done.store(true, SeqCst);
+        yielders.into_iter().for_each(|yielder| yielder.join().unwrap());
+    });
+}
+
+#[test]
+fn a_sleep_in_a_blocking_call_works() {
+    Config::new().procs(1).run(|| crate::blocking(|| sleep(MS)));
+}

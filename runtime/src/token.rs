@@ -1,0 +1,135 @@
+//! The token of a goroutine: what makes `park` and `unpark` meet, whoever comes first.
+//!
+//! The protocol of `std::thread::park`, with one more party: the worker, which may call a goroutine parked only when
+//! it has left its stack.
+//!
+//! ```text
+//!            unpark                           park (goroutine):  token there? take it : switch to the worker
+//!   Empty ──────────▶ Notified                     (worker):     Empty → Parked, or run it again
+//!     ▲ │ ◀──take─────  ▲                     unpark:            any → Notified; it was Parked? then queue it
+//!     │ └─commit─▶ Parked ──unpark (queues it)
+//!     └────────────────── take, when it runs again
+//! ```
+//!
+//! The bad interleaving is an `unpark` between the goroutine's look at the token and its switch: it would be queued and
+//! run on a second worker while the first still executes on its stack. It cannot be: until the worker has committed,
+//! which it does after the switch, the state is not `Parked`, so `unpark` only leaves the token, and the commit fails.
+//! `Blocked` is `Parked` for a goroutine that keeps its thread (it may not switch while it unwinds).
+
+use crate::primitives::atomic::{
+    AtomicU8,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+const EMPTY: u8 = 0;
+const NOTIFIED: u8 = 1;
+const PARKED: u8 = 2;
+const BLOCKED: u8 = 3;
+
+/// What `notify` found, and so what its caller owes.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notified {
+    /// It runs, or is queued, or was notified before: nothing.
+    Awake,
+    /// It was parked: queue it. No one else will.
+    Parked,
+    /// Its thread waits: wake the thread.
+    Blocked,
+}
+
+/// One goroutine's token.
+#[derive(Debug, Default)]
+pub(crate) struct Token(AtomicU8);
+
+impl Token {
+    /// Takes the token if it is there. For the goroutine itself.
+    pub(crate) fn take(&self) -> bool {
+        // ORDERING: Relaxed; a hint that spares the swap.
+        if self.0.load(Relaxed) == EMPTY {
+            return false;
+        }
+        // ORDERING: Acquire; pairs with the Release in `notify`: what was done before the unpark is seen. A swap, so
+        // that it reads the last of several notifications, all of whose writes it then sees.
+        self.0.swap(EMPTY, Acquire) == NOTIFIED
+    }
+
+    /// Declares the goroutine parked, or takes the token that came meanwhile and says `false`. For its worker, after
+    /// the switch.
+    #[must_use]
+    pub(crate) fn commit(&self) -> bool {
+        // ORDERING: Release; pairs with the Acquire in `notify`: the saved stack is published to whoever queues it.
+        // Relaxed on failure: the goroutine takes the token itself when it runs on.
+        self.0.compare_exchange(EMPTY, PARKED, Release, Relaxed).is_ok()
+    }
+
+    /// Declares the goroutine's thread waiting; `false` if the token is there. For the goroutine itself.
+    #[must_use]
+    pub(crate) fn block(&self) -> bool {
+        // ORDERING: Release; pairs with the Acquire in `notify`: the thread's name is published. Relaxed on failure,
+        // as in `commit`.
+        self.0.compare_exchange(EMPTY, BLOCKED, Release, Relaxed).is_ok()
+    }
+
+    /// Leaves the token.
+    pub(crate) fn notify(&self) -> Notified {
+        // ORDERING: AcqRel; Release pairs with the Acquire in `take`, Acquire with the Release in `commit` and `block`.
+        match self.0.swap(NOTIFIED, AcqRel) {
+            PARKED => Notified::Parked,
+            BLOCKED => Notified::Blocked,
+            _ => Notified::Awake,
+        }
+    }
+
+    /// Whether it is parked now. For reports.
+    pub(crate) fn is_waiting(&self) -> bool {
+        // ORDERING: Relaxed; a snapshot for people.
+        matches!(self.0.load(Relaxed), PARKED | BLOCKED)
+    }
+
+    /// Whether the token is there. For the goroutine whose thread waits.
+    pub(crate) fn is_notified(&self) -> bool {
+        // ORDERING: Relaxed; a true answer is followed by `take`.
+        self.0.load(Relaxed) == NOTIFIED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unpark_before_the_park_is_not_lost() {
+        let token = Token::default();
+        assert_eq!(token.notify(), Notified::Awake);
+        assert!(token.take());
+        assert!(!token.take());
+    }
+
+    #[test]
+    fn an_unpark_during_the_switch_stops_the_commit() {
+        let token = Token::default();
+        assert!(!token.take());
+        assert_eq!(token.notify(), Notified::Awake);
+        assert!(!token.commit());
+        assert!(token.take());
+    }
+
+    #[test]
+    fn only_the_first_unpark_of_a_parked_one_queues_it() {
+        let token = Token::default();
+        assert!(token.commit());
+        assert!(token.is_waiting());
+        assert_eq!(token.notify(), Notified::Parked);
+        assert_eq!(token.notify(), Notified::Awake);
+        assert!(token.take());
+    }
+
+    #[test]
+    fn a_blocked_thread_is_woken() {
+        let token = Token::default();
+        assert!(token.block());
+        assert_eq!(token.notify(), Notified::Blocked);
+        assert!(token.is_notified() && token.take());
+    }
+}

@@ -1,0 +1,337 @@
+//! What a worker does: wait for a processor, find goroutines, run them.
+
+use crate::current::{self, Context};
+use crate::fiber::Suspend;
+use crate::goroutine::Goroutine;
+use crate::idle::{NextMark, Released, pause};
+use crate::machine::{Machine, Mail};
+use crate::overflow;
+use crate::primitives::Arc;
+use crate::processor::Core;
+use crate::runtime::Runtime;
+use crate::stack;
+use std::cell::{Cell, RefCell};
+
+/// Time slices between two looks at the global queue ahead of the own one. As in Go.
+const GLOBAL_SLICES: u64 = 61;
+
+/// How often a worker goes round the other processors before it gives up. As in Go.
+const STEAL_ROUNDS: u32 = 4;
+
+/// The main function of a worker's thread. Its first mail is there.
+pub(crate) fn main(runtime: Arc<Runtime>, machine: Arc<Machine>) {
+    overflow::prepare_thread();
+    let context = Context {
+        runtime,
+        machine,
+        core: RefCell::new(None),
+        goroutine: RefCell::new(None),
+        is_blocked: Cell::new(false),
+    };
+    current::enter(&context, || work(&context));
+    context.runtime.worker_ended(&context.machine);
+}
+
+/// Why a worker stopped running goroutines.
+enum Idle {
+    /// Its processor is someone else's now.
+    Free,
+    /// It waits for the goroutine that is bound to it.
+    Bound,
+}
+
+fn work(context: &Context) {
+    let (runtime, machine) = (&context.runtime, &context.machine);
+    let mut mail = machine.receive();
+    loop {
+        let idle = match mail {
+            Mail::Stop => return,
+            Mail::Core(core) => serve(context, core, None),
+            Mail::Run(core, goroutine) => serve(context, core, Some(goroutine)),
+        };
+        mail = match idle {
+            Idle::Free => runtime.wait_for_mail(machine),
+            Idle::Bound => runtime.wait_for_bound(machine),
+        };
+    }
+}
+
+/// Runs goroutines with `core`, `first` at once, until the processor is gone.
+fn serve(context: &Context, core: Box<Core>, mut first: Option<Arc<Goroutine>>) -> Idle {
+    let mut is_spinning = first.is_none();
+    let mut core = core;
+    loop {
+        let goroutine = match first.take() {
+            Some(goroutine) if !context.runtime.is_stopping() => {
+                core.begin_slice();
+                goroutine
+            }
+            _ => match find(context, core, is_spinning) {
+                Some((found, goroutine)) => {
+                    core = found;
+                    goroutine
+                }
+                None => return Idle::Free,
+            },
+        };
+        is_spinning = false;
+        match run(context, core, goroutine) {
+            Ran::Goes(back) => core = back,
+            Ran::Lost => return Idle::Free,
+            Ran::Bound(core) => {
+                if let Some(core) = core
+                    && let Err((error, _)) = context.runtime.hand_off(core)
+                {
+                    overflow::fatal(format_args!(
+                        "no worker for the processor of a pinned goroutine: {error}"
+                    ));
+                }
+                return Idle::Bound;
+            }
+        }
+    }
+}
+
+/// The next goroutine to run; `None` if the processor was given back. Ends the worker's spinning.
+fn find(
+    context: &Context,
+    mut core: Box<Core>,
+    mut is_spinning: bool,
+) -> Option<(Box<Core>, Arc<Goroutine>)> {
+    let runtime = &context.runtime;
+    loop {
+        if !runtime.should_release()
+            && let Some(goroutine) = look_everywhere(runtime, &mut core, &mut is_spinning)
+        {
+            if is_spinning {
+                runtime.end_spinning();
+                // The next one looks for more.
+                runtime.wake_one();
+            }
+            return Some((core, goroutine));
+        }
+        match runtime.release(core, is_spinning) {
+            Released::Gone => return None,
+            Released::Again { core: again, is_spinning: spins } => (core, is_spinning) = (again, spins),
+        }
+    }
+}
+
+fn look_everywhere(
+    runtime: &Arc<Runtime>,
+    core: &mut Core,
+    is_spinning: &mut bool,
+) -> Option<Arc<Goroutine>> {
+    if core.is_clock_due() {
+        let now_ns = runtime.now_ns();
+        core.looked_at_clock(now_ns);
+        queue(runtime, core, runtime.glance(now_ns));
+    }
+    if core.slices().is_multiple_of(GLOBAL_SLICES)
+        && let Some(goroutine) = runtime.take_global()
+    {
+        core.begin_slice();
+        return Some(goroutine);
+    }
+    let (local, overflow) = core.take_local();
+    runtime.inject(overflow);
+    if local.is_some() {
+        return local;
+    }
+    if let Some(goroutine) = runtime.take_global_share(core) {
+        return Some(goroutine);
+    }
+    if !runtime.poller.is_asleep() {
+        queue(runtime, core, runtime.look(runtime.now_ns()));
+        if let Some(goroutine) = core.local.pop() {
+            return Some(goroutine);
+        }
+    }
+    if *is_spinning || runtime.may_spin() {
+        if !*is_spinning {
+            *is_spinning = true;
+            runtime.begin_spinning();
+        }
+        return steal(runtime, core);
+    }
+    None
+}
+
+/// Queues what a look found, and wakes a worker for it.
+fn queue(runtime: &Arc<Runtime>, core: &mut Core, ready: Vec<Arc<Goroutine>>) {
+    if !ready.is_empty() {
+        runtime.queue_all(core, ready);
+        runtime.wake_one();
+    }
+}
+
+/// Takes half of another processor's queue; in the last round also who is next there, if it is stuck.
+fn steal(runtime: &Runtime, core: &mut Core) -> Option<Arc<Goroutine>> {
+    let processors = runtime.processors();
+    for round in 1..=STEAL_ROUNDS {
+        let start = core.random() as usize;
+        for offset in 0..processors.len() {
+            let victim = &processors[start.wrapping_add(offset) % processors.len()];
+            if victim.index == core.processor.index {
+                continue;
+            }
+            core.stats().steal_attempts.bump();
+            if let Some((first, count)) = victim.queue.steal(&mut core.local) {
+                core.stats().steals.add(count as u64);
+                return Some(first);
+            }
+            if round == STEAL_ROUNDS {
+                let next = NextMark::of(victim);
+                if next.is_empty() {
+                    continue;
+                }
+                pause();
+                if next.is_stuck(victim)
+                    && let Some(goroutine) = victim.next.take_if(next.mark())
+                {
+                    core.stats().steals.bump();
+                    return Some(goroutine);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// What is left after a goroutine ran.
+enum Ran {
+    /// The processor, to go on with.
+    Goes(Box<Core>),
+    /// Nothing: the goroutine, in a blocking call, gave the processor away.
+    Lost,
+    /// The goroutine left is bound to this worker, which therefore must run nothing else.
+    Bound(Option<Box<Core>>),
+}
+
+/// Runs `goroutine` until it leaves its stack, and does what it asked for.
+fn run(context: &Context, mut core: Box<Core>, mut goroutine: Arc<Goroutine>) -> Ran {
+    let runtime = &context.runtime;
+    if let Some(machine) = goroutine.bound_to() {
+        if !Arc::ptr_eq(&machine, &context.machine) {
+            machine.send(Mail::Run(core, goroutine));
+            return Ran::Lost;
+        }
+    } else if goroutine.birth.pinned {
+        goroutine.bind(Arc::clone(&context.machine));
+    }
+    let is_pinned = goroutine.birth.pinned;
+    loop {
+        begin(runtime, &mut core, &goroutine);
+        let (suspend, back);
+        (suspend, back, goroutine) = switch_to(context, core, goroutine);
+        match suspend {
+            Some(Suspend::Park) => {
+                if let Some(core) = &back {
+                    core.stats().parks.bump();
+                }
+                if goroutine.token.commit() {
+                    return left(back, is_pinned);
+                }
+                // The token came first: it goes on.
+                let Some(again) = back else {
+                    queue_again(runtime, None, goroutine);
+                    return left(None, is_pinned);
+                };
+                core = again;
+            }
+            Some(Suspend::Yield) => {
+                let mut back = back;
+                queue_again(runtime, back.as_deref_mut().filter(|_| !is_pinned), goroutine);
+                return left(back, is_pinned);
+            }
+            Some(Suspend::Abandon) => return left(back, is_pinned),
+            None => {
+                let mut back = back;
+                end(runtime, back.as_deref_mut(), &goroutine);
+                return left(back, false);
+            }
+        }
+    }
+}
+
+/// Lets `goroutine` run with `core`. Returns what it asked for when it left its stack (`None`: it has ended), and the
+/// processor, unless it gave that away.
+fn switch_to(
+    context: &Context,
+    core: Box<Core>,
+    goroutine: Arc<Goroutine>,
+) -> (Option<Suspend>, Option<Box<Core>>, Arc<Goroutine>) {
+    *context.core.borrow_mut() = Some(core);
+    *context.goroutine.borrow_mut() = Some(goroutine);
+    let suspend = {
+        let running = context.goroutine.borrow();
+        resume(running.as_deref().expect("it was put there above"))
+    };
+    let goroutine = context.goroutine.borrow_mut().take().expect("only this function takes it");
+    if context.is_blocked.replace(false) {
+        // It left its stack within a blocking call.
+        context.runtime.count_blocked(false);
+    }
+    (suspend, context.core.borrow_mut().take(), goroutine)
+}
+
+fn left(core: Option<Box<Core>>, is_pinned: bool) -> Ran {
+    match core {
+        core if is_pinned => Ran::Bound(core),
+        Some(core) => Ran::Goes(core),
+        None => Ran::Lost,
+    }
+}
+
+#[allow(unsafe_code, reason = "the worker has the right to run the goroutine")]
+fn resume(goroutine: &Goroutine) -> Option<Suspend> {
+    // SAFETY: `run` got the goroutine from a queue or from mail, each of which gives it out once, and has not queued it
+    // again nor committed its token since.
+    unsafe { goroutine.resume() }
+}
+
+/// Notes that `goroutine` begins to run.
+fn begin(runtime: &Runtime, core: &mut Core, goroutine: &Goroutine) {
+    core.begin_run(goroutine.birth.id);
+    if let Some(ready_ns) = goroutine.take_ready_ns() {
+        core.stats().latency.record(runtime.now_ns().saturating_sub(ready_ns));
+    }
+}
+
+/// Queues `goroutine` behind the others: on `core`, else globally.
+fn queue_again(runtime: &Arc<Runtime>, core: Option<&mut Core>, goroutine: Arc<Goroutine>) {
+    match core {
+        Some(core) => {
+            runtime.stamp(core, &goroutine);
+            let others_wait = !core.processor.is_empty();
+            let overflow = core.put_last(goroutine);
+            runtime.inject(overflow);
+            if others_wait && runtime.has_idle() {
+                runtime.wake_one();
+            }
+        }
+        None => {
+            runtime.inject([goroutine]);
+            runtime.wake_one();
+        }
+    }
+}
+
+/// `goroutine` has ended: its stack goes to the pool, and it off the list.
+#[allow(unsafe_code, reason = "the worker has seen the goroutine end")]
+fn end(runtime: &Runtime, core: Option<&mut Core>, goroutine: &Goroutine) {
+    // SAFETY: called by `run` when `resume` has said that the goroutine ended.
+    let stack = unsafe { goroutine.take_stack() };
+    runtime.registry.remove(goroutine);
+    goroutine.unbind();
+    match core {
+        Some(core) => {
+            core.stats().ended.bump();
+            core.keep_stack(stack);
+        }
+        None => {
+            runtime.stats.ended.bump_shared();
+            stack::release(stack.class(), [stack]);
+        }
+    }
+}
