@@ -293,20 +293,28 @@ fn a_semaphore_never_gives_more_than_it_has() {
 #[test]
 fn a_large_request_is_not_overtaken_by_small_ones() {
     everywhere(|ground| {
-        let semaphore = Arc::new(Semaphore::new(2));
-        let held = semaphore.acquire();
-        let large = {
-            let semaphore = semaphore.clone();
-            ground.spawn(move || drop(semaphore.acquire_many(2)))
+        let shared = Arc::new((Semaphore::new(2), Mutex::new(Vec::new())));
+        let request = |count| {
+            let shared = shared.clone();
+            ground.spawn(move || {
+                let _permit = shared.0.acquire_many(count);
+                shared.1.lock().push(count);
+            })
         };
+        let held = shared.0.acquire();
+        let large = request(2);
         // One permit is left all the time; it is refused once the large request waits.
-        while semaphore.try_acquire().is_some() {
+        while shared.0.try_acquire().is_some() {
             yield_now();
         }
-        assert_eq!(semaphore.available(), 1);
+        assert_eq!(shared.0.available(), 1);
+        let small = request(1);
+        (0..10).for_each(|_| yield_now());
         drop(held);
         large.join();
-        assert_eq!(semaphore.available(), 2);
+        small.join();
+        assert_eq!(*shared.1.lock(), [2, 1]);
+        assert_eq!(shared.0.available(), 2);
     });
 }
 

@@ -1,7 +1,7 @@
 //! Waiting for the first of several channel operations: what `select!` expands to.
 //!
 //! 1. **Try** every arm once, in random order. The first that can go on at once is the answer.
-//! 2. **Queue** in every channel, in the order of their addresses, one entry an arm, all with one shared [`Claim`]. Under
+//! 2. **Queue** in every channel, in the order of their addresses, one entry an arm, all with one shared `Claim`. Under
 //!    each channel's lock, look again: if the arm has become ready, withdraw the claim, leave all queues and start
 //!    again.
 //! 3. **Park.** A counterpart that comes to one of the channels claims the select for that arm, with one compare-and-swap,
@@ -244,5 +244,83 @@ fn park_until_claimed(arms: &[&mut dyn Arm], claim: &Claim, deadline: Option<Ins
             let _ = claim.withdraw();
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chan::chan;
+
+    /// An arm behind all others that sends to a channel at the worst moment and is never chosen.
+    struct Meddler<'a> {
+        sender: &'a Sender<u8>,
+        /// In between the others queueing and this one, which then claims to be ready, or when all have queued.
+        is_early: bool,
+    }
+
+    impl Arm for Meddler<'_> {
+        fn address(&self) -> usize {
+            usize::MAX
+        }
+
+        fn attempt(&mut self) -> bool {
+            false
+        }
+
+        fn queue(&mut self, _: &Enrolment, _: usize) -> bool {
+            if self.is_early {
+                self.sender.try_send(1).unwrap();
+            }
+            !self.is_early
+        }
+
+        fn leave(&mut self) {}
+
+        fn alarm_at(&self) -> Option<Instant> {
+            if !self.is_early {
+                self.sender.try_send(2).unwrap();
+            }
+            None
+        }
+    }
+
+    #[test]
+    fn an_arm_that_is_ready_when_it_queues_starts_the_select_again() {
+        let ((tx, rx), (idle_tx, idle)) = (chan(1), chan::<u8>(0));
+        tx.send(5).unwrap();
+        let (mut ready, mut waits) = (RecvArm::new(&rx), RecvArm::new(&idle));
+        assert!(!wait(&mut [&mut ready, &mut waits], Some(Instant::now())));
+        // Nobody is left in the queues.
+        assert!(idle_tx.try_send(1).is_err());
+        assert!(ready.attempt() && ready.into_outcome() == Some(Ok(5)) && waits.into_outcome().is_none());
+    }
+
+    #[test]
+    fn an_arm_claimed_before_another_is_found_ready_is_the_answer() {
+        let ((tx, rx), (_tx, idle)) = (chan(0), chan::<u8>(0));
+        let (mut arm, mut other) = (RecvArm::new(&rx), RecvArm::new(&idle));
+        let mut meddler = Meddler { sender: &tx, is_early: true };
+        assert!(wait(&mut [&mut arm, &mut meddler, &mut other], None));
+        assert_eq!((arm.into_outcome(), other.into_outcome()), (Some(Ok(1)), None));
+    }
+
+    #[test]
+    fn an_arm_claimed_before_the_deadline_is_seen_is_the_answer() {
+        let (tx, rx) = chan(0);
+        let mut arm = RecvArm::new(&rx);
+        let mut meddler = Meddler { sender: &tx, is_early: false };
+        assert!(wait(&mut [&mut arm, &mut meddler], Some(Instant::now())));
+        assert_eq!(arm.into_outcome(), Some(Ok(2)));
+    }
+
+    #[test]
+    fn a_deadline_gives_the_value_back_and_leaves_nobody_queued() {
+        let (tx, rx) = chan::<u8>(0);
+        let (mut sends, mut receives) = (SendArm::new(&tx, 3), RecvArm::new(&rx));
+        select(&mut [&mut sends, &mut receives], Patience::For(Duration::ZERO));
+        assert_eq!(sends.value, Some(3));
+        assert!(rx.try_recv().is_err() && tx.try_send(4).is_err());
+        assert!(sends.into_outcome().is_none() && receives.into_outcome().is_none());
     }
 }
