@@ -31,7 +31,7 @@ pub const WORKLOAD: Workload = Workload {
 /// Connections, each with a client that waits for an echo before it sends again.
 const CLIENTS: usize = 64;
 /// Echoes of each client at scale 1.
-const ECHOES: u64 = 400;
+const ECHOES: u64 = 1_200;
 /// Bytes of a message.
 const MESSAGE_BYTES: usize = 64;
 

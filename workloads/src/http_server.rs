@@ -33,7 +33,7 @@ pub const WORKLOAD: Workload = Workload {
 /// Connections, each with a client that waits for a response before it asks again.
 const CLIENTS: usize = 32;
 /// Requests of each client at scale 1.
-const REQUESTS: u64 = 250;
+const REQUESTS: u64 = 450;
 /// Steps of a handler: 20 µs at 3 GHz.
 const HANDLER_STEPS: u64 = 20 * STEPS_PER_US;
 /// Largest body that is read, in bytes; those of this workload are below 64.

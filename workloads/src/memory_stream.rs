@@ -24,7 +24,7 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 /// Passes over all stripes at scale 1.
-const PASSES: u64 = 30;
+const PASSES: u64 = 50;
 /// Stripes that the arrays are cut into, each with a goroutine in every pass.
 const STRIPES: usize = 64;
 /// Numbers of a stripe in each of the three arrays: half a MiB. A pass goes once through the 96 MiB of all stripes, so

@@ -27,8 +27,8 @@ pub const WORKLOAD: Workload = Workload {
 
 /// Goroutines that want the lock.
 const GOROUTINES: u64 = 100;
-/// Increments of each goroutine at scale 1.
-const INCREMENTS: u64 = 150_000;
+/// Increments of each goroutine at scale 1: a sixth of a second at one processor, because it is thrice that at two.
+const INCREMENTS: u64 = 90_000;
 
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let increments = settings.scaled(INCREMENTS, 100);
@@ -63,6 +63,6 @@ mod tests {
 
     #[test]
     fn its_own_check_holds_at_1_2_and_4_procs() {
-        Trial::of(&WORKLOAD).expect_ops(GOROUTINES * 150);
+        Trial::of(&WORKLOAD).expect_ops(GOROUTINES * 100);
     }
 }
