@@ -165,7 +165,6 @@ mod tests {
         let latency_ns = Some(histogram((1..=1_000).map(|microseconds| 1_000 * microseconds)));
         let outcome = Outcome { ops: 1_000, elapsed: Duration::from_millis(250), latency_ns };
         let metrics = Metrics {
-            procs: 2,
             goroutines: 1,
             steals: 2,
             parks: 3,
@@ -174,6 +173,7 @@ mod tests {
             preemptions: 6,
             sched_latency_p50_s: Some(7e-6),
             sched_latency_p99_s: Some(8e-6),
+            ..Metrics::default()
         };
         let line = parse(&result_line(&outcome, &metrics, Some(0.5)));
         assert_eq!((&line["ops"], &line["elapsed_s"]), (&1_000.into(), &0.25.into()));
