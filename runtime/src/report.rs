@@ -69,7 +69,9 @@ fn describe(text: &mut String, goroutine: &Goroutine) {
 pub(crate) fn may_be_deadlocked(runtime: &Runtime) -> bool {
     let synced = runtime.synced.lock();
     let asleep = synced.idle_machines.len() + usize::from(synced.polling.is_some()) + synced.bound_waiting;
+    // Without a worker, the first goroutine is yet to be started.
     !runtime.is_stopping()
+        && !synced.machines.is_empty()
         && asleep == synced.machines.len()
         && synced.idle_cores.len() == synced.live
         && synced.global.is_empty()
