@@ -98,6 +98,7 @@ fn parallel_chunk(value: u64, chunk: u64, steps: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::trial::Trial;
+    use corefit_runtime::Config;
 
     #[test]
     fn its_own_check_holds_at_1_2_and_4_procs() {
@@ -131,7 +132,8 @@ mod tests {
     fn a_phase_with_a_step_too_few_is_noticed() {
         let phase = Phase { serial_steps: 1_000, chunk_steps: 100 };
         let short = Phase { chunk_steps: 99, ..phase };
-        assert_ne!(run_phase(1, short).unwrap(), phase.expected(1));
-        assert_eq!(run_phase(1, phase).unwrap(), phase.expected(1));
+        let result = |phase| Config::new().procs(2).run(move || run_phase(1, phase)).unwrap();
+        assert_ne!(result(short), phase.expected(1));
+        assert_eq!(result(phase), phase.expected(1));
     }
 }
