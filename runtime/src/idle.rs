@@ -107,8 +107,9 @@ impl Runtime {
         };
         self.alarm.work_begins();
         self.stats.wakes.bump_shared();
-        if let Err((_, Mail::Core(core) | Mail::Run(core, _))) = self.start(chosen, Mail::Core(core)) {
+        if let Err((error, Mail::Core(core) | Mail::Run(core, _))) = self.start(chosen, Mail::Core(core)) {
             // No thread is to be had. Those there are will do the work.
+            self.synced.lock().start_error = Some(error);
             self.put_back(core);
             self.end_spinning();
         }

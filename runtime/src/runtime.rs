@@ -84,6 +84,8 @@ pub(crate) struct Synced {
     /// Workers in a blocking call.
     pub(crate) blocked: usize,
     pub(crate) next_machine: usize,
+    /// Why the last worker that could not be started was not.
+    pub(crate) start_error: Option<io::Error>,
 }
 
 impl Runtime {
@@ -208,9 +210,13 @@ impl Runtime {
         waits.saturating_sub(wakes)
     }
 
-    /// Whether there is any worker.
-    pub(crate) fn has_workers(&self) -> bool {
-        !self.synced.lock().machines.is_empty()
+    /// Checks that the first worker could be started.
+    pub(crate) fn check_started(&self) -> io::Result<()> {
+        let mut synced = self.synced.lock();
+        match synced.start_error.take() {
+            Some(error) if synced.machines.is_empty() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a worker between two goroutines should give its processor back.

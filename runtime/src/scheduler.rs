@@ -58,10 +58,9 @@ impl Config {
             .stack_size(MAIN_STACK_BYTES)
             .spawn_on(&runtime, main, move || stopping.begin_stop())
             .unwrap_or_else(|error| panic!("cannot start a runtime: {error}"));
-        assert!(
-            runtime.has_workers() || runtime.is_stopping(),
-            "cannot start a runtime: the system gives no thread for its first worker"
-        );
+        if let Err(error) = runtime.check_started() {
+            panic!("cannot start a runtime: no thread for its first worker: {error}");
+        }
         let result = handle.join();
         runtime.stop();
         sysmon.join().expect("sysmon does not panic");
