@@ -11,6 +11,28 @@ pub(super) fn bare(name: &str) -> String {
     if clean.is_empty() { "[unknown]".into() } else { clean.into() }
 }
 
+/// The bare form of the name that debug information gives an inlined function, without its generic arguments: those of a
+/// Rust closure fill lines, and the symbol table has none for the functions around it.
+pub(super) fn plain(name: &str) -> String {
+    let name = bare(name);
+    let mut depth = 0_usize;
+    for (at, byte) in name.bytes().enumerate().rev() {
+        match byte {
+            b'>' => depth += 1,
+            // The arrow of a function type closes nothing; then nothing is cut.
+            b'<' if depth == 0 => break,
+            b'<' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            // A name that is nothing but arguments, or an operator, stays.
+            let is_cut = at > 0 && byte == b'<' && !name[..at].ends_with("operator");
+            return if is_cut { name[..at].trim_end_matches("::").to_owned() } else { name };
+        }
+    }
+    name
+}
+
 /// Rust's legacy mangling ends in `::h` and 16 hexadecimal digits.
 fn without_hash(name: &str) -> &str {
     let Some((path, last)) = name.rsplit_once("::h") else {
@@ -108,6 +130,24 @@ mod tests {
         ];
         for (ugly, expected) in table {
             assert_eq!(bare(ugly), expected, "{ugly}");
+        }
+    }
+
+    #[test]
+    fn inlined_functions_are_named_without_generic_arguments() {
+        let table = [
+            ("catch_unwind<core::panic::AssertUnwindSafe<{closure#0}>, ()>", "catch_unwind"),
+            ("{closure#0}<usize, alloc::vec::Vec<u16>>", "{closure#0}"),
+            ("sum::<u64>", "sum"),
+            ("multiply_add", "multiply_add"),
+            ("<T as U>", "<T as U>"),
+            ("operator<", "operator<"),
+            ("operator->", "operator->"),
+            ("max<int>", "max"),
+            ("v<int>::at", "v<int>::at"),
+        ];
+        for (long, expected) in table {
+            assert_eq!(plain(long), expected, "{long}");
         }
     }
 

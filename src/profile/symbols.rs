@@ -13,7 +13,7 @@ use blazesym::symbolize::source::{Elf, Kernel, Source};
 use blazesym::symbolize::{Input, Symbolized, Symbolizer};
 
 use super::Folded;
-use super::name::bare;
+use super::name::{bare, plain};
 use super::space::{Module, ModuleId, Modules};
 use super::tree::Place;
 
@@ -176,7 +176,7 @@ fn looked_up(symbolizer: &Symbolizer, source: &Source<'_>, input: Input<&[u64]>)
         let Symbolized::Sym(symbol) = symbolized else {
             return None;
         };
-        let inlined = symbol.inlined.iter().map(|function| bare(&function.name));
+        let inlined = symbol.inlined.iter().map(|function| plain(&function.name));
         let frames = std::iter::once(bare(&symbol.name)).chain(inlined).collect();
         Some(Symbol { frames, is_start: symbol.offset == 0 })
     };

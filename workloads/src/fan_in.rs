@@ -29,7 +29,7 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 /// Messages at scale 1, of all producers together.
-const MESSAGES: u64 = 200_000;
+const MESSAGES: u64 = 250_000;
 const PRODUCERS: usize = 100;
 /// Messages that the channel holds.
 const CAPACITY: usize = 64;

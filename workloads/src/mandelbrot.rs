@@ -23,7 +23,7 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 /// Tiles at scale 1, as a square of them.
-const TILES: u64 = 2_025;
+const TILES: u64 = 1_764;
 /// The fewest tiles: at less than 64 pixels an edge, the area is too coarse to be checked.
 const FEWEST_TILES: u64 = 16;
 /// Pixels along the edge of a tile.
@@ -189,6 +189,6 @@ mod tests {
             let settings = Settings { scale, input: None, params: std::collections::BTreeMap::new() };
             Picture::of(&settings).tiles.pow(2)
         };
-        assert_eq!([0.001, 1.0, 4.0].map(tiles), [16, 2_025, 8_100]);
+        assert_eq!([0.001, 1.0, 4.0].map(tiles), [16, 1_764, 7_056]);
     }
 }

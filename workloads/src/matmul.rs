@@ -26,8 +26,8 @@ pub const WORKLOAD: Workload = Workload {
 
 /// Elements along the edge of a block.
 const EDGE: usize = 32;
-/// Block products at scale 1: matrices of 42 blocks, 1344 elements, along an edge.
-const PRODUCTS: u64 = 42 * 42 * 42;
+/// Block products at scale 1: matrices of 37 blocks, 1184 elements, along an edge.
+const PRODUCTS: u64 = 37 * 37 * 37;
 /// Elements are integers from −8 to 8, so that every sum is exact in an `f64`.
 const LARGEST: u32 = 8;
 

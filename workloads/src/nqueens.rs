@@ -26,7 +26,7 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 /// Placements at scale 1, about.
-const PLACEMENTS: u64 = 42_000_000;
+const PLACEMENTS: u64 = 37_500_000;
 /// Levels of the tree in which each branch is a goroutine.
 const SPAWNING_LEVELS: u32 = 3;
 

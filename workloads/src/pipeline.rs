@@ -31,7 +31,7 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 /// Items at scale 1.
-const ITEMS: u64 = 14_000;
+const ITEMS: u64 = 15_000;
 /// Items that a channel between two stages holds.
 const CAPACITY: usize = 16;
 

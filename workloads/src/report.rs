@@ -165,7 +165,6 @@ mod tests {
         let latency_ns = Some(histogram((1..=1_000).map(|microseconds| 1_000 * microseconds)));
         let outcome = Outcome { ops: 1_000, elapsed: Duration::from_millis(250), latency_ns };
         let metrics = Metrics {
-            procs: 2,
             goroutines: 1,
             steals: 2,
             parks: 3,

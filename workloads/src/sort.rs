@@ -31,7 +31,7 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 /// Segments at scale 1.
-const SEGMENTS: u64 = 400;
+const SEGMENTS: u64 = 600;
 /// Elements of a segment: 64 KiB, which the second level cache holds four times.
 const SEGMENT: usize = 8_192;
 

@@ -27,7 +27,7 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 /// Goroutines at scale 1.
-const GOROUTINES: u64 = 500_000;
+const GOROUTINES: u64 = 600_000;
 /// The fewest goroutines: a tree of six levels.
 const FEWEST: u64 = 63;
 /// Levels of a tree, at most.

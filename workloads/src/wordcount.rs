@@ -34,7 +34,7 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 /// Words counted at scale 1, if there is no file.
-const WORDS: u64 = 7_500_000;
+const WORDS: u64 = 5_200_000;
 /// Words of the made text, 1 MB.
 const TEXT_WORDS: u64 = 200_000;
 const MAPPERS: usize = 64;
