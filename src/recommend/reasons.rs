@@ -31,8 +31,9 @@ const KERNEL: f64 = 0.3;
 const KERNEL_FACT: f64 = 0.04;
 /// Busy CPUs within which one thread is the whole program: 1 give or take this. Guess.
 const ONE_CPU: f64 = 0.15;
-/// Parks a CPU second: one a millisecond. Guess; a park and its wake-up cost about 1 µs to 10 µs.
-const PARKS_PER_CPU_S: f64 = 1000.0;
+/// Parks a second of CPU time from which waits for locks and channels are named. A park and its wake-up take 0.2 µs, so fewer
+/// are less than half a percent of the work: such goroutines wait for each other's results, and the curve says how long.
+const PARKS_PER_CPU_S: f64 = 20_000.0;
 /// CPU seconds of a thread switch with the caches it cools. Guess, from published 1 µs to 5 µs.
 const SWITCH_S: f64 = 2e-6;
 /// Part of the CPU time that switches cost from which they are named. Guess.

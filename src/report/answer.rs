@@ -17,8 +17,9 @@ const BAR_WIDTH: usize = 12;
 /// The answer of a sweep that has just ended, with its files; says so where no sample succeeded.
 #[must_use]
 pub fn of_target(saved: &Saved, folder: &Path) -> String {
+    let is_said = |note: &Note| note.code.starts_with(OF_THE_MACHINE);
     let mut text = match &saved.manifest.recommendation {
-        Some(answer) => full(answer),
+        Some(answer) => with_notes(answer, answer.warnings.iter().filter(|note| !is_said(note))),
         None => nothing(saved),
     };
     let flames = if folder.join("flame").exists() { ", flame graphs in flame/" } else { "" };
@@ -29,17 +30,27 @@ pub fn of_target(saved: &Saved, folder: &Path) -> String {
 /// The answer: table, verdict, reasons, warnings. Ends with a line end.
 #[must_use]
 pub fn full(answer: &Recommendation) -> String {
+    with_notes(answer, &answer.warnings)
+}
+
+/// How the codes of notes about the machine begin, which a sweep says once for all its targets.
+const OF_THE_MACHINE: &str = "machine-";
+
+fn with_notes<'a>(answer: &Recommendation, notes: impl IntoIterator<Item = &'a Note>) -> String {
     let mut text = format!("{} {}\n", answer.target.bold(), format!("({})", answer.unit).dimmed());
     let _ = writeln!(text, "{}", points(answer));
     text.push_str(&paragraph("→ ", &verdict(answer)));
     for reason in answer.reasons.iter().take(REASONS_SHOWN) {
         text.push_str(&paragraph("  why: ", &reason.text));
     }
-    for Note { code, text: warning } in &answer.warnings {
+    for Note { code, text: warning } in notes {
         text.push_str(&paragraph("  note: ", &format!("{warning} [{code}]")));
     }
     text
 }
+
+/// A regret that would be shown as `0.0 %` is not shown.
+const SHOWN_REGRET: f64 = 0.000_5;
 
 /// Reasons shown on a terminal; the JSON has them all.
 const REASONS_SHOWN: usize = 2;
@@ -61,8 +72,8 @@ pub fn verdict(answer: &Recommendation) -> String {
     if let Some([low, high]) = answer.interval.filter(|[low, high]| low < high) {
         let _ = write!(text, " (95 % of resamples choose {low} to {high})");
     }
-    if let Some(regret) = answer.regret {
-        let _ = write!(text, ", at most {} below the best", percent(regret.p95));
+    if let Some(regret) = answer.regret.filter(|regret| regret.p95 >= SHOWN_REGRET) {
+        let _ = write!(text, "; at most {} below the best", percent(regret.p95));
     }
     if answer.warnings.iter().any(|note| note.code == "quick") {
         text.push_str(" (quick)");

@@ -1,7 +1,7 @@
 //! Blocked multiplication of two square matrices.
 //!
 //! - **Models**: dense linear algebra, inference: much arithmetic on data that is used again and again.
-//! - **Op**: the product of two blocks of 32 × 32 `f64` (32 768 multiply-adds). Unit: `block products/s`.
+//! - **Op**: the product of two blocks of 32 × 32 `f64` (32 768 multiply-adds). Unit: `blocks/s`.
 //! - **Expected**: linear. A block of the result is a goroutine's own, and three blocks (24 KiB) stay in its first level
 //!   cache.
 //! - **Blocks on**: nothing but the end of the blocks.
@@ -18,7 +18,7 @@ pub const WORKLOAD: Workload = Workload {
     name: "matmul",
     about: "blocked multiplication of matrices",
     scaling: "linear",
-    unit: "block products/s",
+    unit: "blocks/s",
     policy: None,
     parameters: &[],
     run,

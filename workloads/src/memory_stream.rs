@@ -1,7 +1,7 @@
 //! Streams through memory that no core's own cache holds.
 //!
 //! - **Models**: scans and vector arithmetic on arrays: McCalpin's STREAM triad, `a[i] = b[i] + s·c[i]`.
-//! - **Op**: one MiB read or written (the line that a store fetches first is not counted, as in STREAM). Unit: `MiB/s`.
+//! - **Op**: one byte read or written (the line that a store fetches first is not counted, as in STREAM). Unit: `B/s`.
 //! - **Expected**: gains until the memory bus is full, then flat: often at a quarter of a socket's cores.
 //! - **Blocks on**: nothing but the end of each pass.
 
@@ -17,7 +17,7 @@ pub const WORKLOAD: Workload = Workload {
     name: "memory_stream",
     about: "STREAM triad on arrays out of cache",
     scaling: "rises until memory is saturated, then flat",
-    unit: "MiB/s",
+    unit: "B/s",
     policy: None,
     parameters: &[],
     run,
@@ -58,7 +58,7 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let checks: Vec<_> =
         stripes.into_iter().enumerate().map(|(i, stripe)| go(move || check(i, passes, &stripe))).collect();
     join_all(checks)?;
-    Ok(Outcome { ops: passes * PASS_MIB, elapsed, latency_ns: None })
+    Ok(Outcome { ops: (passes * PASS_MIB) << 20, elapsed, latency_ns: None })
 }
 
 /// What the three arrays hold at first in stripe number `stripe`.
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn its_own_check_holds_at_1_2_and_4_procs() {
-        Trial::of(&WORKLOAD).expect_ops(96);
+        Trial::of(&WORKLOAD).expect_ops(96 << 20);
     }
 
     #[test]

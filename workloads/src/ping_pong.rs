@@ -1,7 +1,7 @@
 //! A ball that goes to and fro between two goroutines.
 //!
 //! - **Models**: request and reply between two parties that never work at the same time.
-//! - **Op**: one round trip, two rendezvous. Unit: `round trips/s`.
+//! - **Op**: one round trip, two rendezvous. Unit: `trips/s`.
 //! - **Expected**: best at 1 processor. Only one of the two can go on at any time; on one processor a hand-over is a
 //!   switch, across two it is a wake-up. With `pairs=N` up to N processors can gain.
 //! - **Blocks on**: rendezvous channels.
@@ -24,7 +24,7 @@ pub const WORKLOAD: Workload = Workload {
     name: "ping_pong",
     about: "two goroutines and a ball over rendezvous channels",
     scaling: "none: one of the two always waits",
-    unit: "round trips/s",
+    unit: "trips/s",
     policy: None,
     parameters: &[PAIRS],
     run,

@@ -47,6 +47,11 @@ fn look_first(args: &SweepArgs) -> Result<Vec<Note>, Error> {
             first.text
         )));
     }
+    if !args.quiet {
+        for note in &noise {
+            anstream::eprintln!("corefit: {}", note.text);
+        }
+    }
     Ok(noise)
 }
 
