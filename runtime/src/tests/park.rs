@@ -171,7 +171,11 @@ fn resizing_a_thousand_times_under_load_loses_no_one_and_exceeds_no_limit() {
                     while !stop.load(SeqCst) || runs < 10 {
                         meter.work();
                         runs += 1;
-                        if runs % 8 == 0 { assert_eq!(go(|| 1).join().unwrap(), 1) } else { yield_now() }
+                        if runs.is_multiple_of(8) {
+                            assert_eq!(go(|| 1).join().unwrap(), 1)
+                        } else {
+                            yield_now()
+                        }
                     }
                     runs
                 })
