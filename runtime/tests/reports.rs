@@ -213,7 +213,7 @@ fn no_stacks() {
         let mut started = 0;
         let error = loop {
             let wait = wait.clone();
-            match Builder::new().stack_size(64 << 20).spawn(move || drop(wait.recv())) {
+            match Builder::new().stack_size(64 << 20).spawn(move || wait.recv().is_ok()) {
                 Ok(_) => started += 1,
                 Err(error) => break error,
             }
