@@ -167,7 +167,6 @@ impl Runtime {
         }
         if is_spinning {
             self.end_spinning();
-            self.stats.wakes_in_vain.bump_shared();
         }
         // ORDERING: SeqCst fence; pairs with the fence in `wake_one`: orders `idle += 1` and `spinning -= 1` before the
         // look at the queues.

@@ -2,7 +2,7 @@
 //!
 //! A *goroutine* (G) is a computation with a small stack of its own. A *worker* (M) is an OS thread. A *processor* (P)
 //! is the right to run goroutines; there are `GOMAXPROCS` of them, and a worker needs one. A goroutine that waits for a
-//! channel, a lock, time or the network leaves its worker to others; one that calls into the system through [`blocking`]
+//! channel, a lock, time or the network leaves its worker to others; one that calls into the system through [`blocking()`]
 //! gives its processor to another worker first.
 //!
 //! ```

@@ -36,7 +36,8 @@ const EVENTS: usize = 128;
 
 /// See the module docs.
 pub(crate) struct Poller {
-    epoll: OwnedFd,
+    /// None after the end of the runtime.
+    epoll: Mutex<Option<Arc<OwnedFd>>>,
     sources: Mutex<Sources>,
     registered: AtomicUsize,
     sleeping_until: AtomicU64,
@@ -53,18 +54,28 @@ struct Sources {
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            epoll: Mutex::new(Some(Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?))),
             sources: Mutex::default(),
             registered: AtomicUsize::new(0),
             sleeping_until: AtomicU64::new(AWAKE),
         })
     }
 
+    fn epoll(&self) -> Option<Arc<OwnedFd>> {
+        self.epoll.lock().clone()
+    }
+
+    /// Closes it: the runtime has ended.
+    pub(crate) fn close(&self) {
+        *self.epoll.lock() = None;
+    }
+
     /// Registers `fd` for both directions, edge-triggered: what it is ready for now is the first event.
     pub(crate) fn register(&self, fd: BorrowedFd<'_>, source: Arc<Source>) -> io::Result<u64> {
+        let epoll = self.epoll().ok_or(io::ErrorKind::NotConnected)?;
         let key = self.sources.lock().insert(source);
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        if let Err(error) = epoll::add(&self.epoll, fd, EventData::new_u64(key), flags) {
+        if let Err(error) = epoll::add(&epoll, fd, EventData::new_u64(key), flags) {
             self.sources.lock().remove(key);
             return Err(error.into());
         }
@@ -75,8 +86,10 @@ impl Poller {
     }
 
     pub(crate) fn deregister(&self, fd: BorrowedFd<'_>, key: u64) {
-        // The descriptor may have been closed by force; then the kernel has forgotten it already.
-        let _ = epoll::delete(&self.epoll, fd);
+        if let Some(epoll) = self.epoll() {
+            // The descriptor may have been closed by force; then the kernel has forgotten it already.
+            let _ = epoll::delete(&epoll, fd);
+        }
         self.sources.lock().remove(key);
         // ORDERING: Relaxed; as in `register`.
         self.registered.fetch_sub(1, Relaxed);
@@ -90,10 +103,11 @@ impl Poller {
 
     /// Takes what is ready now; goroutines that must be queued are added to `ready`.
     pub(crate) fn look(&self, ready: &mut Vec<Arc<Goroutine>>) {
+        let Some(epoll) = self.epoll() else { return };
         let mut events = Vec::with_capacity(EVENTS);
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         // An error (a signal) is an empty answer: the next look finds what is there.
-        if epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&now)).is_err() {
+        if epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), Some(&now)).is_err() {
             return;
         }
         let found: Vec<(Arc<Source>, EventFlags)> = {
@@ -121,12 +135,13 @@ impl Poller {
     /// Sleeps until a descriptor is ready, the earliest of `timers` is due, or `bell` rings, which is silent afterwards;
     /// may return early. `now_ns` reads the runtime's clock. For the one worker that has the poller, which is armed.
     pub(crate) fn sleep(&self, bell: &Bell, timers: &Timers, now_ns: impl Fn() -> u64) {
+        let Some(epoll) = self.epoll() else { return };
         // ORDERING: SeqCst fence; pairs with the fence in `must_ring`.
         fence(SeqCst);
         let earliest = timers.earliest();
         let timeout = (earliest != NEVER).then(|| Duration::from_nanos(earliest.saturating_sub(now_ns())));
         let mut fds =
-            [PollFd::new(&self.epoll, PollFlags::IN), PollFd::from_borrowed_fd(bell.fd(), PollFlags::IN)];
+            [PollFd::new(&epoll, PollFlags::IN), PollFd::from_borrowed_fd(bell.fd(), PollFlags::IN)];
         // An error (a signal) is an early return.
         if poll(&mut fds, timeout.map(timespec).as_ref()).is_ok() && !fds[1].revents().is_empty() {
             bell.quiet();

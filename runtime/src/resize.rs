@@ -24,10 +24,13 @@ impl Runtime {
                 synced.live -= 1;
             }
             let grew = synced.live < target && !self.is_stopping();
-            while grew && synced.live < target {
-                let core = synced.retired_cores.pop().unwrap_or_else(|| self.new_core());
-                synced.idle_cores.push(core);
-                synced.live += 1;
+            if grew {
+                let missing = target - synced.live;
+                let kept = synced.retired_cores.len().saturating_sub(missing);
+                let mut cores = synced.retired_cores.split_off(kept);
+                cores.extend(self.new_cores(missing - cores.len()));
+                synced.idle_cores.extend(cores);
+                synced.live = target;
             }
             self.publish(&synced);
             (before, grew)

@@ -131,13 +131,19 @@ impl Runtime {
         Arc::clone(&self.processors.lock())
     }
 
-    /// Makes one more processor; the caller has the lock of `Synced`.
-    pub(crate) fn new_core(&self) -> Box<Core> {
+    /// Makes `count` more processors; the caller has the lock of `Synced`.
+    pub(crate) fn new_cores(&self, count: usize) -> impl Iterator<Item = Box<Core>> + use<> {
         let mut processors = self.processors.lock();
-        let (processor, local) = Processor::new(processors.len());
-        let processor = Arc::new(processor);
-        *processors = processors.iter().cloned().chain([Arc::clone(&processor)]).collect();
-        Core::new(processor, local)
+        let first = processors.len();
+        let fresh: Vec<_> = (first..first + count)
+            .map(|index| {
+                let (processor, local) = Processor::new(index);
+                (Arc::new(processor), local)
+            })
+            .collect();
+        *processors =
+            processors.iter().chain(fresh.iter().map(|(processor, _)| processor)).cloned().collect();
+        fresh.into_iter().map(|(processor, local)| Core::new(processor, local))
     }
 
     /// The first of `ID_BATCH` fresh goroutine ids.
@@ -180,10 +186,13 @@ impl Runtime {
             mem::take(&mut synced.idle_cores),
             mem::take(&mut synced.retired_cores),
         );
+        synced.bells.clear();
         drop(synced);
         drop(left);
         self.timers.clear();
         self.registry.clear();
+        // Goroutines left behind keep the runtime in memory, but it is not to keep descriptors.
+        self.poller.close();
     }
 
     /// The thread of a worker ends.
@@ -262,6 +271,9 @@ impl Runtime {
 
     /// Queues a goroutine that has become runnable: next on this thread's processor, else globally.
     pub(crate) fn ready(self: &Arc<Self>, goroutine: Arc<Goroutine>) {
+        if self.is_stopping() {
+            return;
+        }
         let mut goroutine = Some(goroutine);
         let overflow = current::with_core_of(self, |core| {
             let goroutine = goroutine.take().expect("queued once");

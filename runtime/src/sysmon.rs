@@ -10,12 +10,12 @@
 //! ```
 
 use crate::poller::{Bell, timespec};
-use crate::primitives::Arc;
 use crate::primitives::atomic::{
     AtomicBool,
     Ordering::{Relaxed, SeqCst},
     fence,
 };
+use crate::primitives::{Arc, Mutex};
 use crate::report;
 use crate::runtime::Runtime;
 use crate::signals;
@@ -40,17 +40,20 @@ const IDLE_ROUNDS: u32 = 10;
 
 /// What the others know of the watch.
 pub(crate) struct Alarm {
-    bell: Bell,
+    /// None after the end of the runtime.
+    bell: Mutex<Option<Arc<Bell>>>,
     asleep: AtomicBool,
 }
 
 impl Alarm {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { bell: Bell::new()?, asleep: AtomicBool::new(false) })
+        Ok(Self { bell: Mutex::new(Some(Arc::new(Bell::new()?))), asleep: AtomicBool::new(false) })
     }
 
     pub(crate) fn ring(&self) {
-        self.bell.ring();
+        if let Some(bell) = &*self.bell.lock() {
+            bell.ring();
+        }
     }
 
     /// A processor is idle no longer.
@@ -65,11 +68,14 @@ impl Alarm {
 
     /// Sleeps until the bell or a signal rings, or for `timeout`.
     fn sleep(&self, timeout: Option<Duration>) {
-        let mut fds = vec![PollFd::from_borrowed_fd(self.bell.fd(), PollFlags::IN)];
+        let Some(bell) = self.bell.lock().clone() else { return };
+        let mut fds = vec![PollFd::from_borrowed_fd(bell.fd(), PollFlags::IN)];
         fds.extend(signals::bell().map(|bell| PollFd::from_borrowed_fd(bell, PollFlags::IN)));
         // An error (a signal) is an early return.
         let _ = poll(&mut fds, timeout.map(timespec).as_ref());
-        self.bell.quiet();
+        if !fds[0].revents().is_empty() {
+            bell.quiet();
+        }
     }
 }
 
@@ -110,6 +116,7 @@ fn watch(runtime: &Arc<Runtime>) {
             trimmed_ns = now_ns;
         }
     }
+    *runtime.alarm.bell.lock() = None;
 }
 
 /// Sleeps until work begins. While there is something left to give back, or what looks like a deadlock but for a thread

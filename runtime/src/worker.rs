@@ -58,8 +58,8 @@ fn work(context: &Context) {
 
 /// Runs goroutines with `core`, `first` at once, until the processor is gone.
 fn serve(context: &Context, core: Box<Core>, mut first: Option<Arc<Goroutine>>) -> Idle {
-    let mut is_spinning = first.is_none();
-    let mut core = core;
+    let was_woken = first.is_none();
+    let (mut core, mut is_spinning) = (core, was_woken);
     loop {
         let goroutine = match first.take() {
             Some(goroutine) if !context.runtime.is_stopping() => {
@@ -71,7 +71,12 @@ fn serve(context: &Context, core: Box<Core>, mut first: Option<Arc<Goroutine>>) 
                     core = found;
                     goroutine
                 }
-                None => return Idle::Free,
+                None => {
+                    if is_spinning && was_woken {
+                        context.runtime.stats.wakes_in_vain.bump_shared();
+                    }
+                    return Idle::Free;
+                }
             },
         };
         is_spinning = false;

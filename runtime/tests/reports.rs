@@ -1,4 +1,5 @@
 //! What ends a process: deadlock, SIGQUIT, stack overflow. Each case runs in a child, which is this binary again.
+#![allow(clippy::unwrap_used, reason = "a test, though without the harness that tells clippy so")]
 
 use corefit_runtime::{
     Builder, Config, blocking, chan, checkpoint, go, gomaxprocs, spawn_pinned, sync, time,
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 /// A case: its name, what the child does, and what is checked about it.
 type Case = (&'static str, fn(), fn());
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     ("deadlock", deadlock, a_deadlock_is_reported_with_every_goroutine),
     ("pinned", pinned, a_deadlock_of_a_pinned_goroutine_is_reported),
     ("foreign", foreign, no_deadlock_is_reported_while_another_thread_could_help),
@@ -20,6 +21,7 @@ const CASES: [Case; 10] = [
     ("overflow", overflow, a_stack_overflow_names_the_goroutine),
     ("main_overflow", main_overflow, a_stack_overflow_of_main_names_it_too),
     ("segfault", segfault, another_fault_is_not_taken_for_an_overflow),
+    ("no_stacks", no_stacks, running_out_of_stacks_is_an_error_that_says_what_to_do),
     ("variable", variable, an_unusable_variable_is_noted_once),
     ("hog", hog, a_hog_is_reported_if_asked_for),
 ];
@@ -203,6 +205,35 @@ fn segfault() {
 fn another_fault_is_not_taken_for_an_overflow() {
     let outcome = outcome(&mut child("segfault"));
     assert_eq!((outcome.signal, outcome.stderr.as_str()), (Some(11), ""));
+}
+
+fn no_stacks() {
+    Config::new().procs(1).run(|| {
+        let (_open, wait) = chan::<()>(0);
+        let mut started = 0;
+        let error = loop {
+            let wait = wait.clone();
+            match Builder::new().stack_size(64 << 20).spawn(move || wait.recv().is_ok()) {
+                Ok(_) => started += 1,
+                Err(error) => break error,
+            }
+        };
+        println!("{started} {error}");
+        // The others go on.
+        assert_eq!(go(|| 1).join().unwrap(), 1);
+    });
+}
+
+fn running_out_of_stacks_is_an_error_that_says_what_to_do() {
+    let binary = std::env::current_exe().unwrap();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -v 1500000 && exec \"$0\""]).arg(binary).env(CHILD, "no_stacks");
+    let outcome = outcome(&mut limited);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    let (started, error) = outcome.stdout.split_once(' ').unwrap();
+    assert!((1..=24).contains(&started.parse::<usize>().unwrap()), "{started}");
+    assert!(error.starts_with("cannot start a goroutine: no address space"), "{error}");
+    assert!(error.contains("ulimit -v"), "{error}");
 }
 
 fn variable() {

@@ -262,6 +262,25 @@ mod tests {
     }
 
     #[test]
+    fn memory_of_stacks_that_were_not_needed_is_given_back() {
+        // A class that no other test uses.
+        let class = Class::holding(1 << 20).unwrap();
+        let count = |f: fn(&Pool) -> usize| f(&POOLS[class.0].lock());
+        let stacks: Vec<Stack> = (0..WARM_KEPT + 20).map(|_| acquire(class).unwrap()).collect();
+        release(class, stacks);
+        trim();
+        assert_eq!(count(|pool| pool.cold.len()), 0, "they were needed until now");
+        trim();
+        assert_eq!(count(|pool| pool.cold.len()), 10, "half of what is above the floor");
+        assert_eq!(count(|pool| pool.warm.len()), WARM_KEPT + 10);
+        let taken = take_warm(class, 1_000);
+        assert_eq!(taken.len(), WARM_KEPT + 10);
+        let cold = acquire(class).unwrap();
+        assert_eq!(count(|pool| pool.cold.len()), 9);
+        release(class, taken.into_iter().chain([cold]));
+    }
+
+    #[test]
     fn the_message_names_the_setting_to_raise() {
         let error = StackError::Guard(io::Error::from_raw_os_error(libc::ENOMEM));
         assert!(error.to_string().contains("vm.max_map_count"));
