@@ -45,3 +45,8 @@ pub fn hidden() -> Option<ExitCode> {
         _ => None,
     }
 }
+
+/// The README's code, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

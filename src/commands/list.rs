@@ -21,7 +21,7 @@ pub(super) fn list(args: &ListArgs) -> Result<(), Error> {
     for workload in workloads {
         table.add_row([workload.name, workload.about, workload.scaling]);
     }
-    print::line(&table.trim_fmt())
+    print::line(&crate::report::table::text(&table))
 }
 
 fn entry(workload: &Workload) -> serde_json::Value {

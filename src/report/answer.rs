@@ -7,7 +7,7 @@ use comfy_table::{Attribute, Cell};
 use owo_colors::OwoColorize;
 
 use super::number::{bar, interval, percent, quantity};
-use super::table::{plain, right};
+use super::table::{plain, right, text as table_text};
 use super::wrap::paragraph;
 use crate::results::{Note, Point, Recommendation, Saved};
 
@@ -113,7 +113,7 @@ fn points(answer: &Recommendation) -> String {
         }));
     }
     right(&mut table, 1..=5);
-    table.trim_fmt()
+    table_text(&table)
 }
 
 fn nothing(saved: &Saved) -> String {

@@ -7,7 +7,7 @@ use comfy_table::{Attribute, Cell};
 
 use super::answer::{certainty, chosen};
 use super::number::quantity;
-use super::table::{plain, right};
+use super::table::{plain, right, text as table_text};
 use crate::machine::Machine;
 use crate::results::Manifest;
 
@@ -23,7 +23,7 @@ pub fn text(manifests: &[&Manifest], machine: &Machine, out: &Path) -> String {
     }
     right(&mut table, 1..=4);
     let cpus = machine.usable_cpus();
-    let mut text = format!("{}\n", table.trim_fmt());
+    let mut text = format!("{}\n", table_text(&table));
     let _ = write!(text, "\n{} targets on {cpus} CPUs; files in {}", manifests.len(), out.display());
     text
 }

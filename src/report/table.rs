@@ -20,11 +20,46 @@ pub fn plain<const N: usize>(heads: [&str; N]) -> Table {
     table
 }
 
+/// The table as text, without the blanks that fill its lines up to their end.
+#[must_use]
+pub fn text(table: &Table) -> String {
+    let lines: Vec<String> = table.lines().map(|line| without_fill(&line)).collect();
+    lines.join("\n")
+}
+
+/// ANSI's end of all styles, behind which a styled cell hides its blanks.
+const RESET: &str = "\u{1b}[0m";
+
+fn without_fill(line: &str) -> String {
+    let mut end = line.trim_end();
+    let mut is_styled = false;
+    while let Some(before) = end.strip_suffix(RESET) {
+        is_styled = true;
+        end = before.trim_end();
+    }
+    if is_styled { format!("{end}{RESET}") } else { end.to_owned() }
+}
+
 /// Aligns column `index` (from 0) to the right.
 pub fn right(table: &mut Table, columns: impl IntoIterator<Item = usize>) {
     for index in columns {
         if let Some(column) = table.column_mut(index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_where_their_text_ends() {
+        assert_eq!(without_fill("  a  b   "), "  a  b");
+        assert_eq!(
+            without_fill("\u{1b}[1m a \u{1b}[0m\u{1b}[1m  \u{1b}[0m  "),
+            "\u{1b}[1m a \u{1b}[0m\u{1b}[1m\u{1b}[0m"
+        );
+        assert_eq!(without_fill(""), "");
     }
 }
