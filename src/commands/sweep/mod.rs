@@ -33,7 +33,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<(), Error> {
         .map(|target| Job::new(target, args, &machine, &noise))
         .collect::<Result<Vec<_>, _>>()?;
     measure::watch_interrupts().map_err(Error::Signals)?;
-    let outcomes = measure_all(&jobs, args)?;
+    let outcomes = measure_all(&jobs, &noise, args)?;
     show_all(&outcomes, args, &machine)?;
     verdict(&outcomes)
 }
@@ -47,15 +47,10 @@ fn look_first(args: &SweepArgs) -> Result<Vec<Note>, Error> {
             first.text
         )));
     }
-    if !args.quiet {
-        for note in &noise {
-            anstream::eprintln!("corefit: {}", note.text);
-        }
-    }
     Ok(noise)
 }
 
-fn measure_all(jobs: &[Job], args: &SweepArgs) -> Result<Vec<Outcome>, Error> {
+fn measure_all(jobs: &[Job], noise: &[Note], args: &SweepArgs) -> Result<Vec<Outcome>, Error> {
     let expected: Vec<Duration> = jobs.iter().map(Job::expected).collect();
     let total = expected.iter().sum();
     let progress = Progress::new(total, !args.quiet);
@@ -66,6 +61,12 @@ fn measure_all(jobs: &[Job], args: &SweepArgs) -> Result<Vec<Outcome>, Error> {
         let outcome = one::measure(job, &progress)?;
         for left_out in results::index(&args.out)? {
             anstream::eprintln!("corefit: {left_out}");
+        }
+        if index == 0 && !args.quiet {
+            // Not before something could be measured: a refusal is one line.
+            for note in noise {
+                progress.suspend(|| anstream::eprintln!("corefit: {}", note.text));
+            }
         }
         if !args.quiet && !args.json {
             progress.suspend(|| print::text(&answer::of_target(&outcome.saved, &outcome.folder)))?;
