@@ -11,6 +11,8 @@ use crate::target::Target;
 
 /// Enough stacks for shares known to about 3 points.
 const ENOUGH_STACKS: u64 = 1000;
+/// With fewer than these the shares say little, so a run more is made even if the budget is spent.
+const FEW_STACKS: u64 = 200;
 /// Enough time, however few stacks there are.
 const ENOUGH_TIME: Duration = Duration::from_secs(2);
 
@@ -100,7 +102,11 @@ fn record(
     let request = Request { max_samples: None, max_time: ENOUGH_TIME, ..Request::default() };
     let (mut profile, mut complete) = once(wanted.target, procs, request)?;
     let mut runs = 1.0;
-    while profile.samples < ENOUGH_STACKS && begun.elapsed() < patience && !measure::interrupted() {
+    let is_poor = |stacks, elapsed| match elapsed < patience {
+        true => stacks < ENOUGH_STACKS,
+        false => stacks < FEW_STACKS && elapsed < ENOUGH_TIME,
+    };
+    while is_poor(profile.samples, begun.elapsed()) && !measure::interrupted() {
         let (more, is_complete) = once(wanted.target, procs, request)?;
         profile.merge(more);
         complete &= is_complete;
