@@ -131,11 +131,13 @@ fn quota_throttling(scene: &Scene<'_>, found: &mut Found) {
         return;
     }
     let quota = worst.quota.map_or(String::new(), |quota| format!(" of {}", cpus(quota)));
-    let text = format!(
-        "the quota{quota} throttles the program for {} of the time at {} procs",
-        percent(share(worst)),
-        figure(worst.n)
-    );
+    // The kernel adds up what it holds back on each CPU.
+    let held = if share(worst) <= 1.0 {
+        format!("throttles the program for {} of the time", percent(share(worst)))
+    } else {
+        format!("holds back {} CPUs at a time", figure(share(worst)))
+    };
+    let text = format!("the quota{quota} {held} at {} procs", figure(worst.n));
     found.add(share(&scene.facts[scene.probe()]).clamp(SMALL_LOSS, 1.0), "quota-throttling", text);
 }
 

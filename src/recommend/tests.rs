@@ -242,6 +242,20 @@ fn a_quota_that_throttles_is_the_reason() {
 }
 
 #[test]
+fn samples_of_a_few_quota_periods_are_pointed_out() {
+    let short = |wall_s: f64| {
+        let evidence = sweep(&[1.0, 2.0, 3.0], |n| Observation {
+            cpu_quota: Some(1.5),
+            wall_s: Some(wall_s),
+            ..sample(1000.0 * n.min(1.5), n.min(1.5), 0.01)
+        });
+        decide(&evidence).unwrap().warnings.iter().any(|warning| warning.code == "short-under-quota")
+    };
+    assert!(short(0.3));
+    assert!(!short(1.2));
+}
+
+#[test]
 fn counters_tell_memory_from_more_work() {
     let answer = decide(&sweep(&AUTO, |n| {
         let slow = if n > 1.0 { 1.6 } else { 1.0 };

@@ -23,8 +23,9 @@ const MISSES: f64 = 0.2;
 /// What was noticed while measuring, then what the samples themselves show.
 pub(super) fn warnings(scene: &Scene<'_>) -> Vec<Note> {
     let mut notes = scene.evidence.warnings.clone();
-    let checks: [fn(&Scene<'_>) -> Option<Note>; 10] = [
+    let checks: [fn(&Scene<'_>) -> Option<Note>; 11] = [
         knob_ignored,
+        short_under_quota,
         amount,
         not_distinguishable,
         second_not_measured,
@@ -47,6 +48,22 @@ fn knob_ignored(scene: &Scene<'_>) -> Option<Note> {
         figure(facts.n)
     );
     Some(note("knob-ignored", text))
+}
+
+/// Seconds that a sample should last under a CPU quota: ten of the kernel's periods of 100 ms, in each of which the program
+/// runs and is then held back.
+const LONG_UNDER_QUOTA_S: f64 = 1.0;
+
+/// Samples of a few quota periods: whether one more or less is begun shows in the throughput.
+fn short_under_quota(scene: &Scene<'_>) -> Option<Note> {
+    let limited = scene.evidence.observations.iter().filter(|sample| sample.cpu_quota.is_some());
+    let shortest_s = limited.filter_map(|sample| sample.wall_s).min_by(f64::total_cmp)?;
+    let text = format!(
+        "the shortest sample under the CPU quota lasts {}: less than ten of its periods of 100 ms, which coarsens the throughput; \
+         give the program more work",
+        seconds(shortest_s)
+    );
+    (shortest_s < LONG_UNDER_QUOTA_S).then(|| note("short-under-quota", text))
 }
 
 /// Few samples, by the name that fits how they came about.
