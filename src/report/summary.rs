@@ -8,7 +8,9 @@ use comfy_table::{Attribute, Cell};
 use super::answer::{certainty, chosen};
 use super::number::quantity;
 use super::table::{plain, right, text as table_text};
+use super::wrap::paragraph;
 use crate::machine::Machine;
+use crate::measure::Availability;
 use crate::results::Manifest;
 
 /// Characters of a reason in the table; the whole of it stands with the target.
@@ -26,6 +28,12 @@ pub fn text(manifests: &[&Manifest], machine: &Machine, out: &Path) -> String {
     let mut text = format!("{}\n", table_text(&table));
     let _ = write!(text, "\n{} targets on {cpus} CPUs; files in {}", manifests.len(), out.display());
     text
+}
+
+/// Which columns are empty or see less than all, why, and how to get them; nothing if all is counted.
+#[must_use]
+pub fn not_counted(counters: &Availability) -> String {
+    counters.remarks().iter().map(|remark| paragraph("not counted: ", remark)).collect()
 }
 
 fn row(manifest: &Manifest) -> Vec<Cell> {

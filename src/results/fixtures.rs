@@ -25,6 +25,7 @@ pub(super) fn manifest(target: &str) -> Manifest {
         command: command(&["true"]),
         corefit_version: "0.1.0".to_owned(),
         machine: Machine { id: "m1".to_owned(), cpus_allowed: 2, ..Machine::default() },
+        counters: None,
         seed: 1,
         plan: Plan {
             procs: vec![1, 2, 4],

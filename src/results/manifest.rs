@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Error, Note, Recommendation, SCHEMA, whole};
 use crate::machine::Machine;
+use crate::measure::Availability;
 use crate::plan::{Plan, Policy};
 use crate::quote;
 use crate::target::Target;
@@ -28,6 +29,9 @@ pub struct Manifest {
     pub corefit_version: String,
     /// The machine it was measured on.
     pub machine: Machine,
+    /// Which counters could be opened, and how far they see; `None` if none were asked for.
+    #[serde(default)]
+    pub counters: Option<Availability>,
     /// Seed of order and bootstrap.
     pub seed: u64,
     /// How it was measured.

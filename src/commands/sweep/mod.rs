@@ -12,12 +12,12 @@ use serde_json::json;
 use super::print;
 use crate::cli::SweepArgs;
 use crate::error::Error;
-use crate::machine::{self, Machine};
+use crate::machine;
 use crate::measure;
 use crate::report::progress::Progress;
 use crate::report::{answer, summary};
 use crate::results::{self, Note, SCHEMA};
-use one::{Job, Outcome};
+use one::{Job, Outcome, Surroundings};
 
 /// Measures every target asked for, one after another, and shows each answer as soon as it is there.
 ///
@@ -26,15 +26,18 @@ use one::{Job, Outcome};
 /// in each case what was measured is kept.
 pub(super) fn sweep(args: &SweepArgs) -> Result<(), Error> {
     let targets = targets::chosen(args)?;
-    let machine = machine::look();
-    let noise = look_first(args)?;
+    let surroundings = Surroundings {
+        machine: machine::look(),
+        noise: look_first(args)?,
+        counters: (!args.no_counters).then(measure::availability),
+    };
     let jobs = targets
         .into_iter()
-        .map(|target| Job::new(target, args, &machine, &noise))
+        .map(|target| Job::new(target, args, &surroundings))
         .collect::<Result<Vec<_>, _>>()?;
     measure::watch_interrupts().map_err(Error::Signals)?;
-    let outcomes = measure_all(&jobs, &noise, args)?;
-    show_all(&outcomes, args, &machine)?;
+    let outcomes = measure_all(&jobs, &surroundings.noise, args)?;
+    show_all(&outcomes, args, &surroundings)?;
     verdict(&outcomes)
 }
 
@@ -82,15 +85,18 @@ fn measure_all(jobs: &[Job], noise: &[Note], args: &SweepArgs) -> Result<Vec<Out
 }
 
 /// The document, or the table over all targets.
-fn show_all(outcomes: &[Outcome], args: &SweepArgs, machine: &Machine) -> Result<(), Error> {
+fn show_all(outcomes: &[Outcome], args: &SweepArgs, surroundings: &Surroundings) -> Result<(), Error> {
     let manifests: Vec<_> = outcomes.iter().map(|outcome| &outcome.saved.manifest).collect();
     if args.json {
         return print::json(&json!({ "schema": SCHEMA, "sweeps": manifests }));
     }
     if manifests.len() > 1 || args.quiet {
-        print::line(&summary::text(&manifests, machine, &args.out))?;
+        print::line(&summary::text(&manifests, &surroundings.machine, &args.out))?;
     }
-    Ok(())
+    match &surroundings.counters {
+        Some(counters) if !args.quiet => print::text(&summary::not_counted(counters)),
+        _ => Ok(()),
+    }
 }
 
 /// How the sweep ended, as an exit code.

@@ -8,7 +8,7 @@ use super::{profiles, rounds};
 use crate::cli::SweepArgs;
 use crate::error::Error;
 use crate::machine::Machine;
-use crate::measure;
+use crate::measure::{self, Availability};
 use crate::plan::{Plan, Policy, Rounds};
 use crate::recommend::{ModelChoice, decide};
 use crate::report::progress::Progress;
@@ -37,8 +37,18 @@ pub(super) struct Job {
     /// Say each sample on standard error.
     pub(super) verbose: bool,
     noise: Vec<Note>,
+    counters: Option<Availability>,
     out: PathBuf,
     resume: bool,
+}
+
+/// What all targets of a sweep are measured in.
+pub(super) struct Surroundings {
+    pub(super) machine: Machine,
+    /// What is odd about the machine now.
+    pub(super) noise: Vec<Note>,
+    /// Which counters can be opened; `None` if none are asked for.
+    pub(super) counters: Option<Availability>,
 }
 
 /// What measuring a target gave.
@@ -53,21 +63,17 @@ pub(super) struct Outcome {
 
 impl Job {
     /// Settles the plan of `target`.
-    pub(super) fn new(
-        target: Target,
-        args: &SweepArgs,
-        machine: &Machine,
-        noise: &[Note],
-    ) -> Result<Self, Error> {
-        let plan = plan(&target, args, machine);
+    pub(super) fn new(target: Target, args: &SweepArgs, surroundings: &Surroundings) -> Result<Self, Error> {
+        let plan = plan(&target, args, &surroundings.machine);
         target.check_procs(&plan.procs)?;
         let policy = args.policy.unwrap_or_else(|| default_policy(&target));
         Ok(Self {
             target,
             plan,
             policy,
-            machine: machine.clone(),
-            noise: noise.to_vec(),
+            machine: surroundings.machine.clone(),
+            noise: surroundings.noise.clone(),
+            counters: surroundings.counters.clone(),
             out: args.out.clone(),
             resume: args.resume,
             verbose: args.verbose,
@@ -88,6 +94,7 @@ impl Job {
             command: self.target.clone(),
             corefit_version: env!("CARGO_PKG_VERSION").to_owned(),
             machine: self.machine.clone(),
+            counters: self.counters.clone(),
             seed: self.plan.seed,
             plan: self.plan.clone(),
             policy: self.policy,
