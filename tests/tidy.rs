@@ -39,6 +39,10 @@ fn sources() -> Vec<PathBuf> {
 fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a source folder") {
         let path = entry.expect("an entry").path();
+        let is_of_tests = ["tests", "tests.rs"].iter().any(|name| path.ends_with(name));
+        if is_of_tests {
+            continue;
+        }
         if path.is_dir() {
             collect(&path, into);
         } else if path.extension().is_some_and(|suffix| suffix == "rs") {
