@@ -280,6 +280,19 @@ fn a_program_reports_its_own_operations_on_the_result_descriptor() {
 }
 
 #[test]
+fn a_result_line_that_cannot_be_used_is_told() {
+    let corefit = Corefit::new();
+    let sweep =
+        ["sweep", "--procs", "1", "--rounds", "2..2", "--no-flamegraph", "--json", "--name", "odd", "--"];
+    let done = corefit.run(&[&sweep[..], &["sh", "-c", "echo garbage >&$COREFIT_RESULT_FD"]].concat());
+    done.assert_code(0);
+    let warnings = done.json()["sweeps"][0]["recommendation"]["warnings"].clone();
+    let odd = warnings.as_array().unwrap().iter().find(|warning| warning["code"] == "odd-samples");
+    let text = odd.unwrap_or_else(|| panic!("{warnings}"))["text"].as_str().unwrap();
+    assert!(text.starts_with("2 of 2 samples") && text.contains("garbage"), "{text}");
+}
+
+#[test]
 fn a_failing_program_is_recorded_and_nothing_is_recommended() {
     let corefit = Corefit::new();
     let done = corefit.run(&[
@@ -298,7 +311,9 @@ fn a_failing_program_is_recorded_and_nothing_is_recommended() {
         "echo it broke >&2; exit 3",
     ]);
     done.assert_code(1);
-    assert!(done.json()["sweeps"][0]["recommendation"].is_null());
+    let sweep = &done.json()["sweeps"][0];
+    assert!(sweep["recommendation"].is_null());
+    assert!(sweep["warnings"].to_string().contains("it broke"), "its last words are quoted: {sweep}");
     let samples = corefit.read("profiles/bad/samples.csv");
     assert!(column(&samples, "status").iter().all(|status| *status == "failed"));
     assert!(column(&samples, "exit_code").iter().all(|code| *code == "3"));

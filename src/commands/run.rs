@@ -26,7 +26,12 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
         print::line(&report::sample::text(&target, &row))?;
     }
     match failure {
-        None => Ok(()),
+        None => {
+            for remark in &sample.remarks {
+                anstream::eprintln!("corefit: `{}`: {remark}", target.name);
+            }
+            Ok(())
+        }
         Some(why) => Err(Error::Partial(format!("`{}` at {procs} procs: {why}", target.name))),
     }
 }

@@ -190,7 +190,8 @@ pub(super) fn reserve(job_plan: &Plan) -> Duration {
 /// What has to stand beside the answer: samples that did not succeed, and what else was noticed while measuring.
 fn warnings(job: &Job, rows: &[SampleRow], ended: &rounds::Ended) -> Vec<Note> {
     let failed = job.plan.procs.iter().filter_map(|procs| samples_failed(*procs, rows, &ended.failures));
-    ended.warning.clone().into_iter().chain(failed).chain(stolen(rows)).collect()
+    let of_all = [odd(rows, &ended.oddities), stolen(rows)].into_iter().flatten();
+    ended.warning.clone().into_iter().chain(failed).chain(of_all).collect()
 }
 
 fn samples_failed(procs: u32, rows: &[SampleRow], failures: &[(u32, String)]) -> Option<Note> {
@@ -200,6 +201,16 @@ fn samples_failed(procs: u32, rows: &[SampleRow], failures: &[(u32, String)]) ->
         failures.iter().find(|(of, _)| *of == procs).map_or_else(String::new, |(_, why)| format!(": {why}"));
     let text = format!("{failed} of {} samples at {procs} did not succeed{why}", of_point().count());
     (failed > 0).then(|| Note { code: "samples-failed".to_owned(), text })
+}
+
+/// What looked odd in samples that succeeded: the first of it, and how much more there was.
+fn odd(rows: &[SampleRow], oddities: &[String]) -> Option<Note> {
+    let first = oddities.first()?;
+    let same = oddities.iter().filter(|oddity| *oddity == first).count();
+    let more = oddities.len() - same;
+    let others = if more > 0 { format!("; and {more} other remarks") } else { String::new() };
+    let text = format!("{same} of {} samples: {first}{others}", rows.len());
+    Some(Note { code: "odd-samples".to_owned(), text })
 }
 
 /// Share of one CPU that a hypervisor may take before the precision of 2 % is in doubt.
