@@ -415,6 +415,22 @@ fn an_interrupted_sweep_keeps_its_samples_and_goes_on_with_resume() {
 }
 
 #[test]
+fn an_interrupted_run_or_flame_graph_ends_with_130() {
+    let corefit = Corefit::new();
+    for args in
+        [&["run", "amdahl", "--scale", "100"][..], &["flamegraph", "amdahl", "--scale", "100", "-o", "x.svg"]]
+    {
+        let child = corefit.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        interrupt(child.id());
+        let done = Done::of(child.wait_with_output().unwrap());
+        done.assert_code(130);
+        assert_eq!(done.err.lines().filter(|line| line.contains("interrupted")).count(), 1, "{}", done.err);
+        assert!(!corefit.path("x.svg").exists());
+    }
+}
+
+#[test]
 fn resume_refuses_another_command_line() {
     let corefit = Corefit::new();
     let sweep = |rest: &[&str]| {

@@ -18,6 +18,9 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
     let procs = args.procs.unwrap_or_else(|| (machine.usable_cpus().ceil() as u32).max(1));
     let conditions = rounds::of_target(&target, args.timeout, !args.no_counters);
     let sample = measure::sample(&target.invocation(procs), &conditions)?;
+    if measure::interrupted() {
+        return Err(Error::Stopped("the sample is not shown, since it was cut short"));
+    }
     let place = Place { target: &target.name, procs, round: 1, order: 1, machine: &machine.id };
     let (row, failure) = rounds::row(&target, &place, &sample);
     if args.json {
