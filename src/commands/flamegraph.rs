@@ -20,6 +20,7 @@ const DEFAULT_OUTPUT: &str = "flamegraph.svg";
 pub(super) fn flamegraph(args: &FlamegraphArgs) -> Result<(), Error> {
     let output = Output::of(args.output.as_deref().unwrap_or(Path::new(DEFAULT_OUTPUT)))?;
     measure::watch_interrupts().map_err(Error::Signals)?;
+    refuse_ill_fitting(args)?;
     if let Some(pid) = args.pid {
         let profile = profile::record_pid(pid, request(args));
         refuse_interrupted()?;
@@ -40,6 +41,18 @@ pub(super) fn flamegraph(args: &FlamegraphArgs) -> Result<(), Error> {
         _ => Err(Error::Usage(
             "`--procs` takes one worker count, or two different ones for a difference".to_owned(),
         )),
+    }
+}
+
+/// Options that would change nothing.
+fn refuse_ill_fitting(args: &FlamegraphArgs) -> Result<(), Error> {
+    if args.argv.is_empty() && !args.envs.is_empty() {
+        return Err(Error::Usage("`--env` is for a command; give the command after `--`".to_owned()));
+    }
+    match (args.pid, args.argv.is_empty()) {
+        (Some(_), _) => args.workload_args.refuse_beside("a process that already runs"),
+        (None, false) => args.workload_args.refuse_beside("a command"),
+        (None, true) => Ok(()),
     }
 }
 
