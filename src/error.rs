@@ -59,6 +59,9 @@ pub enum Error {
     /// Something asked for was done only in part; the text says what.
     #[error("{0}")]
     Partial(String),
+    /// Interrupted where there is nothing to keep; the text says of what.
+    #[error("interrupted; {0}")]
+    Stopped(&'static str),
     /// Interrupted; what was measured is kept.
     #[error("interrupted; what was measured is kept in `{}`: add `--resume` to the same command to go on", folder.display())]
     Interrupted {
@@ -78,7 +81,7 @@ impl Error {
             Self::Profile(error) => error.exit_code(),
             Self::Write { .. } => 2,
             Self::Signals(_) | Self::Stdout(_) | Self::Incomplete { .. } | Self::Partial(_) => 1,
-            Self::Interrupted { .. } => 130,
+            Self::Stopped(_) | Self::Interrupted { .. } => 130,
         }
     }
 

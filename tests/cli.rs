@@ -91,6 +91,15 @@ fn bad_usage_is_one_line_and_exit_code_2() {
         &["sweep", "--metric", "no group", "--", "true"],
         &["sweep", "--env", "=x", "--", "true"],
         &["sweep", "--ops", "many", "--", "true"],
+        &["sweep", "mandelbrot", "--metric", "(x)"],
+        &["sweep", "mandelbrot", "--env", "N"],
+        &["sweep", "mandelbrot", "--unit", "x"],
+        &["sweep", "mandelbrot", "--ops", "5"],
+        &["sweep", "--scale", "2", "--", "true"],
+        &["sweep", "--param", "a=b", "--", "true"],
+        &["flamegraph", "mandelbrot", "--env", "N"],
+        &["flamegraph", "--scale", "2", "--", "true"],
+        &["flamegraph", "-p", "1", "--param", "a=b"],
         &["run", "no_such"],
         &["run", "mandelbrot", "--procs", "0"],
         &["flamegraph"],
@@ -280,6 +289,19 @@ fn a_program_reports_its_own_operations_on_the_result_descriptor() {
 }
 
 #[test]
+fn a_result_line_that_cannot_be_used_is_told() {
+    let corefit = Corefit::new();
+    let sweep =
+        ["sweep", "--procs", "1", "--rounds", "2..2", "--no-flamegraph", "--json", "--name", "odd", "--"];
+    let done = corefit.run(&[&sweep[..], &["sh", "-c", "echo garbage >&$COREFIT_RESULT_FD"]].concat());
+    done.assert_code(0);
+    let warnings = done.json()["sweeps"][0]["recommendation"]["warnings"].clone();
+    let odd = warnings.as_array().unwrap().iter().find(|warning| warning["code"] == "odd-samples");
+    let text = odd.unwrap_or_else(|| panic!("{warnings}"))["text"].as_str().unwrap();
+    assert!(text.starts_with("2 of 2 samples") && text.contains("garbage"), "{text}");
+}
+
+#[test]
 fn a_failing_program_is_recorded_and_nothing_is_recommended() {
     let corefit = Corefit::new();
     let done = corefit.run(&[
@@ -298,7 +320,9 @@ fn a_failing_program_is_recorded_and_nothing_is_recommended() {
         "echo it broke >&2; exit 3",
     ]);
     done.assert_code(1);
-    assert!(done.json()["sweeps"][0]["recommendation"].is_null());
+    let sweep = &done.json()["sweeps"][0];
+    assert!(sweep["recommendation"].is_null());
+    assert!(sweep["warnings"].to_string().contains("it broke"), "its last words are quoted: {sweep}");
     let samples = corefit.read("profiles/bad/samples.csv");
     assert!(column(&samples, "status").iter().all(|status| *status == "failed"));
     assert!(column(&samples, "exit_code").iter().all(|code| *code == "3"));
@@ -397,6 +421,22 @@ fn an_interrupted_sweep_keeps_its_samples_and_goes_on_with_resume() {
     let after = fs::read_to_string(&journal).unwrap();
     assert!(after.starts_with(&before), "rows measured before stay");
     assert_eq!(after.lines().count(), 17);
+}
+
+#[test]
+fn an_interrupted_run_or_flame_graph_ends_with_130() {
+    let corefit = Corefit::new();
+    for args in
+        [&["run", "amdahl", "--scale", "100"][..], &["flamegraph", "amdahl", "--scale", "100", "-o", "x.svg"]]
+    {
+        let child = corefit.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        interrupt(child.id());
+        let done = Done::of(child.wait_with_output().unwrap());
+        done.assert_code(130);
+        assert_eq!(done.err.lines().filter(|line| line.contains("interrupted")).count(), 1, "{}", done.err);
+        assert!(!corefit.path("x.svg").exists());
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::error::Error;
 use crate::plan::{Policy, ProcsSpec, Rounds};
 
 /// How a bundled workload is sized and set.
@@ -19,6 +20,26 @@ pub struct WorkloadArgs {
     /// A parameter of the workload, such as padded=true for false_sharing (repeatable)
     #[arg(long = "param", value_name = "KEY=VALUE")]
     pub params: Vec<String>,
+}
+
+impl WorkloadArgs {
+    /// Refuses what sizes a workload where `other` is measured.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] names the option.
+    pub fn refuse_beside(&self, other: &str) -> Result<(), Error> {
+        let options = [
+            ("--scale", self.scale != 1.0),
+            ("--input", self.input.is_some()),
+            ("--param", !self.params.is_empty()),
+        ];
+        match options.iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) => Err(Error::Usage(format!(
+                "`{option}` is for bundled workloads, not for {other}; leave it out"
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// `corefit sweep`.

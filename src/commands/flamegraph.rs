@@ -20,8 +20,11 @@ const DEFAULT_OUTPUT: &str = "flamegraph.svg";
 pub(super) fn flamegraph(args: &FlamegraphArgs) -> Result<(), Error> {
     let output = Output::of(args.output.as_deref().unwrap_or(Path::new(DEFAULT_OUTPUT)))?;
     measure::watch_interrupts().map_err(Error::Signals)?;
+    refuse_ill_fitting(args)?;
     if let Some(pid) = args.pid {
-        let profile = profile::record_pid(pid, request(args))?;
+        let profile = profile::record_pid(pid, request(args));
+        refuse_interrupted()?;
+        let profile = profile?;
         let title = Title { title: format!("process {pid}"), subtitle: profile.provenance() };
         return output.write_one(&profile, &title);
     }
@@ -38,6 +41,18 @@ pub(super) fn flamegraph(args: &FlamegraphArgs) -> Result<(), Error> {
         _ => Err(Error::Usage(
             "`--procs` takes one worker count, or two different ones for a difference".to_owned(),
         )),
+    }
+}
+
+/// Options that would change nothing.
+fn refuse_ill_fitting(args: &FlamegraphArgs) -> Result<(), Error> {
+    if args.argv.is_empty() && !args.envs.is_empty() {
+        return Err(Error::Usage("`--env` is for a command; give the command after `--`".to_owned()));
+    }
+    match (args.pid, args.argv.is_empty()) {
+        (Some(_), _) => args.workload_args.refuse_beside("a process that already runs"),
+        (None, false) => args.workload_args.refuse_beside("a command"),
+        (None, true) => Ok(()),
     }
 }
 
@@ -60,11 +75,14 @@ fn one(args: &FlamegraphArgs, target: &Target, procs: u32, output: &Output) -> R
 }
 
 fn record(args: &FlamegraphArgs, target: &Target, procs: u32) -> Result<Profile, Error> {
-    let (profile, _) = profiles::once(target, procs, request(args))?;
-    if measure::interrupted() {
-        return Err(Error::Partial("interrupted; no flame graph was written".to_owned()));
-    }
-    Ok(profile)
+    let profile = profiles::once(target, procs, request(args));
+    refuse_interrupted()?;
+    Ok(profile?.0)
+}
+
+/// An interruption cuts a profile short, and its reason is better than that there were no samples.
+fn refuse_interrupted() -> Result<(), Error> {
+    if measure::interrupted() { Err(Error::Stopped("no flame graph was written")) } else { Ok(()) }
 }
 
 fn request(args: &FlamegraphArgs) -> Request {

@@ -18,6 +18,9 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
     let procs = args.procs.unwrap_or_else(|| (machine.usable_cpus().ceil() as u32).max(1));
     let conditions = rounds::of_target(&target, args.timeout, !args.no_counters);
     let sample = measure::sample(&target.invocation(procs), &conditions)?;
+    if measure::interrupted() {
+        return Err(Error::Stopped("the sample is not shown, since it was cut short"));
+    }
     let place = Place { target: &target.name, procs, round: 1, order: 1, machine: &machine.id };
     let (row, failure) = rounds::row(&target, &place, &sample);
     if args.json {
@@ -26,7 +29,12 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
         print::line(&report::sample::text(&target, &row))?;
     }
     match failure {
-        None => Ok(()),
+        None => {
+            for remark in &sample.remarks {
+                anstream::eprintln!("corefit: `{}`: {remark}", target.name);
+            }
+            Ok(())
+        }
         Some(why) => Err(Error::Partial(format!("`{}` at {procs} procs: {why}", target.name))),
     }
 }

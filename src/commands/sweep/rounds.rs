@@ -18,6 +18,8 @@ pub(super) struct Ended {
     pub(super) warning: Option<Note>,
     /// For each sample that did not succeed, its worker count and why.
     pub(super) failures: Vec<(u32, String)>,
+    /// What looked odd in samples that succeeded, a line each.
+    pub(super) oddities: Vec<String>,
 }
 
 /// Measures rounds until the planner stops; each row is in the journal before the next sample starts. `rows` are those
@@ -32,7 +34,7 @@ pub(super) fn measure(
     begun: Instant,
     progress: &Progress,
 ) -> Result<Ended, Error> {
-    let mut failures = Vec::new();
+    let (mut failures, mut oddities) = (Vec::new(), Vec::new());
     let conditions = conditions(&job.target, &job.plan);
     let mut done: Vec<Done> = rows.iter().map(SampleRow::done).collect();
     // A resumed sweep has spent what its samples took.
@@ -43,7 +45,8 @@ pub(super) fn measure(
     loop {
         let (round, order) = match next(&job.plan, job.policy.tolerance(), &done, spent(), reserve) {
             Next::Stop(reason) => {
-                return Ok(Ended { interrupted: false, warning: remark(job, reason, &done), failures });
+                let warning = remark(job, reason, &done);
+                return Ok(Ended { interrupted: false, warning, failures, oddities });
             }
             Next::Round { round, order } => (round, order),
         };
@@ -58,12 +61,16 @@ pub(super) fn measure(
             let sample = measure::sample(&job.target.invocation(procs), &conditions)?;
             if measure::interrupted() {
                 folder.sync()?;
-                return Ok(Ended { interrupted: true, warning: Some(interrupted_in(round)), failures });
+                let warning = Some(interrupted_in(round));
+                return Ok(Ended { interrupted: true, warning, failures, oddities });
             }
             let order = u32::try_from(before_in_round + place + 1).unwrap_or(u32::MAX);
             let place = Place { target: &job.target.name, procs, round, order, machine: &job.machine.id };
             let (row, failure) = row(&job.target, &place, &sample);
-            failures.extend(failure.map(|why| (procs, why)));
+            match failure {
+                Some(why) => failures.push((procs, why)),
+                None => oddities.extend(sample.remarks),
+            }
             folder.append(&row)?;
             if job.verbose {
                 anstream::eprintln!("{}", crate::report::sample::line(&row, &job.target.unit));
@@ -106,7 +113,11 @@ pub(crate) fn of_target(target: &Target, timeout: Duration, counters: bool) -> C
 /// failed.
 pub(crate) fn row(target: &Target, place: &Place<'_>, sample: &Sample) -> (SampleRow, Option<String>) {
     if sample.status != Status::Ok {
-        let why = sample.remarks.first().cloned().unwrap_or_else(|| "it did not end well".to_owned());
+        let why = if sample.remarks.is_empty() {
+            "it did not end well".to_owned()
+        } else {
+            sample.remarks.join("; ")
+        };
         return (SampleRow::new(place, sample, None), Some(why));
     }
     match target.throughput(sample, place.procs) {

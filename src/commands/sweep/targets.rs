@@ -10,8 +10,10 @@ use crate::target::{Metric, Target};
 /// A name that is no workload, a command that cannot be run, an option that does not fit.
 pub(super) fn chosen(args: &SweepArgs) -> Result<Vec<Target>, Error> {
     if !args.argv.is_empty() {
+        args.workload_args.refuse_beside("a command")?;
         return Ok(vec![command(args)?]);
     }
+    refuse_options_of_commands(args)?;
     let names = names(&args.workloads)?;
     if args.name.is_some() && names.len() != 1 {
         return Err(Error::Usage(
@@ -19,6 +21,22 @@ pub(super) fn chosen(args: &SweepArgs) -> Result<Vec<Target>, Error> {
         ));
     }
     names.into_iter().map(|name| workload(name, &args.workload_args, args.name.as_deref())).collect()
+}
+
+/// clap's `requires` is silent where what is required conflicts with something given, as a command does with a workload.
+fn refuse_options_of_commands(args: &SweepArgs) -> Result<(), Error> {
+    let options = [
+        ("--env", !args.envs.is_empty()),
+        ("--metric", args.metric.is_some()),
+        ("--unit", args.unit.is_some()),
+        ("--ops", args.ops.is_some()),
+    ];
+    match options.iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => Err(Error::Usage(format!(
+            "`{option}` is for a command; leave it out, or give the command after `--`"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn names(asked: &[String]) -> Result<Vec<&'static str>, Error> {
