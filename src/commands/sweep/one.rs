@@ -197,7 +197,7 @@ pub(super) fn reserve(job_plan: &Plan) -> Duration {
 /// What has to stand beside the answer: samples that did not succeed, and what else was noticed while measuring.
 fn warnings(job: &Job, rows: &[SampleRow], ended: &rounds::Ended) -> Vec<Note> {
     let failed = job.plan.procs.iter().filter_map(|procs| samples_failed(*procs, rows, &ended.failures));
-    let of_all = [odd(rows, &ended.oddities), short_under_quota(rows), stolen(rows)].into_iter().flatten();
+    let of_all = [odd(rows, &ended.oddities), stolen(rows)].into_iter().flatten();
     ended.warning.clone().into_iter().chain(failed).chain(of_all).collect()
 }
 
@@ -220,20 +220,6 @@ fn odd(rows: &[SampleRow], oddities: &[String]) -> Option<Note> {
     Some(Note { code: "odd-samples".to_owned(), text })
 }
 
-/// Seconds a sample under a quota should last: ten of the kernel's periods of 100 ms, by which throttling comes in steps.
-const LONG_UNDER_QUOTA_S: f64 = 1.0;
-
-fn short_under_quota(rows: &[SampleRow]) -> Option<Note> {
-    let limited = || rows.iter().filter(|row| row.is_ok() && row.cpu_quota.is_some());
-    let shortest_s = limited().filter_map(|row| row.wall_s).min_by(f64::total_cmp)?;
-    let quota = limited().filter_map(|row| row.cpu_quota).min_by(f64::total_cmp)?;
-    let text = format!(
-        "the shortest sample lasts {shortest_s:.2} s, but a quota of {quota} CPUs is dealt out every 0.1 s, which makes \
-         steps of it: give the program work for {LONG_UNDER_QUOTA_S} s or more"
-    );
-    (shortest_s < LONG_UNDER_QUOTA_S).then(|| Note { code: "short-under-quota".to_owned(), text })
-}
-
 /// Share of one CPU that a hypervisor may take before the precision of 2 % is in doubt.
 const STOLEN_SHARE: f64 = 0.02;
 
@@ -246,21 +232,4 @@ fn stolen(rows: &[SampleRow]) -> Option<Note> {
 
 fn unix_now_s() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(wall_s: f64, cpu_quota: Option<f64>) -> SampleRow {
-        SampleRow { status: "ok".to_owned(), wall_s: Some(wall_s), cpu_quota, ..SampleRow::default() }
-    }
-
-    #[test]
-    fn short_samples_are_told_only_under_a_quota() {
-        assert_eq!(short_under_quota(&[row(0.1, None)]), None);
-        assert_eq!(short_under_quota(&[row(1.5, Some(0.5))]), None);
-        let note = short_under_quota(&[row(1.5, Some(0.5)), row(0.25, Some(0.5))]).unwrap();
-        assert!(note.text.contains("0.25 s") && note.text.contains("0.5 CPUs"), "{}", note.text);
-    }
 }
