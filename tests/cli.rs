@@ -532,6 +532,19 @@ fn a_flame_graph_shows_the_programs_own_functions() {
 }
 
 #[test]
+fn a_difference_as_folded_stacks_has_both_counts_on_a_line() {
+    let corefit = Corefit::new();
+    corefit.run(&["flamegraph", "amdahl", "--procs", "1,2", "-o", "d.folded"]).assert_code(0);
+    let folded = corefit.read("d.folded");
+    for line in folded.lines() {
+        let mut counts = line.rsplitn(3, ' ');
+        let is_count = |field: Option<&str>| field.is_some_and(|field| field.parse::<u64>().is_ok());
+        assert!(is_count(counts.next()) && is_count(counts.next()), "{line}");
+    }
+    assert!(folded.lines().count() > 0);
+}
+
+#[test]
 fn doctor_says_what_can_be_measured_here() {
     let corefit = Corefit::new();
     let document = corefit.run(&["doctor", "--json"]).json();

@@ -113,16 +113,16 @@ pub struct FlamegraphArgs {
     /// A process that already runs, with its threads and children
     #[arg(short = 'p', long = "pid", value_name = "PID", conflicts_with_all = ["argv", "procs"])]
     pub pid: Option<u32>,
-    /// Worker count; two values draw the difference between them
+    /// Worker count (default: the CPUs this process may use); two values draw the difference between them
     #[arg(long, value_name = "N[,M]", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub procs: Vec<u32>,
-    /// Where to write: `.svg` (its `.folded` goes beside it) or `.folded`
+    /// Where to write: `.svg` (its `.folded` goes beside it) or `.folded` (default: flamegraph.svg)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Samples a second on each CPU
     #[arg(short = 'F', long, value_name = "HZ", default_value_t = 997, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub frequency: u32,
-    /// Longest time to sample; the program is stopped then
+    /// Longest time to sample; a program that was started for it is stopped then
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::plan::parse_duration)]
     pub duration: std::time::Duration,
     /// Set NAME to the worker count, or to TEMPLATE with {procs} replaced
