@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
@@ -53,7 +54,7 @@ pub struct TableRow {
 /// a row is unusable: the text names file, line and column.
 pub fn table(path: &Path, columns: &Columns) -> Result<Vec<Table>, Error> {
     let fail = |why: String| Error::Input(format!("cannot use `{}`: {why}", quote::path(path)));
-    let text = fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let text = read_to(MOST_BYTES, path).map_err(|error| fail(error.to_string()))?;
     let mut reader = ReaderBuilder::new().from_reader(text.as_slice());
     let header = reader.byte_headers().map_err(|error| Fault::of(&error).at(path, &text, 0))?.clone();
     let places = Places::find(&header, columns).map_err(fail)?;
@@ -76,6 +77,19 @@ pub fn table(path: &Path, columns: &Columns) -> Result<Vec<Table>, Error> {
         return Err(fail("no row has a throughput".to_owned()));
     }
     Ok(tables.tables)
+}
+
+/// Most bytes of a table, about 15 million rows: a device that never ends must not take all memory.
+const MOST_BYTES: u64 = 512 << 20;
+
+fn read_to(most: u64, path: &Path) -> io::Result<Vec<u8>> {
+    let file = fs::File::open(path)?;
+    let mut text = Vec::with_capacity(usize::try_from(file.metadata()?.len().min(most)).unwrap_or(0));
+    file.take(most + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(io::Error::other(format!("it has more than {} MiB; take fewer rows", most >> 20)));
+    }
+    Ok(text)
 }
 
 /// The tables by target, in the order they appear.
@@ -193,6 +207,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_is_too_long_is_refused_after_what_fits() {
+        let error = read_to(1 << 20, Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.to_string(), "it has more than 1 MiB; take fewer rows");
+    }
 
     fn read(text: &[u8], columns: &Columns) -> Result<Vec<Table>, Error> {
         let file = tempfile::NamedTempFile::new().unwrap();
