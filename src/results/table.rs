@@ -132,10 +132,16 @@ impl Places {
                 if header.is_empty() {
                     "it is empty".to_owned()
                 } else {
-                    format!("no column `{name}`; {}", known(header))
+                    format!("no column `{name}`; {}{}", known(header), separator(header))
                 }
             })
         };
+        for name in [Some(&columns.procs), Some(&columns.throughput), columns.latency.as_ref()] {
+            let Some(name) = name else { continue };
+            if header.iter().filter(|column| column.trim_ascii() == name.as_bytes()).count() > 1 {
+                return Err(format!("more than one column is called `{}`", quote::one_line(name)));
+            }
+        }
         Ok(Self {
             procs: need(&columns.procs)?,
             throughput: need(&columns.throughput)?,
@@ -178,6 +184,12 @@ fn known(header: &ByteRecord) -> String {
     format!("it has {}{more}", quote::one_line(&names.join(", ")))
 }
 
+/// What to do about a header that other separators cut.
+fn separator(header: &ByteRecord) -> &'static str {
+    let is_other = |column: &[u8]| column.contains(&b';') || column.contains(&b'\t');
+    if header.len() == 1 && header.iter().any(is_other) { "; separate the fields by commas" } else { "" }
+}
+
 /// A field without the blanks around it.
 fn field(record: &ByteRecord, place: usize) -> &[u8] {
     record.get(place).unwrap_or_default().trim_ascii()
@@ -207,6 +219,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_column_that_is_there_twice_is_refused() {
+        refused(b"procs,throughput,throughput\n1,5,7\n", &["more than one column", "`throughput`"]);
+    }
+
+    #[test]
+    fn other_separators_are_refused_with_advice() {
+        refused(b"procs;throughput\n1;5\n", &["no column `procs`", "separate the fields by commas"]);
+    }
 
     #[test]
     fn a_file_that_is_too_long_is_refused_after_what_fits() {
