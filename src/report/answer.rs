@@ -6,7 +6,7 @@ use std::path::Path;
 use comfy_table::{Attribute, Cell};
 use owo_colors::OwoColorize;
 
-use super::number::{bar, interval, percent, quantity};
+use super::number::{bar, interval, percent, procs, quantity, times};
 use super::table::{plain, right, text as table_text};
 use super::wrap::paragraph;
 use crate::results::{Note, Point, Recommendation, Saved};
@@ -58,10 +58,10 @@ const REASONS_SHOWN: usize = 2;
 /// What to take, in a sentence: `GOMAXPROCS=2 gives 1.98× …, confidence 99 %`.
 #[must_use]
 pub fn verdict(answer: &Recommendation) -> String {
-    let procs = answer.recommended_procs;
-    let mut text = format!("take {procs}");
-    if let Some(speedup) = chosen(answer).and_then(|point| point.speedup).filter(|_| procs > 1.0) {
-        let _ = write!(text, ": {speedup:.2}× the throughput of 1");
+    let mut text = format!("take {}", procs(answer.recommended_procs));
+    let is_more = answer.recommended_procs > 1.0;
+    if let Some(speedup) = chosen(answer).and_then(|point| point.speedup).filter(|_| is_more) {
+        let _ = write!(text, ": {} the throughput of 1", times(speedup));
     }
     match answer.confidence {
         Some(confidence) => {
@@ -70,7 +70,7 @@ pub fn verdict(answer: &Recommendation) -> String {
         None => text.push_str("; confidence unknown"),
     }
     if let Some([low, high]) = answer.interval.filter(|[low, high]| low < high) {
-        let _ = write!(text, " (95 % of resamples choose {low} to {high})");
+        let _ = write!(text, " (95 % of resamples choose {} to {})", procs(low), procs(high));
     }
     if let Some(regret) = answer.regret.filter(|regret| regret.p95 >= SHOWN_REGRET) {
         let _ = write!(text, "; at most {} below the best", percent(regret.p95));
@@ -100,10 +100,10 @@ fn points(answer: &Recommendation) -> String {
         let is_chosen = point.procs == answer.recommended_procs;
         let cells = [
             if is_chosen { "→".to_owned() } else { String::new() },
-            point.procs.to_string(),
+            procs(point.procs),
             quantity(point.throughput, ""),
             point.lo.zip(point.hi).map_or_else(|| "–".to_owned(), |(low, high)| interval(low, high)),
-            point.speedup.map_or_else(|| "–".to_owned(), |speedup| format!("{speedup:.2}×")),
+            point.speedup.map_or_else(|| "–".to_owned(), times),
             point.efficiency.map_or_else(|| "–".to_owned(), percent),
             bar(point.throughput / best, BAR_WIDTH),
         ];
