@@ -323,6 +323,10 @@ fn a_failing_program_is_recorded_and_nothing_is_recommended() {
     let sweep = &done.json()["sweeps"][0];
     assert!(sweep["recommendation"].is_null());
     assert!(sweep["warnings"].to_string().contains("it broke"), "its last words are quoted: {sweep}");
+    let again = corefit.run(&["recommend", "profiles/bad", "--json"]);
+    again.assert_code(1);
+    assert!(again.json().is_null());
+    assert_eq!(again.err.lines().count(), 1, "{}", again.err);
     let samples = corefit.read("profiles/bad/samples.csv");
     assert!(column(&samples, "status").iter().all(|status| *status == "failed"));
     assert!(column(&samples, "exit_code").iter().all(|code| *code == "3"));

@@ -166,7 +166,7 @@ pub fn usage_line(error: &clap::Error) -> String {
         .take_while(|line| !line.starts_with("Usage:"))
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .collect();
-    let line = parts.join(" ");
+    let line = parts.join(" ").replace(" tip: ", "; ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
     format!("{line}; try `corefit --help`")
 }
@@ -193,6 +193,7 @@ mod tests {
     fn a_wrong_argument_becomes_one_line() {
         let line = refused(&["corefit", "sweep", "--precs", "1"]);
         assert!(line.contains("--precs") && line.contains("--procs"), "{line}");
+        assert!(line.contains("found; a similar argument"), "{line}");
         assert!(refused(&["corefit", "nonsense"]).contains("nonsense"));
         assert!(refused(&["corefit", "sweep", "--procs", "8..1"]).contains("8..1"));
     }

@@ -122,7 +122,8 @@ fn nothing(saved: &Saved) -> String {
         "  ",
         &format!("no recommendation: none of {} samples succeeded", saved.rows.len()),
     ));
-    for Note { code, text: warning } in &saved.manifest.warnings {
+    let is_said = |note: &&Note| note.code.starts_with(OF_THE_MACHINE);
+    for Note { code, text: warning } in saved.manifest.warnings.iter().filter(|note| !is_said(note)) {
         text.push_str(&paragraph("  note: ", &format!("{warning} [{code}]")));
     }
     text
