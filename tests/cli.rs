@@ -522,6 +522,22 @@ fn any_csv_can_be_decided_on() {
 }
 
 #[test]
+fn a_table_of_very_many_worker_counts_is_shown_in_part() {
+    let corefit = Corefit::new();
+    let rows: String = (1..=5000).map(|n| format!("{n},{}\n", n.min(777))).collect();
+    corefit.write("many.csv", &format!("procs,throughput\n{rows}"));
+    let done = corefit.run(&["recommend", "many.csv", "--policy", "knee=0"]);
+    done.assert_code(0);
+    assert!(done.out.lines().count() < 130, "{}", done.out);
+    let is_shown =
+        |n: &str| done.out.lines().any(|line| line.split_whitespace().take(2).any(|word| word == n));
+    assert!(is_shown("1") && is_shown("777") && is_shown("5000"), "{}", done.out);
+    assert!(done.out.contains("one in 50 of 5000 worker counts"), "{}", done.out);
+    let all = corefit.run(&["recommend", "many.csv", "--json"]).json();
+    assert_eq!(all["points"].as_array().map(Vec::len), Some(5000));
+}
+
+#[test]
 fn a_flame_graph_shows_the_programs_own_functions() {
     let corefit = Corefit::new();
     let done = corefit.run(&["flamegraph", "mandelbrot", "--procs", "2", "--scale", "2", "-o", "m.svg"]);

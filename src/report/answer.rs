@@ -52,6 +52,9 @@ fn with_notes<'a>(answer: &Recommendation, notes: impl IntoIterator<Item = &'a N
 /// A regret that would be shown as `0.0 %` is not shown.
 const SHOWN_REGRET: f64 = 0.000_5;
 
+/// Worker counts shown on a terminal, about; of more, which only a table of somebody else's has, an even choice.
+const POINTS_SHOWN: usize = 100;
+
 /// Reasons shown on a terminal; the JSON has them all.
 const REASONS_SHOWN: usize = 2;
 
@@ -96,8 +99,12 @@ pub fn chosen(answer: &Recommendation) -> Option<&Point> {
 fn points(answer: &Recommendation) -> String {
     let mut table = plain(["", "procs", "throughput", "95 % interval", "speedup", "efficiency", ""]);
     let best = answer.points.iter().map(|point| point.throughput).fold(f64::MIN_POSITIVE, f64::max);
-    for point in &answer.points {
+    let (last, stride) = (answer.points.len().saturating_sub(1), answer.points.len().div_ceil(POINTS_SHOWN));
+    for (place, point) in answer.points.iter().enumerate() {
         let is_chosen = point.procs == answer.recommended_procs;
+        if !(is_chosen || place == last || place.is_multiple_of(stride)) {
+            continue;
+        }
         let cells = [
             if is_chosen { "→".to_owned() } else { String::new() },
             procs(point.procs),
@@ -113,7 +120,12 @@ fn points(answer: &Recommendation) -> String {
         }));
     }
     right(&mut table, 1..=5);
-    table_text(&table)
+    let mut text = table_text(&table);
+    if stride > 1 {
+        let _ =
+            write!(text, "\n    one in {stride} of {} worker counts; `--json` has all", answer.points.len());
+    }
+    text
 }
 
 fn nothing(saved: &Saved) -> String {
