@@ -47,11 +47,6 @@ fn look_first(args: &SweepArgs) -> Result<Vec<Note>, Error> {
             first.text
         )));
     }
-    if !args.quiet {
-        for note in &noise {
-            anstream::eprintln!("corefit: {}", note.text);
-        }
-    }
     Ok(noise)
 }
 
@@ -63,7 +58,8 @@ fn measure_all(jobs: &[Job], args: &SweepArgs) -> Result<Vec<Outcome>, Error> {
     for (index, job) in jobs.iter().enumerate() {
         let later = expected[index + 1..].iter().sum();
         progress.of_target(index, jobs.len(), later);
-        let outcome = one::measure(job, &progress)?;
+        let noise = if index == 0 && !args.quiet { job.noise() } else { &[] };
+        let outcome = one::measure(job, &progress, noise)?;
         for left_out in results::index(&args.out)? {
             anstream::eprintln!("corefit: {left_out}");
         }
