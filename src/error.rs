@@ -36,7 +36,7 @@ pub enum Error {
     #[error("could not install signal handlers: {0}")]
     Signals(io::Error),
     /// A file could not be written.
-    #[error("cannot write `{}`: {source}; choose another place with `-o` or `--out`", path.display())]
+    #[error("cannot write `{}`: {source}; {}", path.display(), after(.source))]
     Write {
         /// The file.
         path: PathBuf,
@@ -79,7 +79,13 @@ impl Error {
             Self::Measure(error) => error.exit_code(),
             Self::Results(error) => error.exit_code(),
             Self::Profile(error) => error.exit_code(),
-            Self::Write { .. } => 2,
+            Self::Write { source, .. } => {
+                if is_full(source) {
+                    1
+                } else {
+                    2
+                }
+            }
             Self::Signals(_) | Self::Stdout(_) | Self::Incomplete { .. } | Self::Partial(_) => 1,
             Self::Stopped(_) | Self::Interrupted { .. } => 130,
         }
@@ -92,6 +98,31 @@ impl Error {
     }
 }
 
+/// A full disk could not complete what was asked; anything else is a wrong place to write to.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn after(error: &io::Error) -> &'static str {
+    if is_full(error) { "make room" } else { "choose another place with `-o` or `--out`" }
+}
+
 fn did_you_mean(suggestion: &Option<&'static str>) -> String {
     suggestion.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_not_bad_usage() {
+        let write = |kind: io::ErrorKind| Error::Write { path: "x.svg".into(), source: kind.into() };
+        let full = write(io::ErrorKind::StorageFull);
+        assert_eq!(full.exit_code(), 1);
+        assert!(full.to_string().ends_with("make room"), "{full}");
+        let refused = write(io::ErrorKind::PermissionDenied);
+        assert_eq!(refused.exit_code(), 2);
+        assert!(refused.to_string().contains("choose another place"), "{refused}");
+    }
 }

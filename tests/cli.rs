@@ -323,6 +323,10 @@ fn a_failing_program_is_recorded_and_nothing_is_recommended() {
     let sweep = &done.json()["sweeps"][0];
     assert!(sweep["recommendation"].is_null());
     assert!(sweep["warnings"].to_string().contains("it broke"), "its last words are quoted: {sweep}");
+    let again = corefit.run(&["recommend", "profiles/bad", "--json"]);
+    again.assert_code(1);
+    assert!(again.json().is_null());
+    assert_eq!(again.err.lines().count(), 1, "{}", again.err);
     let samples = corefit.read("profiles/bad/samples.csv");
     assert!(column(&samples, "status").iter().all(|status| *status == "failed"));
     assert!(column(&samples, "exit_code").iter().all(|code| *code == "3"));
@@ -518,6 +522,22 @@ fn any_csv_can_be_decided_on() {
 }
 
 #[test]
+fn a_table_of_very_many_worker_counts_is_shown_in_part() {
+    let corefit = Corefit::new();
+    let rows: String = (1..=5000).map(|n| format!("{n},{}\n", n.min(777))).collect();
+    corefit.write("many.csv", &format!("procs,throughput\n{rows}"));
+    let done = corefit.run(&["recommend", "many.csv", "--policy", "knee=0"]);
+    done.assert_code(0);
+    assert!(done.out.lines().count() < 130, "{}", done.out);
+    let is_shown =
+        |n: &str| done.out.lines().any(|line| line.split_whitespace().take(2).any(|word| word == n));
+    assert!(is_shown("1") && is_shown("777") && is_shown("5000"), "{}", done.out);
+    assert!(done.out.contains("one in 50 of 5000 worker counts"), "{}", done.out);
+    let all = corefit.run(&["recommend", "many.csv", "--json"]).json();
+    assert_eq!(all["points"].as_array().map(Vec::len), Some(5000));
+}
+
+#[test]
 fn a_flame_graph_shows_the_programs_own_functions() {
     let corefit = Corefit::new();
     let done = corefit.run(&["flamegraph", "mandelbrot", "--procs", "2", "--scale", "2", "-o", "m.svg"]);
@@ -529,6 +549,19 @@ fn a_flame_graph_shows_the_programs_own_functions() {
     for file in ["d.svg", "d.1.folded", "d.2.folded"] {
         assert!(corefit.path(file).exists(), "{file}");
     }
+}
+
+#[test]
+fn a_difference_as_folded_stacks_has_both_counts_on_a_line() {
+    let corefit = Corefit::new();
+    corefit.run(&["flamegraph", "amdahl", "--procs", "1,2", "-o", "d.folded"]).assert_code(0);
+    let folded = corefit.read("d.folded");
+    for line in folded.lines() {
+        let mut counts = line.rsplitn(3, ' ');
+        let is_count = |field: Option<&str>| field.is_some_and(|field| field.parse::<u64>().is_ok());
+        assert!(is_count(counts.next()) && is_count(counts.next()), "{line}");
+    }
+    assert!(folded.lines().count() > 0);
 }
 
 #[test]

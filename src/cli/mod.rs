@@ -113,16 +113,16 @@ pub struct FlamegraphArgs {
     /// A process that already runs, with its threads and children
     #[arg(short = 'p', long = "pid", value_name = "PID", conflicts_with_all = ["argv", "procs"])]
     pub pid: Option<u32>,
-    /// Worker count; two values draw the difference between them
+    /// Worker count (default: the CPUs this process may use); two values draw the difference between them
     #[arg(long, value_name = "N[,M]", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub procs: Vec<u32>,
-    /// Where to write: `.svg` (its `.folded` goes beside it) or `.folded`
+    /// Where to write: `.svg` (its `.folded` goes beside it) or `.folded` (default: flamegraph.svg)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Samples a second on each CPU
     #[arg(short = 'F', long, value_name = "HZ", default_value_t = 997, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub frequency: u32,
-    /// Longest time to sample; the program is stopped then
+    /// Longest time to sample; a program that was started for it is stopped then
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::plan::parse_duration)]
     pub duration: std::time::Duration,
     /// Set NAME to the worker count, or to TEMPLATE with {procs} replaced
@@ -166,7 +166,7 @@ pub fn usage_line(error: &clap::Error) -> String {
         .take_while(|line| !line.starts_with("Usage:"))
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .collect();
-    let line = parts.join(" ");
+    let line = parts.join(" ").replace(" tip: ", "; ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
     format!("{line}; try `corefit --help`")
 }
@@ -193,6 +193,7 @@ mod tests {
     fn a_wrong_argument_becomes_one_line() {
         let line = refused(&["corefit", "sweep", "--precs", "1"]);
         assert!(line.contains("--precs") && line.contains("--procs"), "{line}");
+        assert!(line.contains("found; a similar argument"), "{line}");
         assert!(refused(&["corefit", "nonsense"]).contains("nonsense"));
         assert!(refused(&["corefit", "sweep", "--procs", "8..1"]).contains("8..1"));
     }

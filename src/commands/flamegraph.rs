@@ -125,7 +125,8 @@ impl Output {
         print::line(&format!("{}: {} samples", self.path().display(), profile.samples))
     }
 
-    /// A difference is drawn; the stacks of both sides are beside it, or all there is.
+    /// A difference is drawn; beside it, or all there is, are its folded stacks with two counts a line, and those of each
+    /// side.
     fn write_two(&self, before: &Side<'_>, after: &Side<'_>, target: &str) -> Result<(), Error> {
         for side in [before, after] {
             say(side.profile);
@@ -134,11 +135,12 @@ impl Output {
                 &side.profile.folded(),
             )?;
         }
+        let (first, second) = (before.profile.folded(), after.profile.folded());
+        write(&self.path().with_extension("folded"), profile::diff_folded(&first, &second).as_bytes())?;
         if let Self::Svg(path) = self {
             let (a, b) = (before.procs.to_string(), after.procs.to_string());
             let title = Title::of_difference(target, &a, &b, Scale::Totals);
-            let svg =
-                profile::diff_svg(&before.profile.folded(), &after.profile.folded(), Scale::Totals, &title)?;
+            let svg = profile::diff_svg(&first, &second, Scale::Totals, &title)?;
             write(path, &svg)?;
         }
         let samples =

@@ -15,7 +15,8 @@ use crate::results::{self, Recommendation, SCHEMA};
 pub(super) fn recommend(args: &RecommendArgs) -> Result<(), Error> {
     let evidence = collect(args)?;
     let answers: Vec<Recommendation> = evidence.iter().filter_map(decide).collect();
-    for silent in evidence.iter().filter(|e| e.observations.is_empty()) {
+    let several = evidence.len() > 1;
+    for silent in evidence.iter().filter(|e| several && e.observations.is_empty()) {
         anstream::eprintln!("corefit: `{}` has no successful sample", silent.target);
     }
     match (args.json, answers.as_slice()) {

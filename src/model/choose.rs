@@ -64,7 +64,7 @@ pub fn fit(points: &[(f64, &[f64])], ceiling: Option<f64>) -> Option<Fit> {
     // The first of equals is the simplest one.
     let plausible = candidates.into_iter().filter(|candidate| !is_one_close || !misses(candidate));
     let fit = plausible.min_by(|a, b| a.criterion.total_cmp(&b.criterion))?.fit(curve);
-    let says_nothing = fit.r2.is_some_and(|r2| r2 < 1e-6) && miss(curve, &fit.law) > NO_LAW.ln_1p();
+    let says_nothing = fit.r2.is_none_or(|r2| r2 < 1e-6) && miss(curve, &fit.law) > NO_LAW.ln_1p();
     (!says_nothing).then_some(fit)
 }
 
@@ -243,6 +243,12 @@ mod tests {
         let points = [(1.0, samples[0].as_slice()), (2.0, samples[1].as_slice())];
         assert_eq!(fit(&points, None).unwrap().law.kind, Kind::Linear);
         assert_eq!(fit_usl_as_r(&points), None);
+    }
+
+    #[test]
+    fn a_constant_throughput_follows_no_law() {
+        let samples = [5.0; 6];
+        assert_eq!(fit(&[(1.0, &samples), (2.0, &samples)], None), None);
     }
 
     #[test]

@@ -87,6 +87,12 @@ pub fn diff_svg(before: &Folded, after: &Folded, scale: Scale, title: &Title) ->
     draw(differences(before, after, factor), title)
 }
 
+/// Both profiles in one text: lines `stack before after` with the counts as they are, as `difffolded.pl` writes them.
+#[must_use]
+pub fn diff_folded(before: &Folded, after: &Folded) -> String {
+    differences(before, after, 1.0).into_iter().map(|line| line + "\n").collect()
+}
+
 /// Lines `stack before after`, sorted by frames, the counts of `before` multiplied by `factor`.
 ///
 /// Counts are whole, and rounding each would lose the many stacks seen once or twice. So what is rounded is the sum of all counts

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use availability::{Availability, availability};
-pub use flame::{Scale, Title, diff_svg, svg};
+pub use flame::{Scale, Title, diff_folded, diff_svg, svg};
 pub use folded::{Folded, write_folded};
 pub use sampler::{record_child, record_pid};
 

@@ -79,7 +79,12 @@ fn amount(scene: &Scene<'_>) -> Option<Note> {
         return Some(note("one-row-a-value", text));
     }
     let rounds = if scene.rounds.is_table { fewest } else { most };
-    let what = if scene.rounds.is_table { "rows of a value" } else { "rounds" };
+    let what = match (scene.rounds.is_table, rounds) {
+        (true, 1) => "row of a value",
+        (true, _) => "rows of a value",
+        (false, 1) => "round",
+        (false, _) => "rounds",
+    };
     (rounds < INTERVAL_SAMPLES).then(|| {
         let text = format!(
             "{rounds} {what}: a median's interval takes {INTERVAL_SAMPLES}, a confidence {ENOUGH_SAMPLES}"

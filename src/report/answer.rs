@@ -6,7 +6,7 @@ use std::path::Path;
 use comfy_table::{Attribute, Cell};
 use owo_colors::OwoColorize;
 
-use super::number::{bar, interval, percent, quantity};
+use super::number::{bar, interval, percent, procs, quantity, times};
 use super::table::{plain, right, text as table_text};
 use super::wrap::paragraph;
 use crate::results::{Note, Point, Recommendation, Saved};
@@ -52,16 +52,19 @@ fn with_notes<'a>(answer: &Recommendation, notes: impl IntoIterator<Item = &'a N
 /// A regret that would be shown as `0.0 %` is not shown.
 const SHOWN_REGRET: f64 = 0.000_5;
 
+/// Worker counts shown on a terminal, about; of more, which only a table of somebody else's has, an even choice.
+const POINTS_SHOWN: usize = 100;
+
 /// Reasons shown on a terminal; the JSON has them all.
 const REASONS_SHOWN: usize = 2;
 
 /// What to take, in a sentence: `GOMAXPROCS=2 gives 1.98× …, confidence 99 %`.
 #[must_use]
 pub fn verdict(answer: &Recommendation) -> String {
-    let procs = answer.recommended_procs;
-    let mut text = format!("take {procs}");
-    if let Some(speedup) = chosen(answer).and_then(|point| point.speedup).filter(|_| procs > 1.0) {
-        let _ = write!(text, ": {speedup:.2}× the throughput of 1");
+    let mut text = format!("take {}", procs(answer.recommended_procs));
+    let is_more = answer.recommended_procs > 1.0;
+    if let Some(speedup) = chosen(answer).and_then(|point| point.speedup).filter(|_| is_more) {
+        let _ = write!(text, ": {} the throughput of 1", times(speedup));
     }
     match answer.confidence {
         Some(confidence) => {
@@ -70,7 +73,7 @@ pub fn verdict(answer: &Recommendation) -> String {
         None => text.push_str("; confidence unknown"),
     }
     if let Some([low, high]) = answer.interval.filter(|[low, high]| low < high) {
-        let _ = write!(text, " (95 % of resamples choose {low} to {high})");
+        let _ = write!(text, " (95 % of resamples choose {} to {})", procs(low), procs(high));
     }
     if let Some(regret) = answer.regret.filter(|regret| regret.p95 >= SHOWN_REGRET) {
         let _ = write!(text, "; at most {} below the best", percent(regret.p95));
@@ -96,14 +99,18 @@ pub fn chosen(answer: &Recommendation) -> Option<&Point> {
 fn points(answer: &Recommendation) -> String {
     let mut table = plain(["", "procs", "throughput", "95 % interval", "speedup", "efficiency", ""]);
     let best = answer.points.iter().map(|point| point.throughput).fold(f64::MIN_POSITIVE, f64::max);
-    for point in &answer.points {
+    let (last, stride) = (answer.points.len().saturating_sub(1), answer.points.len().div_ceil(POINTS_SHOWN));
+    for (place, point) in answer.points.iter().enumerate() {
         let is_chosen = point.procs == answer.recommended_procs;
+        if !(is_chosen || place == last || place.is_multiple_of(stride)) {
+            continue;
+        }
         let cells = [
             if is_chosen { "→".to_owned() } else { String::new() },
-            point.procs.to_string(),
+            procs(point.procs),
             quantity(point.throughput, ""),
             point.lo.zip(point.hi).map_or_else(|| "–".to_owned(), |(low, high)| interval(low, high)),
-            point.speedup.map_or_else(|| "–".to_owned(), |speedup| format!("{speedup:.2}×")),
+            point.speedup.map_or_else(|| "–".to_owned(), times),
             point.efficiency.map_or_else(|| "–".to_owned(), percent),
             bar(point.throughput / best, BAR_WIDTH),
         ];
@@ -113,7 +120,12 @@ fn points(answer: &Recommendation) -> String {
         }));
     }
     right(&mut table, 1..=5);
-    table_text(&table)
+    let mut text = table_text(&table);
+    if stride > 1 {
+        let _ =
+            write!(text, "\n    one in {stride} of {} worker counts; `--json` has all", answer.points.len());
+    }
+    text
 }
 
 fn nothing(saved: &Saved) -> String {
@@ -122,7 +134,8 @@ fn nothing(saved: &Saved) -> String {
         "  ",
         &format!("no recommendation: none of {} samples succeeded", saved.rows.len()),
     ));
-    for Note { code, text: warning } in &saved.manifest.warnings {
+    let is_said = |note: &&Note| note.code.starts_with(OF_THE_MACHINE);
+    for Note { code, text: warning } in saved.manifest.warnings.iter().filter(|note| !is_said(note)) {
         text.push_str(&paragraph("  note: ", &format!("{warning} [{code}]")));
     }
     text

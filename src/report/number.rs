@@ -7,13 +7,31 @@ pub fn quantity(value: f64, unit: &str) -> String {
         return "–".to_owned();
     }
     let (scaled, prefix) = scale(value);
-    let digits = significant(scaled);
+    let digits = if is_plain(value) { significant(scaled) } else { format!("{value:.2e}") };
     match (prefix, unit) {
         ("", "") => digits,
         ("", unit) => format!("{digits} {unit}"),
         (prefix, "") => format!("{digits} {prefix}"),
         (prefix, unit) => format!("{digits} {prefix}{unit}"),
     }
+}
+
+/// A count: exact below 1000, as a [`quantity`] from there on.
+#[must_use]
+pub fn count(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1000.0 { format!("{value:.0}") } else { quantity(value, "") }
+}
+
+/// A worker count, in full unless that takes very many digits.
+#[must_use]
+pub fn procs(value: f64) -> String {
+    if (1e-4..1e9).contains(&value) { value.to_string() } else { format!("{value:e}") }
+}
+
+/// A speedup as `1.98×`.
+#[must_use]
+pub fn times(value: f64) -> String {
+    if value < 1e6 { format!("{value:.2}×") } else { format!("{value:.2e}×") }
 }
 
 /// Seconds as `12.3 ms`. Three significant digits; a dash if not finite.
@@ -49,12 +67,18 @@ pub fn bytes(value: u64) -> String {
 #[must_use]
 pub fn percent(share: f64) -> String {
     let value = share * 100.0;
+    if value.abs() >= 1e9 {
+        return format!("{value:.2e} %");
+    }
     if value != 0.0 && value.abs() < 9.95 { format!("{value:.1} %") } else { format!("{value:.0} %") }
 }
 
 /// An interval with one prefix for both ends: `1.20 … 1.25 M`.
 #[must_use]
 pub fn interval(low: f64, high: f64) -> String {
+    if !is_plain(low) || !is_plain(high) {
+        return format!("{low:.2e} … {high:.2e}");
+    }
     let (_, prefix) = scale(high);
     let factor = factor(prefix);
     let ends = format!("{} … {}", significant(low / factor), significant(high / factor));
@@ -69,7 +93,15 @@ pub fn bar(share: f64, width: usize) -> String {
     format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
 }
 
+/// Whether a prefix makes a short figure of it; anything beyond takes an exponent.
+fn is_plain(value: f64) -> bool {
+    value == 0.0 || (1e-7..1e12).contains(&value.abs())
+}
+
 fn scale(value: f64) -> (f64, &'static str) {
+    if !is_plain(value) {
+        return (value, "");
+    }
     for prefix in ["G", "M", "k"] {
         // Rounds up at 999.5, so that no figure prints as `1000`.
         if value.abs() >= 0.9995 * factor(prefix) {
@@ -115,6 +147,24 @@ mod tests {
         assert_eq!(quantity(0.5, "ops/s"), "0.500 ops/s");
         assert_eq!(quantity(610.0, ""), "610");
         assert_eq!(quantity(f64::NAN, "x"), "–");
+    }
+
+    #[test]
+    fn figures_stay_short_however_large_or_small() {
+        assert_eq!(quantity(1e308, "ops/s"), "1.00e308 ops/s");
+        assert_eq!(quantity(3e-308, ""), "3.00e-308");
+        assert_eq!(interval(1e300, 2e300), "1.00e300 … 2.00e300");
+        assert_eq!(
+            (procs(1e300), procs(3.25), procs(4096.0)),
+            ("1e300".into(), "3.25".into(), "4096".into())
+        );
+        assert_eq!((times(1.984), times(1e300)), ("1.98×".into(), "1.00e300×".into()));
+        assert_eq!(percent(1e300), "1.00e302 %");
+    }
+
+    #[test]
+    fn counts_below_a_thousand_are_exact() {
+        assert_eq!((count(0.0), count(34.0), count(6360.0)), ("0".into(), "34".into(), "6.36 k".into()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use owo_colors::OwoColorize;
 
-use super::number::{bytes, quantity, seconds};
+use super::number::{bytes, count, quantity, seconds};
 use crate::results::SampleRow;
 use crate::target::Target;
 
@@ -43,12 +43,12 @@ pub fn text(target: &Target, row: &SampleRow) -> String {
     );
     fact("run-queue wait", row.run_queue_wait_s.map(seconds));
     fact("peak memory", row.max_rss_bytes.map(bytes));
-    fact("switches", row.context_switches.map(|count| quantity(count, "")));
-    fact("migrations", row.cpu_migrations.map(|count| quantity(count, "")));
-    fact("page faults", row.page_faults.map(|count| quantity(count, "")));
+    fact("switches", row.context_switches.map(count));
+    fact("migrations", row.cpu_migrations.map(count));
+    fact("page faults", row.page_faults.map(count));
     fact("instructions", per_cycle(row));
-    fact("cache misses", row.cache_misses.map(|count| quantity(count, "")));
-    fact("goroutines", row.goroutines.map(|count| quantity(count, "")));
+    fact("cache misses", row.cache_misses.map(count));
+    fact("goroutines", row.goroutines.map(count));
     fact("scheduler", scheduler(row));
     text
 }
@@ -85,7 +85,7 @@ fn scheduler(row: &SampleRow) -> Option<String> {
     ];
     let parts: Vec<String> = named
         .iter()
-        .filter_map(|(name, value)| value.map(|value| format!("{} {name}", quantity(value, ""))))
+        .filter_map(|(name, value)| value.map(|value| format!("{} {name}", count(value))))
         .collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }

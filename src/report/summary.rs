@@ -26,7 +26,9 @@ pub fn text(manifests: &[&Manifest], machine: &Machine, out: &Path) -> String {
     right(&mut table, 1..=4);
     let cpus = machine.usable_cpus();
     let mut text = format!("{}\n", table_text(&table));
-    let _ = write!(text, "\n{} targets on {cpus} CPUs; files in {}", manifests.len(), out.display());
+    let plural = |count: f64| if count == 1.0 { "" } else { "s" };
+    let (targets, s) = (manifests.len(), plural(manifests.len() as f64));
+    let _ = write!(text, "\n{targets} target{s} on {cpus} CPU{}; files in {}", plural(cpus), out.display());
     text
 }
 

@@ -27,17 +27,24 @@ pub fn text(table: &Table) -> String {
     lines.join("\n")
 }
 
-/// ANSI's end of all styles, behind which a styled cell hides its blanks.
+/// ANSI's end of all styles.
 const RESET: &str = "\u{1b}[0m";
 
+/// Styled cells hide their blanks between ANSI's sequences, an empty one between two.
 fn without_fill(line: &str) -> String {
     let mut end = line.trim_end();
     let mut is_styled = false;
-    while let Some(before) = end.strip_suffix(RESET) {
+    while let Some(before) = without_last_style(end) {
         is_styled = true;
         end = before.trim_end();
     }
     if is_styled { format!("{end}{RESET}") } else { end.to_owned() }
+}
+
+/// `text` without the sequence that sets a style at its end; `None` if there is none.
+fn without_last_style(text: &str) -> Option<&str> {
+    let (before, style) = text.strip_suffix('m')?.rsplit_once("\u{1b}[")?;
+    style.bytes().all(|byte| byte.is_ascii_digit() || byte == b';').then_some(before)
 }
 
 /// Aligns column `index` (from 0) to the right.
@@ -56,10 +63,8 @@ mod tests {
     #[test]
     fn lines_end_where_their_text_ends() {
         assert_eq!(without_fill("  a  b   "), "  a  b");
-        assert_eq!(
-            without_fill("\u{1b}[1m a \u{1b}[0m\u{1b}[1m  \u{1b}[0m  "),
-            "\u{1b}[1m a \u{1b}[0m\u{1b}[1m\u{1b}[0m"
-        );
+        assert_eq!(without_fill("\u{1b}[1m a \u{1b}[0m\u{1b}[1m  \u{1b}[0m  "), "\u{1b}[1m a\u{1b}[0m");
         assert_eq!(without_fill(""), "");
+        assert_eq!(without_fill("item"), "item");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
@@ -53,7 +54,7 @@ pub struct TableRow {
 /// a row is unusable: the text names file, line and column.
 pub fn table(path: &Path, columns: &Columns) -> Result<Vec<Table>, Error> {
     let fail = |why: String| Error::Input(format!("cannot use `{}`: {why}", quote::path(path)));
-    let text = fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let text = read_to(MOST_BYTES, path).map_err(|error| fail(error.to_string()))?;
     let mut reader = ReaderBuilder::new().from_reader(text.as_slice());
     let header = reader.byte_headers().map_err(|error| Fault::of(&error).at(path, &text, 0))?.clone();
     let places = Places::find(&header, columns).map_err(fail)?;
@@ -76,6 +77,19 @@ pub fn table(path: &Path, columns: &Columns) -> Result<Vec<Table>, Error> {
         return Err(fail("no row has a throughput".to_owned()));
     }
     Ok(tables.tables)
+}
+
+/// Most bytes of a table, about 15 million rows: a device that never ends must not take all memory.
+const MOST_BYTES: u64 = 512 << 20;
+
+fn read_to(most: u64, path: &Path) -> io::Result<Vec<u8>> {
+    let file = fs::File::open(path)?;
+    let mut text = Vec::with_capacity(usize::try_from(file.metadata()?.len().min(most)).unwrap_or(0));
+    file.take(most + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(io::Error::other(format!("it has more than {} MiB; take fewer rows", most >> 20)));
+    }
+    Ok(text)
 }
 
 /// The tables by target, in the order they appear.
@@ -118,10 +132,16 @@ impl Places {
                 if header.is_empty() {
                     "it is empty".to_owned()
                 } else {
-                    format!("no column `{name}`; {}", known(header))
+                    format!("no column `{name}`; {}{}", known(header), separator(header))
                 }
             })
         };
+        for name in [Some(&columns.procs), Some(&columns.throughput), columns.latency.as_ref()] {
+            let Some(name) = name else { continue };
+            if header.iter().filter(|column| column.trim_ascii() == name.as_bytes()).count() > 1 {
+                return Err(format!("more than one column is called `{}`", quote::one_line(name)));
+            }
+        }
         Ok(Self {
             procs: need(&columns.procs)?,
             throughput: need(&columns.throughput)?,
@@ -164,6 +184,12 @@ fn known(header: &ByteRecord) -> String {
     format!("it has {}{more}", quote::one_line(&names.join(", ")))
 }
 
+/// What to do about a header that other separators cut.
+fn separator(header: &ByteRecord) -> &'static str {
+    let is_other = |column: &[u8]| column.contains(&b';') || column.contains(&b'\t');
+    if header.len() == 1 && header.iter().any(is_other) { "; separate the fields by commas" } else { "" }
+}
+
 /// A field without the blanks around it.
 fn field(record: &ByteRecord, place: usize) -> &[u8] {
     record.get(place).unwrap_or_default().trim_ascii()
@@ -193,6 +219,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_column_that_is_there_twice_is_refused() {
+        refused(b"procs,throughput,throughput\n1,5,7\n", &["more than one column", "`throughput`"]);
+    }
+
+    #[test]
+    fn other_separators_are_refused_with_advice() {
+        refused(b"procs;throughput\n1;5\n", &["no column `procs`", "separate the fields by commas"]);
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_refused_after_what_fits() {
+        let error = read_to(1 << 20, Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.to_string(), "it has more than 1 MiB; take fewer rows");
+    }
 
     fn read(text: &[u8], columns: &Columns) -> Result<Vec<Table>, Error> {
         let file = tempfile::NamedTempFile::new().unwrap();

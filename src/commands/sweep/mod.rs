@@ -61,7 +61,8 @@ fn measure_all(jobs: &[Job], noise: &[Note], args: &SweepArgs) -> Result<Vec<Out
     for (index, job) in jobs.iter().enumerate() {
         let later = expected[index + 1..].iter().sum();
         progress.of_target(index, jobs.len(), later);
-        let outcome = one::measure(job, &progress)?;
+        let noise = if index == 0 && !args.quiet { job.noise() } else { &[] };
+        let outcome = one::measure(job, &progress, noise)?;
         for left_out in results::index(&args.out)? {
             anstream::eprintln!("corefit: {left_out}");
         }

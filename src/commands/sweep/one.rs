@@ -87,6 +87,11 @@ impl Job {
         Duration::from_secs_f64(self.plan.budget_s.unwrap_or(samples * UNKNOWN_SAMPLE_S))
     }
 
+    /// What is odd about the machine.
+    pub(super) fn noise(&self) -> &[Note] {
+        &self.noise
+    }
+
     fn manifest(&self) -> Manifest {
         Manifest {
             schema: SCHEMA,
@@ -134,10 +139,16 @@ fn default_policy(target: &Target) -> Policy {
         .map_or_else(Policy::default, |text| text.parse().expect("a workload's own policy is valid: tested"))
 }
 
-/// Measures the target and leaves its files.
-pub(super) fn measure(job: &Job, progress: &Progress) -> Result<Outcome, Error> {
+/// Measures the target and leaves its files. `noise` is told as soon as nothing can be refused any more, so that a refusal
+/// is one line.
+pub(super) fn measure(job: &Job, progress: &Progress, noise: &[Note]) -> Result<Outcome, Error> {
     let begun = Instant::now();
     let (mut folder, manifest, rows) = open(job)?;
+    progress.suspend(|| {
+        for note in noise {
+            anstream::eprintln!("corefit: {}", note.text);
+        }
+    });
     let mut saved = Saved { folder: folder.root().to_owned(), manifest, rows };
     let ended = rounds::measure(job, &mut folder, &mut saved.rows, begun, progress)?;
     saved.manifest.warnings.extend(warnings(job, &saved.rows, &ended));
