@@ -79,21 +79,37 @@ fn leave(goroutine: &Arc<Goroutine>, index: usize) {
     }
     let may_switch = !thread::panicking();
     if runtime.is_stopping() {
-        if may_switch {
-            suspend(Suspend::Abandon);
-        }
-        // A goroutine that unwinds keeps its thread, which stays counted as blocked.
-        sleep_for_ever();
+        abandon(may_switch);
     }
     match runtime.take_idle(Some(index)) {
-        Some(core) => {
-            set_blocked(runtime, false);
-            set_core(core, goroutine.birth.id);
-        }
+        Some(core) => go_on(goroutine, core, may_switch),
         // The worker queues it, and is free for others.
         None if may_switch => suspend(Suspend::Yield),
         None => wait_on_thread(goroutine),
     }
+}
+
+/// Lets the running goroutine go on with `core`, unless the runtime ends.
+fn go_on(goroutine: &Arc<Goroutine>, core: Box<Core>, may_switch: bool) {
+    let runtime = &goroutine.runtime;
+    set_blocked(runtime, false);
+    // Looked at after the lock in `set_blocked`: a `stop` that still counted this thread as blocked, and does not wait
+    // for it, had the lock before, so the end is seen here.
+    if runtime.is_stopping() {
+        drop(core);
+        set_blocked(runtime, true);
+        abandon(may_switch);
+    }
+    set_core(core, goroutine.birth.id);
+}
+
+/// Ends the running goroutine, which holds no processor: the runtime ends.
+fn abandon(may_switch: bool) -> ! {
+    if may_switch {
+        suspend(Suspend::Abandon);
+    }
+    // A goroutine that unwinds keeps its thread, which stays counted as blocked.
+    sleep_for_ever();
 }
 
 /// Waits, without leaving the stack, until a worker finds the goroutine in the queue and sends its processor here.
@@ -110,8 +126,7 @@ fn wait_on_thread(goroutine: &Arc<Goroutine>) {
             if !goroutine.birth.pinned {
                 goroutine.unbind();
             }
-            set_blocked(runtime, false);
-            set_core(core, goroutine.birth.id);
+            go_on(goroutine, core, false);
         }
         Mail::Stop => sleep_for_ever(),
     }

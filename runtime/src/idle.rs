@@ -98,20 +98,22 @@ impl Runtime {
                     None
                 }
             });
+            if chosen.is_none() {
+                // Within the lock: whoever makes a processor idle after this, and whoever then relies on its second look
+                // or sees that it is idle, finds no one spinning.
+                self.end_spinning();
+            }
             self.publish(&synced);
             chosen
         };
-        let Some((chosen, core)) = chosen else {
-            self.end_spinning();
-            return;
-        };
+        let Some((chosen, core)) = chosen else { return };
         self.alarm.work_begins();
         self.stats.wakes.bump_shared();
         if let Err((error, Mail::Core(core) | Mail::Run(core, _))) = self.start(chosen, Mail::Core(core)) {
             // No thread is to be had. Those there are will do the work.
             self.synced.lock().start_error = Some(error);
-            self.put_back(core);
             self.end_spinning();
+            self.put_back(core);
         }
     }
 
@@ -160,7 +162,8 @@ impl Runtime {
     pub(crate) fn release(self: &Arc<Self>, core: Box<Core>, is_spinning: bool) -> Released {
         {
             let mut synced = self.synced.lock();
-            if !synced.global.is_empty() && synced.live <= synced.target && !self.is_stopping() {
+            let has_work = !synced.global.is_empty() || !core.processor.is_empty();
+            if has_work && synced.live <= synced.target && !self.is_stopping() {
                 return Released::Again { core, is_spinning };
             }
             self.put_back_locked(&mut synced, core);
@@ -181,7 +184,8 @@ impl Runtime {
         Released::Gone
     }
 
-    /// A worker does not spin any more. The fence that the module docs ask for follows in `release` or `wake_one`.
+    /// A worker does not spin any more. The fence that the module docs ask for follows in `release` or `wake_one`, unless
+    /// no processor was idle.
     pub(crate) fn end_spinning(&self) {
         // ORDERING: Relaxed; ordered by the fence that follows.
         self.spinning.fetch_sub(1, Relaxed);

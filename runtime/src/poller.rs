@@ -4,10 +4,12 @@
 //! workers look without sleeping. A timer that is set while a worker goes to sleep:
 //!
 //! ```text
-//! sleeper:  sleeping_until = earliest timer   FENCE   read the earliest timer again, sleep until then
+//! sleeper:  sleeping_until = earliest timer   FENCE   read the earliest timer again, sleep until the earlier of the two
 //! setter:   the timer is the earliest         FENCE   read sleeping_until; later than the timer? ring
 //! ```
 //! One fence is first. Whoever is second sees the other's store: the sleeper the timer, or the setter the sleeper. The
+//! earlier of the two, since a busy worker may fire the timer that the sleeper has noted before the sleep begins: the
+//! next timer to be set is then the earliest, yet later than the note, so no one rings for it.
 //! bell is an `eventfd`: rung before the sleep begins, it ends it at once. Each sleeper has a bell of its own. With one
 //! for all, a worker that has just been woken by it could silence it before another one, which goes to sleep as it
 //! leaves, has heard it.
@@ -136,16 +138,22 @@ impl Poller {
     /// may return early. `now_ns` reads the runtime's clock. For the one worker that has the poller, which is armed.
     pub(crate) fn sleep(&self, bell: &Bell, timers: &Timers, now_ns: impl Fn() -> u64) {
         let Some(epoll) = self.epoll() else { return };
-        // ORDERING: SeqCst fence; pairs with the fence in `must_ring`.
-        fence(SeqCst);
-        let earliest = timers.earliest();
-        let timeout = (earliest != NEVER).then(|| Duration::from_nanos(earliest.saturating_sub(now_ns())));
+        let until = self.sleep_until(timers);
+        let timeout = (until != NEVER).then(|| Duration::from_nanos(until.saturating_sub(now_ns())));
         let mut fds =
             [PollFd::new(&epoll, PollFlags::IN), PollFd::from_borrowed_fd(bell.fd(), PollFlags::IN)];
         // An error (a signal) is an early return.
         if poll(&mut fds, timeout.map(timespec).as_ref()).is_ok() && !fds[1].revents().is_empty() {
             bell.quiet();
         }
+    }
+
+    /// How long the armed sleeper may sleep, see the module docs; `NEVER`: until it is woken.
+    fn sleep_until(&self, timers: &Timers) -> u64 {
+        // ORDERING: SeqCst fence; pairs with the fence in `must_ring`.
+        fence(SeqCst);
+        // ORDERING: Relaxed; written by this worker, or `AWAKE` by one that has mail for it and rings.
+        timers.earliest().min(self.sleeping_until.load(Relaxed))
     }
 
     /// Whether a worker sleeps in the poller, so that others need not look.
@@ -254,6 +262,25 @@ mod tests {
         let start = Instant::now();
         assert!(!wait_on_thread(bell.fd(), PollFlags::IN, Some(Duration::from_millis(1))).unwrap());
         assert!(start.elapsed() >= Duration::from_millis(1));
+    }
+
+    #[test]
+    fn a_timer_for_which_no_one_rings_is_not_slept_through() {
+        let runtime = crate::runtime::Runtime::new(1).unwrap();
+        let stack = crate::stack::acquire(crate::stack::Class::DEFAULT).unwrap();
+        let birth = crate::goroutine::Birth { id: 1, site: std::panic::Location::caller(), pinned: false };
+        let goroutine = Arc::new(Goroutine::new(birth, runtime, stack, || ()));
+        let (poller, timers) = (Poller::new().unwrap(), Timers::new());
+        timers.add(&goroutine, 10);
+        poller.arm(&timers);
+        // A busy worker fires the timer before the sleep begins, and a goroutine sets the next one.
+        let mut ready = Vec::new();
+        timers.take_due(10, &mut ready);
+        assert_eq!(timers.earliest(), NEVER);
+        let until = poller.sleep_until(&timers);
+        let (_, is_earliest) = timers.add(&goroutine, 1_000);
+        assert!(is_earliest);
+        assert!(until <= 1_000 || poller.must_ring(1_000), "sleeps until {until}, and no one rings");
     }
 
     #[test]

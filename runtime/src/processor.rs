@@ -285,6 +285,13 @@ impl Core {
     }
 }
 
+impl Drop for Core {
+    fn drop(&mut self) {
+        // A stack without an owner is lost.
+        self.release_stacks();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test, though without the harness that tells clippy so")]
 
 use corefit_runtime::{
-    Builder, Config, blocking, chan, checkpoint, go, gomaxprocs, spawn_pinned, sync, time,
+    Builder, Config, blocking, chan, checkpoint, go, gomaxprocs, spawn_pinned, sync, time, yield_now,
 };
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, ExitCode, Stdio};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// A case: its name, what the child does, and what is checked about it.
 type Case = (&'static str, fn(), fn());
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 12] = [
     ("deadlock", deadlock, a_deadlock_is_reported_with_every_goroutine),
     ("pinned", pinned, a_deadlock_of_a_pinned_goroutine_is_reported),
     ("foreign", foreign, no_deadlock_is_reported_while_another_thread_could_help),
@@ -24,6 +24,7 @@ const CASES: [Case; 11] = [
     ("no_stacks", no_stacks, running_out_of_stacks_is_an_error_that_says_what_to_do),
     ("variable", variable, an_unusable_variable_is_noted_once),
     ("hog", hog, a_hog_is_reported_if_asked_for),
+    ("short", short, a_runtime_that_has_ended_keeps_no_stacks),
 ];
 
 const CHILD: &str = "COREFIT_TEST_CHILD";
@@ -271,4 +272,33 @@ fn a_hog_is_reported_if_asked_for() {
     let report = outcome_of("1").stderr;
     assert_eq!(report.matches("without a check").count(), 1, "{report}");
     assert!(report.contains("spawned at runtime/tests/reports.rs:"), "{report}");
+}
+
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+fn short() {
+    let run_one = || {
+        Config::new().procs(3).run(|| {
+            let parts: Vec<_> = (0..150).map(|_| go(|| (0..3).for_each(|_| yield_now()))).collect();
+            parts.into_iter().for_each(|part| part.join().unwrap());
+            // All processors but one are idle by then, with the stacks that they have kept.
+            time::sleep(Duration::from_micros(300));
+        });
+    };
+    (0..20).for_each(|_| run_one());
+    let before = resident_kib();
+    (0..200).for_each(|_| run_one());
+    println!("{}", resident_kib().saturating_sub(before));
+}
+
+fn a_runtime_that_has_ended_keeps_no_stacks() {
+    let outcome = outcome(&mut child("short"));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    let grown_kib: usize = outcome.stdout.trim().parse().unwrap();
+    // One stack of each of two processors a runtime would be 1.6 MB.
+    assert!(grown_kib < 4_000, "{grown_kib} KiB more after 200 runtimes");
 }

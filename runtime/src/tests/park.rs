@@ -1,10 +1,11 @@
 //! Storms of park and unpark.
 
 use crate::park::{WaitReason, Waiter, park};
-use crate::{Config, blocking, go, gomaxprocs, metrics, yield_now};
+use crate::{Config, blocking, current, go, gomaxprocs, metrics, yield_now};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// A cell that passes values on, one at a time: the simplest thing that parks both sides.
 #[derive(Default)]
@@ -320,4 +321,34 @@ fn the_end_does_not_wait_for_a_blocking_call() {
     });
     send.send(()).unwrap();
     end.recv().unwrap();
+}
+
+#[test]
+fn an_end_that_meets_the_end_of_a_blocking_call_lets_no_one_go_on() {
+    let goes_on = Arc::new(AtomicBool::new(false));
+    let theirs = Arc::clone(&goes_on);
+    Config::new().procs(2).run(move || {
+        let (is_ready, may_end) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (ready, end) = (Arc::clone(&is_ready), Arc::clone(&may_end));
+        drop(go(move || {
+            blocking(|| {
+                ready.store(true, SeqCst);
+                while !end.load(SeqCst) {
+                    thread::yield_now();
+                }
+            });
+            theirs.store(true, SeqCst);
+        }));
+        let runtime = current::runtime().unwrap();
+        while !is_ready.load(SeqCst) || !runtime.has_idle() {
+            yield_now();
+        }
+        // The call ends, and waits for this lock to get a processor, when the end begins.
+        let synced = runtime.synced.lock();
+        may_end.store(true, SeqCst);
+        thread::sleep(Duration::from_millis(5));
+        runtime.begin_stop();
+        drop(synced);
+    });
+    assert!(!goes_on.load(SeqCst), "a goroutine went on after the end");
 }
