@@ -36,7 +36,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<(), Error> {
         .map(|target| Job::new(target, args, &surroundings))
         .collect::<Result<Vec<_>, _>>()?;
     measure::watch_interrupts().map_err(Error::Signals)?;
-    let outcomes = measure_all(&jobs, &surroundings.noise, args)?;
+    let outcomes = measure_all(&jobs, args)?;
     show_all(&outcomes, args, &surroundings)?;
     verdict(&outcomes)
 }
@@ -53,7 +53,7 @@ fn look_first(args: &SweepArgs) -> Result<Vec<Note>, Error> {
     Ok(noise)
 }
 
-fn measure_all(jobs: &[Job], noise: &[Note], args: &SweepArgs) -> Result<Vec<Outcome>, Error> {
+fn measure_all(jobs: &[Job], args: &SweepArgs) -> Result<Vec<Outcome>, Error> {
     let expected: Vec<Duration> = jobs.iter().map(Job::expected).collect();
     let total = expected.iter().sum();
     let progress = Progress::new(total, !args.quiet);
@@ -65,12 +65,6 @@ fn measure_all(jobs: &[Job], noise: &[Note], args: &SweepArgs) -> Result<Vec<Out
         let outcome = one::measure(job, &progress, noise)?;
         for left_out in results::index(&args.out)? {
             anstream::eprintln!("corefit: {left_out}");
-        }
-        if index == 0 && !args.quiet {
-            // Not before something could be measured: a refusal is one line.
-            for note in noise {
-                progress.suspend(|| anstream::eprintln!("corefit: {}", note.text));
-            }
         }
         if !args.quiet && !args.json {
             progress.suspend(|| print::text(&answer::of_target(&outcome.saved, &outcome.folder)))?;
