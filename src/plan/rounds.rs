@@ -76,8 +76,8 @@ pub enum StopReason {
 pub fn next(plan: &Plan, tolerance: f64, done: &[Done], spent: Duration, reserve: Duration) -> Next {
     let last = done.iter().map(|sample| sample.round).max().unwrap_or(0);
     let playing = in_play(plan, tolerance, done, last);
-    let missing: Vec<u32> =
-        playing.iter().copied().filter(|n| !measured_in(done, last).contains(n)).collect();
+    let measured = measured_in(done, last);
+    let missing: Vec<u32> = playing.iter().copied().filter(|n| !measured.contains(n)).collect();
     if last > 0 && !missing.is_empty() {
         return Next::Round { round: last, order: order(plan, last, &missing) };
     }
@@ -95,9 +95,9 @@ pub fn next(plan: &Plan, tolerance: f64, done: &[Done], spent: Duration, reserve
 pub fn time_left(plan: &Plan, done: &[Done], spent: Duration) -> Duration {
     let last = done.iter().map(|sample| sample.round).max().unwrap_or(0);
     let contest = Contest::until(last, done);
-    let playing: Vec<u32> =
-        measured_in(done, last.saturating_sub(1)).union(&measured_in(done, last)).copied().collect();
-    let missing = playing.iter().filter(|n| !measured_in(done, last).contains(n));
+    let measured = measured_in(done, last);
+    let playing: Vec<u32> = measured_in(done, last.saturating_sub(1)).union(&measured).copied().collect();
+    let missing = playing.iter().filter(|n| !measured.contains(n));
     let unfinished_s: f64 = missing.filter_map(|n| contest.typical_wall_s(*n)).sum();
 
     let wanted = rounds_wanted(plan, &contest, &playing).clamp(plan.rounds.min, plan.rounds.max);

@@ -144,9 +144,14 @@ fn quota_throttling(scene: &Scene<'_>, found: &mut Found) {
 fn run_queue_wait(scene: &Scene<'_>, found: &mut Found) {
     let facts = &scene.facts[scene.probe()];
     if let Some(share) = facts.wait_share.filter(|share| *share >= WAITS) {
+        // Throttled threads are in the run queue too.
+        let cause = if facts.throttled_share.is_some_and(|share| share >= THROTTLED) {
+            "the quota holds them back"
+        } else {
+            "something else uses the CPUs, or there are more threads than CPUs"
+        };
         let text = format!(
-            "threads wait for a CPU during {} of the time they could run at {} procs: something else uses the CPUs, or \
-             there are more threads than CPUs",
+            "threads wait for a CPU during {} of the time they could run at {} procs: {cause}",
             percent(share),
             figure(facts.n)
         );
