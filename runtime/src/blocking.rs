@@ -1,13 +1,14 @@
 //! Calls that block their thread: the processor is given to another worker first.
 
 use crate::current;
-use crate::fiber::{Suspend, suspend};
+use crate::fiber::{Suspend, catch, suspend};
 use crate::goroutine::Goroutine;
 use crate::machine::Mail;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::any::Any;
+use std::panic::resume_unwind;
 use std::thread;
 
 /// Runs `f`, which may block its thread. The processor is handed off before `f` starts; the goroutine waits for a
@@ -23,10 +24,17 @@ pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
     core.stats().handoffs.bump();
     enter(&goroutine.runtime, core);
     // Caught, since no goroutine changes threads while it unwinds.
-    let result = catch_unwind(AssertUnwindSafe(f));
+    let result = catch(f);
     leave(&goroutine, index);
     drop(goroutine);
-    result.unwrap_or_else(|payload| resume_unwind(payload))
+    result.unwrap_or_else(|payload| go_on_unwinding(payload))
+}
+
+/// Keep in step with `catch`: the panic may have been caught on another thread.
+#[cold]
+#[inline(never)]
+fn go_on_unwinding(payload: Box<dyn Any + Send>) -> ! {
+    resume_unwind(payload)
 }
 
 /// The processor of the running goroutine, if it holds one.

@@ -5,6 +5,7 @@ use crate::current;
 use crate::stack::Stack;
 use corosensei::{Coroutine, CoroutineResult};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 /// What a goroutine asks of its worker when it leaves its stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Fiber {
     pub(crate) fn new(stack: Stack, body: impl FnOnce() + Send + 'static) -> Self {
         Self(Some(Coroutine::with_stack(stack, move |yielder: &Yielder, ()| {
             current::set_yielder(yielder);
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
+            if let Err(payload) = catch(body) {
                 // Its destructor is user code too, and there is no one left to tell.
                 std::mem::forget(payload);
             }
@@ -59,6 +60,14 @@ impl Drop for Fiber {
     fn drop(&mut self) {
         std::mem::forget(self.0.take());
     }
+}
+
+/// Runs `f` and catches its panic.
+// Never inlined: catching counts down this thread's panics, a thread-local whose address the code around it must not keep
+// over a switch to the next panic.
+#[inline(never)]
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> thread::Result<R> {
+    catch_unwind(AssertUnwindSafe(f))
 }
 
 /// Leaves the current goroutine's stack; returns when a worker, maybe on another thread, resumes it.

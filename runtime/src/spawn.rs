@@ -1,6 +1,7 @@
 //! Starting goroutines and waiting for their result.
 
 use crate::current;
+use crate::fiber::catch;
 use crate::goroutine::{Birth, Goroutine};
 use crate::park::{WaitReason, Waiter, park};
 use crate::primitives::{Arc, Mutex};
@@ -8,7 +9,7 @@ use crate::runtime::Runtime;
 use crate::stack::{self, Class, StackError};
 use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::ptr;
 use std::thread;
 
@@ -100,7 +101,9 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// A goroutine moves between threads whenever it waits (channel, lock, sleep, network, join, `yield_now`, `checkpoint`).
 /// The compiler checks what `f` captures, not what it holds on its stack at that moment. There it must not hold
 /// - values that are not `Send` (`Rc`, `RefCell` borrows shared with others, raw handles of a thread),
-/// - references into thread-locals (no waiting inside `LocalKey::with`),
+/// - references into thread-locals (no waiting inside `LocalKey::with`); nor may one function use a thread-local both
+///   before and after it waits, since compilers keep its *address* meanwhile and the function goes on with the variable of
+///   the thread it has left: access it in a function of its own that is `#[inline(never)]`,
 /// - guards of `std::sync` locks: the lock would be released on another thread, and a worker that waits for it blocks
 ///   all goroutines behind it. Use this crate's `sync`.
 ///
@@ -191,7 +194,7 @@ impl Builder {
         let packet = Arc::new(Packet::new());
         let theirs = Arc::clone(&packet);
         let body = move || {
-            let result = catch_unwind(AssertUnwindSafe(f));
+            let result = catch(f);
             after();
             theirs.complete(result);
         };
