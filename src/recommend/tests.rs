@@ -256,6 +256,21 @@ fn samples_of_a_few_quota_periods_are_pointed_out() {
 }
 
 #[test]
+fn threads_that_a_quota_holds_back_wait_for_no_other_program() {
+    let waiting = |throttled_s| {
+        let evidence = sweep(&AUTO, |n| Observation {
+            throttled_s: Some(throttled_s),
+            cpu_quota: Some(0.5),
+            run_queue_wait_s: Some(1.0),
+            ..sample(100.0, 0.5 + 0.001 * n, 0.01)
+        });
+        text(&decide(&evidence).unwrap().reasons, "run-queue-wait").to_owned()
+    };
+    assert!(waiting(1.3).ends_with("the quota holds them back"), "{}", waiting(1.3));
+    assert!(waiting(0.0).contains("something else uses the CPUs"), "{}", waiting(0.0));
+}
+
+#[test]
 fn counters_tell_memory_from_more_work() {
     let answer = decide(&sweep(&AUTO, |n| {
         let slow = if n > 1.0 { 1.6 } else { 1.0 };
