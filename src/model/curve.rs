@@ -1,9 +1,15 @@
 //! What a law is fitted to: one mean a worker count, with its weight. Least squares over samples of equal N is least
 //! squares over their means, weighted by their number, plus a constant; so the size of a fit does not grow with samples.
+//!
+//! The mean of logarithms is trimmed, as that of the levels by which points are compared: samples are disturbed one way
+//! only, and a few slow ones at one worker count would pass for serial work.
 
 /// Different worker counts that a fit looks at; more are grouped into as many neighbourhoods, equal in samples.
 /// Guess: far beyond any sweep, and a fit stays within milliseconds.
 const POINTS: usize = 256;
+
+/// Share of the samples left out of a mean at either end. As for the levels of `recommend`.
+const TRIMMED: f64 = 0.2;
 
 /// Samples by worker count, ascending, each count once.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,7 +30,7 @@ impl Curve {
     /// not empty.
     #[must_use]
     pub fn of_logs<'a>(points: impl IntoIterator<Item = (f64, &'a [f64])>) -> Self {
-        Self::new(points, 1.0, f64::ln)
+        Self::new(points, 1.0, TRIMMED, f64::ln)
     }
 
     /// Throughputs as they are, as shares of the largest one so that no square overflows.
@@ -32,19 +38,24 @@ impl Curve {
     pub fn of_throughputs<'a>(points: impl IntoIterator<Item = (f64, &'a [f64])> + Clone) -> Self {
         let largest =
             points.clone().into_iter().flat_map(|(_, x)| x).copied().fold(f64::MIN_POSITIVE, f64::max);
-        Self::new(points, largest, |x| x / largest)
+        Self::new(points, largest, 0.0, |x| x / largest)
     }
 
     fn new<'a>(
         points: impl IntoIterator<Item = (f64, &'a [f64])>,
         unit: f64,
+        trimmed: f64,
         value: impl Fn(f64) -> f64,
     ) -> Self {
         let mut curve = Self { unit, ..Self::default() };
         for (n, throughputs) in points {
             let count = throughputs.len() as f64;
-            let mean = throughputs.iter().map(|&x| value(x)).sum::<f64>() / count;
-            curve.pure_error += throughputs.iter().map(|&x| (value(x) - mean).powi(2)).sum::<f64>();
+            let mut values: Vec<f64> = throughputs.iter().map(|&x| value(x)).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            let cut = (trimmed * count) as usize;
+            let middle = &values[cut..values.len() - cut];
+            let mean = middle.iter().sum::<f64>() / middle.len() as f64;
+            curve.pure_error += values.iter().map(|y| (y - mean).powi(2)).sum::<f64>();
             curve.n.push(n);
             curve.y.push(mean);
             curve.weight.push(count);

@@ -242,6 +242,22 @@ fn a_quota_that_throttles_is_the_reason() {
 }
 
 #[test]
+fn a_first_look_takes_no_more_workers_than_cpus_for_a_lucky_sample() {
+    let quick = |at_4: [f64; 3]| {
+        let mut evidence = sweep(&AUTO, |n| sample(100.0 * n.min(2.0), n.min(2.0), 0.01));
+        evidence.observations.retain(|sample| sample.round <= Some(3));
+        evidence.quick = true;
+        evidence.cpus = Some(2.0);
+        for sample in evidence.observations.iter_mut().filter(|sample| sample.n == 4.0) {
+            sample.throughput = at_4[sample.round.unwrap() as usize - 1];
+        }
+        decide(&evidence).unwrap().recommended_procs
+    };
+    assert_eq!(quick([150.0, 240.0, 245.0]), 2.0, "one sample of three is slower");
+    assert_eq!(quick([235.0, 240.0, 245.0]), 4.0, "a measured gain");
+}
+
+#[test]
 fn samples_of_a_few_quota_periods_are_pointed_out() {
     let short = |wall_s: f64| {
         let evidence = sweep(&[1.0, 2.0, 3.0], |n| Observation {
