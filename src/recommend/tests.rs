@@ -242,6 +242,20 @@ fn a_quota_that_throttles_is_the_reason() {
 }
 
 #[test]
+fn threads_that_a_quota_holds_back_wait_for_no_other_program() {
+    for (throttled_s, cause) in
+        [(1.3, "the quota holds them back"), (0.0, "something else uses the CPUs, or")]
+    {
+        let answer = decide(&sweep(&AUTO, |n| Observation {
+            throttled_s: Some(throttled_s),
+            run_queue_wait_s: Some(1.0),
+            ..sample(100.0, 0.5 + 0.001 * n, 0.01)
+        }));
+        assert!(text(&answer.unwrap().reasons, "run-queue-wait").contains(cause), "{throttled_s}");
+    }
+}
+
+#[test]
 fn counters_tell_memory_from_more_work() {
     let answer = decide(&sweep(&AUTO, |n| {
         let slow = if n > 1.0 { 1.6 } else { 1.0 };
