@@ -1,7 +1,7 @@
 //! A program with a set serial fraction.
 //!
 //! - **Models**: batch work in phases, each with a part that only one goroutine can do and a part that divides well.
-//! - **Op**: one phase: the serial part, then 64 equal chunks in as many goroutines. Unit: `phases/s`.
+//! - **Op**: one phase: the serial part, then 128 equal chunks in as many goroutines. Unit: `phases/s`.
 //! - **Expected**: Amdahl's law, `S(N) = 1/(s + (1 − s)/N)`: at `serial=0.3`, 1.54 at 2 processors and never above 3.33.
 //! - **Blocks on**: nothing but the end of the chunks.
 
@@ -29,11 +29,11 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 /// Phases at scale 1.
-const PHASES: u64 = 20;
-/// Steps of a phase, serial and parallel together: 15 ms at 3 GHz, so that 65 goroutine switches do not show.
-const PHASE_STEPS: u64 = 15_000 * STEPS_PER_US;
+const PHASES: u64 = 10;
+/// Steps of a phase, serial and parallel together: 30 ms at 3 GHz, so that 129 goroutine switches and a wake-up do not show.
+const PHASE_STEPS: u64 = 30_000 * STEPS_PER_US;
 /// Chunks of the parallel part: many more than processors, so that the last one to end is soon alone.
-const CHUNKS: u64 = 64;
+const CHUNKS: u64 = 128;
 
 /// Steps of the two parts of a phase.
 #[derive(Clone, Copy, Debug, PartialEq)]
