@@ -17,9 +17,8 @@ const BAR_WIDTH: usize = 12;
 /// The answer of a sweep that has just ended, with its files; says so where no sample succeeded.
 #[must_use]
 pub fn of_target(saved: &Saved, folder: &Path) -> String {
-    let is_said = |note: &Note| note.code.starts_with(OF_THE_MACHINE);
     let mut text = match &saved.manifest.recommendation {
-        Some(answer) => with_notes(answer, answer.warnings.iter().filter(|note| !is_said(note))),
+        Some(answer) => with_notes(answer, answer.warnings.iter().filter(|note| !is_of_the_machine(note))),
         None => nothing(saved),
     };
     let flames = if folder.join("flame").exists() { ", flame graphs in flame/" } else { "" };
@@ -43,10 +42,24 @@ fn with_notes<'a>(answer: &Recommendation, notes: impl IntoIterator<Item = &'a N
     for reason in answer.reasons.iter().take(REASONS_SHOWN) {
         text.push_str(&paragraph("  why: ", &reason.text));
     }
-    for Note { code, text: warning } in notes {
-        text.push_str(&paragraph("  note: ", &format!("{warning} [{code}]")));
-    }
+    push_notes(&mut text, notes);
     text
+}
+
+fn push_notes<'a>(text: &mut String, notes: impl IntoIterator<Item = &'a Note>) {
+    for Note { code, text: what } in notes {
+        text.push_str(&paragraph("  note: ", &format!("{what} [{code}]")));
+    }
+}
+
+/// Whether a sweep says the note once for all its targets.
+fn is_of_the_machine(note: &Note) -> bool {
+    note.code.starts_with(OF_THE_MACHINE)
+}
+
+/// Whether the answer comes from `--quick`, which is said beside every verdict.
+pub(super) fn is_quick(answer: &Recommendation) -> bool {
+    answer.warnings.iter().any(|note| note.code == "quick")
 }
 
 /// A regret that would be shown as `0.0 %` is not shown.
@@ -78,7 +91,7 @@ pub fn verdict(answer: &Recommendation) -> String {
     if let Some(regret) = answer.regret.filter(|regret| regret.p95 >= SHOWN_REGRET) {
         let _ = write!(text, "; at most {} below the best", percent(regret.p95));
     }
-    if answer.warnings.iter().any(|note| note.code == "quick") {
+    if is_quick(answer) {
         text.push_str(" (quick)");
     }
     text
@@ -134,9 +147,6 @@ fn nothing(saved: &Saved) -> String {
         "  ",
         &format!("no recommendation: none of {} samples succeeded", saved.rows.len()),
     ));
-    let is_said = |note: &&Note| note.code.starts_with(OF_THE_MACHINE);
-    for Note { code, text: warning } in saved.manifest.warnings.iter().filter(|note| !is_said(note)) {
-        text.push_str(&paragraph("  note: ", &format!("{warning} [{code}]")));
-    }
+    push_notes(&mut text, saved.manifest.warnings.iter().filter(|note| !is_of_the_machine(note)));
     text
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use comfy_table::{Attribute, Cell};
 
-use super::answer::{certainty, chosen};
-use super::number::quantity;
+use super::answer::{certainty, chosen, is_quick};
+use super::number::{quantity, times};
 use super::table::{plain, right, text as table_text};
 use super::wrap::paragraph;
 use crate::machine::Machine;
@@ -51,8 +51,7 @@ fn row(manifest: &Manifest) -> Vec<Cell> {
         ];
     };
     let point = chosen(answer);
-    let quick = answer.warnings.iter().any(|note| note.code == "quick");
-    let confidence = match (answer.confidence, quick) {
+    let confidence = match (answer.confidence, is_quick(answer)) {
         (Some(confidence), _) => certainty(confidence),
         (None, true) => "quick".to_owned(),
         (None, false) => "–".to_owned(),
@@ -61,9 +60,7 @@ fn row(manifest: &Manifest) -> Vec<Cell> {
         name,
         Cell::new(answer.recommended_procs).add_attribute(Attribute::Bold),
         Cell::new(point.map_or_else(String::new, |point| quantity(point.throughput, &answer.unit))),
-        Cell::new(
-            point.and_then(|p| p.speedup).map_or_else(|| "–".to_owned(), |speedup| format!("{speedup:.2}×")),
-        ),
+        Cell::new(point.and_then(|p| p.speedup).map_or_else(|| "–".to_owned(), times)),
         Cell::new(confidence),
         Cell::new(answer.reasons.first().map_or_else(String::new, |reason| shortened(&reason.code))),
     ]

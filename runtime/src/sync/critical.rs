@@ -1,7 +1,8 @@
 //! Critical sections: a few instructions on shared state, never a park, never user code.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::primitives::{Mutex, MutexGuard};
 
 /// State under a lock of the thread, not of the goroutine. That is sound and cheap because of the law that every
 /// user in this crate keeps: between `lock` and the drop of its guard there is no park, no unpark, no system call and
@@ -14,9 +15,9 @@ impl<S> Critical<S> {
         Self(Mutex::new(state))
     }
 
-    /// Enters the section. Poison means nothing here: no section can panic half-way through a change.
+    /// Enters the section.
     pub(crate) fn lock(&self) -> MutexGuard<'_, S> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -162,8 +162,10 @@ pub(super) fn measure(job: &Job, progress: &Progress, noise: &[Note]) -> Result<
         let chosen = answer.recommended_procs as u32;
         let wanted = profiles::Wanted { target: &job.target, plan: &job.plan, chosen, left };
         let notes = profiles::take(&wanted, &saved.rows, &folder)?;
-        saved.manifest.warnings.extend(notes);
-        conclude(&mut saved);
+        if !notes.is_empty() {
+            saved.manifest.warnings.extend(notes);
+            conclude(&mut saved);
+        }
     }
     folder.write_manifest(&saved.manifest)?;
     if let Some(answer) = &saved.manifest.recommendation {
