@@ -4,7 +4,7 @@ mod corefit;
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use corefit::{Corefit, Done};
@@ -441,6 +441,32 @@ fn an_interrupted_run_or_flame_graph_ends_with_130() {
         assert_eq!(done.err.lines().filter(|line| line.contains("interrupted")).count(), 1, "{}", done.err);
         assert!(!corefit.path("x.svg").exists());
     }
+}
+
+#[test]
+fn a_sample_is_taken_in_a_container_whose_session_began_outside() {
+    let ways = [&["--pid", "--fork", "--mount-proc"][..], &["-Ur", "--pid", "--fork", "--mount-proc"]];
+    let is_permitted = |way: &&[&str]| {
+        Command::new("unshare").args(*way).arg("true").output().is_ok_and(|done| done.status.success())
+    };
+    let Some(unshare) = ways.into_iter().find(is_permitted) else {
+        eprintln!("not tested: no pid namespace can be made here");
+        return;
+    };
+    let corefit = Corefit::new();
+    let fixed = ["sweep", "--procs", "1", "--rounds", "1..1", "--no-flamegraph", "--json", "--name", "boxed"];
+    let run = corefit.command(&[&fixed[..], &["--", "sh", "-c", "sleep 0.01 & wait"]].concat());
+    let output = Command::new("unshare")
+        .args(unshare)
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(corefit.path("."))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let done = Done::of(output);
+    done.assert_code(0);
+    assert_eq!(done.json()["sweeps"][0]["recommendation"]["points"][0]["samples"], 1, "{}", done.out);
 }
 
 #[test]

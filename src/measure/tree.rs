@@ -84,13 +84,11 @@ pub(super) struct Root {
 impl Root {
     /// The sample that begins with process `pid`, a child of this process.
     pub(super) fn new(pid: u32) -> Option<Self> {
-        let session = rustix::process::getsid(None).ok()?;
-        Some(Self {
-            pid,
-            born: Process::look(pid)?.born,
-            tool: std::process::id(),
-            tool_session: session.as_raw_nonzero().get().unsigned_abs(),
-        })
+        let tool = std::process::id();
+        // Read as all other sessions are: in a container whose session began outside, `getsid` gives 0, which rustix
+        // takes for impossible and panics.
+        let tool_session = Process::look(tool)?.session;
+        Some(Self { pid, born: Process::look(pid)?.born, tool, tool_session })
     }
 
     /// Whether `process` is of this sample by itself, not only by its parent. `others` are the first processes of the
