@@ -39,6 +39,7 @@ mod procs;
 mod queue;
 mod report;
 mod resize;
+mod run_queue;
 mod runtime;
 mod scheduler;
 mod signals;
@@ -51,6 +52,7 @@ mod tests;
 pub mod time;
 mod timers;
 mod token;
+mod wakeups;
 mod worker;
 
 pub use blocking::blocking;
