@@ -17,6 +17,7 @@
 #![deny(unsafe_code)]
 
 mod blocking;
+mod cells;
 mod cgroup;
 pub mod chan;
 mod current;
@@ -25,6 +26,7 @@ mod foreign;
 mod goroutine;
 mod histogram;
 mod idle;
+mod lazy;
 mod machine;
 mod metrics;
 pub mod net;
@@ -33,6 +35,7 @@ mod overflow;
 mod packet;
 mod park;
 mod poller;
+mod prefetch;
 mod primitives;
 mod processor;
 mod procs;

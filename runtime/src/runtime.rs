@@ -4,6 +4,7 @@
 //! the global queue, for the lists of idle processors and workers, and for resizing.
 
 use crate::goroutine::{GoroutineRef, Runnable};
+use crate::lazy::Alertness;
 use crate::machine::Machine;
 use crate::metrics::SharedStats;
 use crate::poller::{Bell, Poller};
@@ -24,8 +25,8 @@ use std::{io, mem};
 /// Most processors: what GOMAXPROCS may be.
 pub(crate) const MOST_PROCS: usize = 4096;
 
-/// Goroutines taken from the global queue at a time, at most: half a ring.
-const GLOBAL_BATCH: usize = crate::queue::CAPACITY / 2;
+/// Goroutines taken from the global queue at a time, at most.
+const GLOBAL_BATCH: usize = crate::queue::MOST_STOLEN;
 
 /// One runtime.
 pub(crate) struct Runtime {
@@ -57,6 +58,7 @@ pub(crate) struct Runtime {
     bound: Mutex<HashMap<u64, Arc<Machine>>>,
     pub(crate) stats: SharedStats,
     pub(crate) alarm: Alarm,
+    pub(crate) alertness: Alertness,
 }
 
 /// What is under the lock.
@@ -113,6 +115,7 @@ impl Runtime {
             bound: Mutex::default(),
             stats: SharedStats::default(),
             alarm,
+            alertness: Alertness::default(),
         });
         runtime.synced.lock().bells.push(Arc::new(Bell::new()?));
         runtime.set_procs(procs);
@@ -317,9 +320,10 @@ impl Runtime {
         match core {
             Some(core) => {
                 self.stamp(core, &runnable);
-                core.put_next(self, runnable);
-                if !core.queue.is_private() {
-                    self.wake_one();
+                let is_only = core.put_next(self, runnable);
+                let may_wait = is_only && self.alertness.is_alert() && core.laziness.takes_its_time();
+                if !core.queue.is_private() && !may_wait {
+                    self.wake_one_for(core);
                 }
             }
             // At the end of the runtime no one is left who would take it out.
@@ -398,7 +402,7 @@ impl Runtime {
         let mut taken = synced.global.drain(..share);
         let first = taken.next();
         for runnable in taken {
-            assert!(core.queue.push(runnable).is_ok(), "half a ring fits into an empty one");
+            assert!(core.queue.push(runnable).is_ok(), "so few fit into an empty ring");
         }
         self.publish(&synced);
         first

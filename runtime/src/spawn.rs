@@ -2,10 +2,11 @@
 
 use crate::current;
 use crate::fiber::catch;
-use crate::goroutine::{Birth, Runnable};
+use crate::goroutine::{Birth, GoroutineRef, Runnable};
 use crate::packet::{Receipt, packet};
 use crate::processor::Core;
 use crate::runtime::Runtime;
+use crate::scheduler::yield_now;
 use crate::stack::{self, Class, Stack, StackError};
 use std::any::Any;
 use std::fmt;
@@ -33,7 +34,7 @@ impl fmt::Display for SpawnError {
 impl std::error::Error for SpawnError {}
 
 /// A goroutine's result to come. Dropping it lets the goroutine run on by itself.
-pub struct JoinHandle<T>(Receipt<T>);
+pub struct JoinHandle<T>(Receipt<T>, GoroutineRef);
 
 // What a panic leaves behind in the goroutine's own values is told by `join`, as an error.
 impl<T> UnwindSafe for JoinHandle<T> {}
@@ -45,6 +46,11 @@ impl<T> JoinHandle<T> {
     /// # Errors
     /// The payload of its panic.
     pub fn join(self) -> Result<T, Box<dyn Any + Send + 'static>> {
+        // Others that wait for this processor would run before the goroutine does, and each that ends then finds no one
+        // waiting. It is not so if the goroutine itself is next.
+        if !self.0.is_done() && current::is_behind_others(self.1) {
+            yield_now();
+        }
         self.0.wait()
     }
 
@@ -159,7 +165,7 @@ impl Builder {
             context.with_core(|core| start(&context.runtime, core, birthplace, &mut body))
         });
         match started {
-            Some(Ok(())) => Ok(JoinHandle(receipt)),
+            Some(Ok(goroutine)) => Ok(JoinHandle(receipt, goroutine)),
             Some(Err(error)) => Err(SpawnError(Reason::Stack(error))),
             None => Err(SpawnError(Reason::NoRuntime)),
         }
@@ -184,8 +190,9 @@ impl Builder {
             after();
             promise.complete(result);
         });
-        start(runtime, None, birthplace, &mut body).map_err(|error| SpawnError(Reason::Stack(error)))?;
-        Ok(JoinHandle(receipt))
+        let goroutine =
+            start(runtime, None, birthplace, &mut body).map_err(|error| SpawnError(Reason::Stack(error)))?;
+        Ok(JoinHandle(receipt, goroutine))
     }
 
     fn birthplace(self, site: &'static Location<'static>) -> Result<Birthplace, SpawnError> {
@@ -210,13 +217,14 @@ fn start(
     mut core: Option<&mut Core>,
     place: Birthplace,
     body: &mut Option<impl FnOnce() + Send + 'static>,
-) -> Result<(), StackError> {
+) -> Result<GoroutineRef, StackError> {
     let (id, stack) = prepare(runtime, core.as_deref_mut(), place.class)?;
     let body = body.take().expect("it is started once");
     let birth = Birth { id, site: place.site, pinned: place.pinned };
     let runnable = Runnable::new(birth, runtime, stack, body);
+    let goroutine = runnable.goroutine();
     runtime.ready(core, runnable);
-    Ok(())
+    Ok(goroutine)
 }
 
 /// A fresh goroutine's id and stack. Counts it as started.

@@ -9,6 +9,7 @@
 //! worker:  takes an idle one  FENCE   read asleep; ring
 //! ```
 
+use crate::lazy::Vigil;
 use crate::poller::{Bell, timespec};
 use crate::primitives::atomic::{
     AtomicBool,
@@ -26,6 +27,8 @@ use std::{io, thread};
 
 const SHORTEST_SLEEP: Duration = Duration::from_micros(20);
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
+/// The longest while a processor is lazy (`lazy.rs`).
+const ALERT_SLEEP: Duration = Duration::from_micros(100);
 
 /// Nanoseconds after which a goroutine is asked to yield. Go's time slice.
 const SLICE_NS: u64 = 10_000_000;
@@ -90,6 +93,7 @@ fn watch(runtime: &Arc<Runtime>) {
     let mut sleep = SHORTEST_SLEEP;
     let mut idle_rounds = 0;
     let mut trimmed_ns = 0;
+    let mut vigil = Vigil::default();
     let reports_hogs = std::env::var_os("COREFIT_HOGS").is_some_and(|value| value == "1");
     while !runtime.is_stopping() {
         if idle_rounds < IDLE_ROUNDS {
@@ -105,6 +109,9 @@ fn watch(runtime: &Arc<Runtime>) {
         let did_something =
             [ask_to_yield(runtime, &mut slices, now_ns, reports_hogs), look(runtime, now_ns)].contains(&true);
         sleep = if did_something { SHORTEST_SLEEP } else { (sleep * 2).min(LONGEST_SLEEP) };
+        if vigil.look(runtime, now_ns) {
+            sleep = sleep.min(ALERT_SLEEP);
+        }
         if runtime.is_all_idle() {
             idle_rounds += u32::from(sleep == LONGEST_SLEEP);
             report::exit_if_deadlocked(runtime);
