@@ -17,7 +17,8 @@
 #![deny(unsafe_code)]
 
 mod blocking;
-mod cgroup;
+#[doc(hidden)]
+pub mod cgroup;
 pub mod chan;
 mod current;
 mod fiber;
