@@ -87,8 +87,9 @@ fn look_closer() {
 #[inline(never)]
 fn is_meant() -> bool {
     current::with(|context| {
-        let core = context.core.borrow();
-        core.as_ref().is_some_and(|core| core.processor.wish.is_made() || context.runtime.is_stopping())
+        context.with_core(|core| {
+            core.is_some_and(|core| core.processor.wish.is_made() || context.runtime.is_stopping())
+        })
     })
     .unwrap_or(false)
 }
@@ -96,10 +97,12 @@ fn is_meant() -> bool {
 #[inline(never)]
 fn honour() {
     let _ = current::with(|context| {
-        if let Some(core) = context.core.borrow().as_ref() {
-            core.processor.wish.forget();
-            core.stats().preemptions.bump();
-        }
+        context.with_core(|core| {
+            if let Some(core) = core {
+                core.processor.wish.forget();
+                core.stats().preemptions.bump();
+            }
+        });
     });
     suspend(Suspend::Yield);
 }

@@ -43,7 +43,7 @@ impl Config {
         T: Send + 'static,
     {
         assert!(
-            current::runtime().is_none(),
+            !current::is_worker(),
             "`run` was called inside a goroutine: one runtime does not run in another; use `go`"
         );
         overflow::install();
@@ -109,7 +109,7 @@ where
 /// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime the thread
 /// yields. While a panic unwinds it does nothing.
 pub fn yield_now() {
-    if current::runtime().is_none() {
+    if !current::is_worker() {
         thread::yield_now();
     } else if !thread::panicking() {
         suspend(Suspend::Yield);
