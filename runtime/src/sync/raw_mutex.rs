@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
 use crate::park::WaitReason;
-use crate::sync::line::Line;
+use crate::sync::line::{End, Line, Rank};
 
 const LOCKED: u32 = 1;
 const QUEUED: u32 = 2;
@@ -42,7 +42,7 @@ pub(super) struct RawMutex {
 }
 
 /// What is noted about a waiter.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Waiting {
     since: Instant,
     /// Set by the unlocker: the lock is the waiter's, it need not compete.
@@ -94,14 +94,13 @@ impl RawMutex {
         let mut was_woken = false;
         loop {
             let is_starving = was_woken && since.elapsed() >= STARVATION;
-            let mut inside = self.line.lock();
+            let section = self.line.lock();
             if self.take_or_announce(was_woken, is_starving) {
                 return;
             }
             let note = Waiting { since, is_owner: false };
-            let key = if was_woken { inside.queue.join_front(note) } else { inside.queue.join(note) };
-            drop(inside);
-            if self.line.wait(key, WaitReason::Mutex, self.address()).is_owner {
+            let rank = if was_woken { Rank::First } else { Rank::Last };
+            if self.line.wait(section, (0, rank, note), (WaitReason::Mutex, self.address()), || {}).is_owner {
                 return;
             }
             was_woken = true;
@@ -149,8 +148,8 @@ impl RawMutex {
         if marked.is_err() {
             return;
         }
-        let granted = inside.queue.grant();
-        if inside.queue.is_empty() {
+        let granted = inside.grant(0);
+        if inside.is_empty(0) {
             // ORDERING: Relaxed; as above.
             self.state.fetch_and(!QUEUED, Relaxed);
         }
@@ -162,12 +161,11 @@ impl RawMutex {
     #[cold]
     fn hand_over(&self) {
         let mut inside = self.line.lock();
-        let mut was_short = false;
-        let granted = inside.queue.grant_amended(|first| {
-            first.is_owner = true;
-            was_short = first.since.elapsed() < STARVATION;
-        });
-        let gone = match (inside.queue.is_empty(), was_short) {
+        let mut first = inside.claim_first(0).expect("STARVING implies that the queue is not empty");
+        first.note().is_owner = true;
+        let was_short = first.note().since.elapsed() < STARVATION;
+        let granted = first.end(End::Served);
+        let gone = match (inside.is_empty(0), was_short) {
             (true, _) => QUEUED | STARVING,
             (false, true) => STARVING,
             (false, false) => 0,
@@ -177,7 +175,7 @@ impl RawMutex {
         // ORDERING: Relaxed; as above. LOCKED first, so that the lock never looks free in between.
         self.state.fetch_and(!gone, Relaxed);
         drop(inside);
-        granted.expect("STARVING implies that the queue is not empty").unpark();
+        granted.unpark();
     }
 
     fn address(&self) -> usize {
