@@ -20,6 +20,7 @@ mod blocking;
 mod cgroup;
 pub mod chan;
 mod current;
+mod fences;
 mod fiber;
 mod goroutine;
 mod histogram;

@@ -190,6 +190,14 @@ impl<S, N, const QUEUES: usize> Section<'_, S, N, QUEUES> {
         Some(unsafe { &*first.entry.note.get() })
     }
 
+    /// How many are in `queue`.
+    #[cfg(test)]
+    pub(super) fn count(&self, queue: usize) -> usize {
+        let list = &self.inside().queues[queue];
+        // SAFETY: it is in a queue of this line, so it is alive, and it belongs to that queue (`Seat::sit`).
+        std::iter::successors(list.front(), |node| unsafe { list.after(*node) }).count()
+    }
+
     /// Whether someone in `queue` could be served by `other`, which is not its own counterpart.
     pub(crate) fn is_anyone_open_to(&self, queue: usize, other: &Claim) -> bool {
         let list = &self.inside().queues[queue];
@@ -215,7 +223,7 @@ impl<S, N, const QUEUES: usize> Section<'_, S, N, QUEUES> {
             // when it has ended, or with the lock, which is ours as long as the result lives.
             let place = &unsafe { node.as_ref() }.entry;
             if place.claim() {
-                return Some(Claimed(place));
+                return Some(Claimed { place, is_last: list.is_empty() });
             }
         }
         None
@@ -283,23 +291,32 @@ impl<N> Place<N> {
 
 /// A seat that was taken out of its queue to be served. Its owner waits until `end` is called.
 #[must_use = "its owner sleeps until its wait is ended"]
-pub(crate) struct Claimed<'s, N>(&'s Place<N>);
+pub(crate) struct Claimed<'s, N> {
+    place: &'s Place<N>,
+    is_last: bool,
+}
 
 impl<N> Claimed<'_, N> {
     #[inline]
     pub(crate) fn note(&mut self) -> &mut N {
         // SAFETY: the seat is in no queue, so no other section finds it, and its owner touches the note only once it has
         // ended or with the lock, which ours is.
-        unsafe { &mut *self.0.note.get() }
+        unsafe { &mut *self.place.note.get() }
     }
 
-    /// Ends the wait. Unpark the waiter once the section is left.
+    /// Whether nobody is left in the queue.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last
+    }
+
+    /// Ends the wait. Unpark the waiter once the section is left. It may go on even before that, so whatever it reads
+    /// outside of the section has to be there already.
     #[inline]
     pub(crate) fn end(self, end: End) -> Granted {
-        let waiter = self.0.waiter.clone();
+        let waiter = self.place.waiter.clone();
         // ORDERING: Release; pairs with the Acquire in `Seat::end`: the owner sees the note as it is now. From here on the
         // seat is its owner's, and may be gone.
-        self.0.end.store(end as u8, Release);
+        self.place.end.store(end as u8, Release);
         Granted(waiter)
     }
 }
