@@ -143,8 +143,11 @@ impl Goroutine {
     /// Leaves the token, and makes it runnable if it waits.
     pub(crate) fn unpark(self: &Arc<Self>) {
         match self.token.notify() {
-            Notified::Awake => {}
-            Notified::Parked => self.runtime.ready(Arc::clone(self)),
+            Notified::Awake => self.runtime.trace.note(|lane| lane.notify(self.birth.id)),
+            Notified::Parked => {
+                self.runtime.trace.note(|lane| lane.unpark(self.birth.id));
+                self.runtime.ready(Arc::clone(self));
+            }
             Notified::Blocked => {
                 if let Some(thread) = self.thread.lock().as_ref() {
                     thread.unpark();
@@ -156,13 +159,16 @@ impl Goroutine {
     /// Leaves the token, and gives the goroutine to the caller, who must queue it, if it was parked.
     pub(crate) fn unpark_into(self: Arc<Self>, ready: &mut Vec<Arc<Self>>) {
         match self.token.notify() {
-            Notified::Parked => ready.push(self),
+            Notified::Parked => {
+                self.runtime.trace.note(|lane| lane.unpark(self.birth.id));
+                ready.push(self);
+            }
             Notified::Blocked => {
                 if let Some(thread) = self.thread.lock().as_ref() {
                     thread.unpark();
                 }
             }
-            Notified::Awake => {}
+            Notified::Awake => self.runtime.trace.note(|lane| lane.notify(self.birth.id)),
         }
     }
 

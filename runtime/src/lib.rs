@@ -50,6 +50,7 @@ mod tests;
 pub mod time;
 mod timers;
 mod token;
+pub mod trace;
 mod worker;
 
 pub use blocking::blocking;

@@ -12,6 +12,7 @@ use crate::current;
 use crate::fiber::{Suspend, suspend};
 use crate::goroutine::Goroutine;
 use crate::primitives::Arc;
+use crate::trace;
 use std::thread;
 use std::time::Instant;
 
@@ -131,7 +132,11 @@ fn plan(reason: WaitReason, object: usize) -> Plan {
             return Plan::Return;
         }
         goroutine.set_wait(reason, object);
-        if thread::panicking() { Plan::Block(Arc::clone(goroutine)) } else { Plan::Switch }
+        if thread::panicking() {
+            return Plan::Block(Arc::clone(goroutine));
+        }
+        trace::note(|lane| lane.park(reason, object));
+        Plan::Switch
     })
     .unwrap_or(Plan::Thread)
 }

@@ -9,6 +9,7 @@ use crate::goroutine::Goroutine;
 use crate::primitives::Arc;
 use crate::runtime::Runtime;
 use crate::signals;
+use crate::trace::{self, End};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -18,12 +19,14 @@ const EXIT_CODE: i32 = 2;
 /// Reports a deadlock and ends the process, if there is one.
 pub(crate) fn exit_if_deadlocked(runtime: &Runtime) {
     if may_be_deadlocked(runtime) && is_alone(runtime) {
+        trace::end_process(End::Deadlock);
         die("fatal error: all goroutines are asleep - deadlock!\n", &[runtime.registry.all()]);
     }
 }
 
 /// Reports all goroutines of all runtimes and ends the process: SIGQUIT.
 pub(crate) fn quit() -> ! {
+    trace::end_process(End::Quit);
     let all: Vec<_> = signals::runtimes().iter().map(|runtime| runtime.registry.all()).collect();
     die("SIGQUIT: quit\n", &all)
 }

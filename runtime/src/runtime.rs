@@ -17,6 +17,7 @@ use crate::processor::{Core, ID_BATCH, LOOK_NS, Processor};
 use crate::registry::Registry;
 use crate::sysmon::Alarm;
 use crate::timers::{NEVER, Timers};
+use crate::trace::Track;
 use std::collections::VecDeque;
 use std::time::Instant;
 use std::{io, mem};
@@ -55,6 +56,7 @@ pub(crate) struct Runtime {
     pub(crate) registry: Registry,
     pub(crate) stats: SharedStats,
     pub(crate) alarm: Alarm,
+    pub(crate) trace: Track,
 }
 
 /// What is under the lock.
@@ -109,6 +111,7 @@ impl Runtime {
             registry: Registry::default(),
             stats: SharedStats::default(),
             alarm: Alarm::new()?,
+            trace: Track::begin(),
         });
         runtime.synced.lock().bells.push(Arc::new(Bell::new()?));
         runtime.set_procs(procs);

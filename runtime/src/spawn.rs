@@ -7,6 +7,7 @@ use crate::park::{WaitReason, Waiter, park};
 use crate::primitives::{Arc, Mutex};
 use crate::runtime::Runtime;
 use crate::stack::{self, Class, StackError};
+use crate::trace::{self, Op};
 use std::any::Any;
 use std::fmt;
 use std::panic::Location;
@@ -68,17 +69,22 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     /// The payload of its panic.
+    #[track_caller]
     pub fn join(self) -> Result<T, Box<dyn Any + Send + 'static>> {
+        let site = Location::caller();
+        let object = ptr::from_ref(&*self.0).addr();
+        trace::note(|lane| lane.call(object, site));
         let waiter = Waiter::current();
         loop {
             {
                 let mut state = self.0.0.lock();
                 let taken = std::mem::replace(&mut *state, State::Running(Some(waiter.clone())));
                 if let State::Ended(result) = taken {
+                    trace::note_op(Op::Join, object, 0, site);
                     return result;
                 }
             }
-            park(WaitReason::Join, ptr::from_ref(&*self.0).addr());
+            park(WaitReason::Join, object);
         }
     }
 
@@ -228,6 +234,7 @@ fn start(
     let goroutine = Goroutine::new(Birth { id, site, pinned }, Arc::clone(runtime), stack, body);
     let goroutine = Arc::new(goroutine);
     runtime.registry.insert(&goroutine);
+    runtime.trace.note(|lane| lane.spawn(id, site));
     runtime.ready(goroutine);
     Ok(())
 }

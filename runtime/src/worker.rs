@@ -10,6 +10,7 @@ use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::stack;
+use crate::trace;
 use std::cell::{Cell, RefCell};
 
 /// Time slices between two looks at the global queue ahead of the own one. As in Go.
@@ -28,7 +29,7 @@ pub(crate) fn main(runtime: Arc<Runtime>, machine: Arc<Machine>) {
         goroutine: RefCell::new(None),
         is_blocked: Cell::new(false),
     };
-    current::enter(&context, || work(&context));
+    context.runtime.trace.work(|| current::enter(&context, || work(&context)));
     context.runtime.worker_ended(&context.machine);
 }
 
@@ -59,6 +60,7 @@ fn work(context: &Context) {
 /// Runs goroutines with `core`, `first` at once, until the processor is gone.
 fn serve(context: &Context, core: Box<Core>, mut first: Option<Arc<Goroutine>>) -> Idle {
     let was_woken = first.is_none();
+    trace::note(|lane| lane.processor(core.processor.index));
     let (mut core, mut is_spinning) = (core, was_woken);
     loop {
         let goroutine = match first.take() {
@@ -225,6 +227,7 @@ fn run(context: &Context, mut core: Box<Core>, mut goroutine: Arc<Goroutine>) ->
         goroutine.bind(Arc::clone(&context.machine));
     }
     let is_pinned = goroutine.birth.pinned;
+    trace::note(|lane| lane.run(goroutine.birth.id));
     loop {
         begin(runtime, &mut core, &goroutine);
         let (suspend, back);
@@ -242,9 +245,11 @@ fn run(context: &Context, mut core: Box<Core>, mut goroutine: Arc<Goroutine>) ->
                     queue_again(runtime, None, goroutine);
                     return left(None, is_pinned);
                 };
+                trace::note(|lane| lane.go_on(goroutine.birth.id));
                 core = again;
             }
             Some(Suspend::Yield) => {
+                trace::note(|lane| lane.yielded());
                 let mut back = back;
                 queue_again(runtime, back.as_deref_mut().filter(|_| !is_pinned), goroutine);
                 return left(back, is_pinned);
@@ -325,6 +330,7 @@ fn queue_again(runtime: &Arc<Runtime>, core: Option<&mut Core>, goroutine: Arc<G
 /// `goroutine` has ended: its stack goes to the pool, and it off the list.
 #[allow(unsafe_code, reason = "the worker has seen the goroutine end")]
 fn end(runtime: &Runtime, core: Option<&mut Core>, goroutine: &Goroutine) {
+    trace::note(|lane| lane.ended());
     // SAFETY: called by `run` when `resume` has said that the goroutine ended.
     let stack = unsafe { goroutine.take_stack() };
     runtime.registry.remove(goroutine);
