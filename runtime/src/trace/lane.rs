@@ -55,6 +55,11 @@ impl Lane {
         self.stream.running = 0;
     }
 
+    /// Goroutine `id` was unparked, but was not parked: its next park will not wait.
+    pub(crate) fn notify(&mut self, id: u64) {
+        self.stream.event(kind::NOTIFY, |stream| [stream.id(id)]);
+    }
+
     /// The running goroutine goes to the end of a queue.
     pub(crate) fn yielded(&mut self) {
         self.end_segment(kind::YIELD);

@@ -51,7 +51,7 @@ static RECORDER: OnceLock<Option<Recorder>> = OnceLock::new();
 
 /// Whether anything is recorded.
 #[inline(always)]
-fn is_on() -> bool {
+pub(crate) fn is_on() -> bool {
     // ORDERING: Relaxed; a thread that sees it late records a little later. It is set once, before the first goroutine.
     LEVEL.load(Relaxed) != 0
 }

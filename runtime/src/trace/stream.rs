@@ -78,11 +78,6 @@ impl Stream {
         self.event(kind::UNPARK, |stream| [stream.id(id)]);
     }
 
-    /// Goroutine `id` was unparked, but was not parked: its next park will not wait.
-    pub(crate) fn notify(&mut self, id: u64) {
-        self.event(kind::NOTIFY, |stream| [stream.id(id)]);
-    }
-
     /// Writes what is there to the file if it is much. For moments in which the thread holds no lock.
     pub(super) fn flush_if_half_full(&mut self) {
         if self.writer.is_half_full() {
