@@ -1,8 +1,9 @@
 //! The file of a trace: chunks are appended whole, up to a limit.
 //!
-//! What finds no room is counted, in the header too. A chunk that the disk takes only in part is taken back, so a file
-//! is torn only where the machine went down. Once something was dropped nothing is written any more: a trace ends
-//! somewhere, it has no holes.
+//! When the limit is reached, or the disk refuses, nothing more is recorded: a trace ends somewhere, it has no holes. What
+//! happens later is counted, in the header too. What the buffers hold at that moment is still written beyond the limit,
+//! 32 KiB a worker at most. A chunk that the disk takes only in part is taken back, so a file is torn only where the
+//! machine went down.
 
 use super::format::{CHUNK_HEADER_BYTES, ChunkHeader, DROPPED_OFFSET, END_OFFSET, HEADER_BYTES, Header};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -17,6 +18,15 @@ use std::path::Path;
 pub(super) enum Full {
     Limit(u64),
     Refused(Errno),
+}
+
+/// Whether a chunk is written that begins when the limit has been reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beyond {
+    /// No.
+    Never,
+    /// Yes: it was recorded before.
+    Limit,
 }
 
 /// The open file.
@@ -59,23 +69,38 @@ impl Output {
         Ok(Self { file, bytes: HEADER_BYTES as u64, limit_bytes, full: None, dropped: 0, alive: 0 })
     }
 
-    /// Appends a chunk, or counts its events as dropped. Allocates nothing.
-    pub(super) fn append(&mut self, header: ChunkHeader, payload: &[u8]) {
-        if self.full.is_none() {
-            let end = self.bytes + (CHUNK_HEADER_BYTES + payload.len()) as u64;
-            self.full = if end > self.limit_bytes {
-                Some(Full::Limit(self.limit_bytes))
-            } else {
-                write_all(&self.file, &[&header.to_bytes(), payload], self.bytes).err().map(Full::Refused)
-            };
-            if self.full.is_none() {
-                self.bytes = end;
-                return;
-            }
-            // Takes back what was written in part. If that fails too, the reader finds a torn end.
-            let _ = rustix::fs::ftruncate(&self.file, self.bytes);
+    /// Appends a chunk, or counts its events as dropped. Allocates nothing. Says whether the file has become full.
+    pub(super) fn append(&mut self, header: ChunkHeader, payload: &[u8], beyond: Beyond) -> bool {
+        let was_full = self.full.is_some();
+        let may_write = match self.full {
+            None => true,
+            Some(Full::Limit(_)) => beyond == Beyond::Limit,
+            Some(Full::Refused(_)) => false,
+        };
+        if !may_write {
+            self.drop_events(header.events);
+            return false;
         }
-        self.dropped += u64::from(header.events);
+        match write_all(&self.file, &[&header.to_bytes(), payload], self.bytes) {
+            Ok(()) => {
+                self.bytes += (CHUNK_HEADER_BYTES + payload.len()) as u64;
+                if self.bytes >= self.limit_bytes {
+                    self.full = Some(Full::Limit(self.limit_bytes));
+                }
+            }
+            Err(error) => {
+                // Takes back what was written in part. If that fails too, the reader finds a torn end.
+                let _ = rustix::fs::ftruncate(&self.file, self.bytes);
+                self.full = Some(Full::Refused(error));
+                self.drop_events(header.events);
+            }
+        }
+        !was_full && self.full.is_some()
+    }
+
+    /// Counts events that will never be written.
+    pub(super) fn drop_events(&mut self, events: u32) {
+        self.dropped += u64::from(events);
         self.set(DROPPED_OFFSET, &self.dropped.to_le_bytes());
     }
 
@@ -98,7 +123,7 @@ impl Output {
 
     /// What was dropped, events, and why; `None` if nothing was.
     pub(super) fn dropped(&self) -> Option<(u64, Full)> {
-        Some((self.dropped, self.full?))
+        self.full.filter(|_| self.dropped > 0).map(|why| (self.dropped, why))
     }
 
     /// Overwrites a field of the header, which takes no new room.

@@ -4,10 +4,10 @@ use super::buffer::{Shared, Written};
 use super::clock::Clock;
 use super::cpu::CpuWatch;
 use super::format::{ChunkHeader, Content, Header};
-use super::output::Output;
+use super::output::{Beyond, Output};
 use super::settings::{Level, Settings};
 use super::sites::{Site, Sites};
-use super::stream::Gate;
+use super::stream::{Gate, State};
 use crate::primitives::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::primitives::{Arc, Mutex};
 use std::io;
@@ -144,25 +144,50 @@ impl Recorder {
     /// Writes what a lane holds, for the last time.
     fn close(&self, gate: &mut Gate, written: Written<'_>) {
         if let Some(mut output) = self.output.lock_soon() {
-            self.write(&mut output, gate, written);
+            self.write(&mut output, gate, written, Beyond::Never);
         }
-        gate.is_closed = true;
+        gate.state = State::Closed;
     }
 
-    /// Writes what a lane holds.
-    pub(super) fn append(&self, gate: &mut Gate, written: Written<'_>) {
-        self.write(&mut self.output.lock(), gate, written);
+    /// Writes what a lane holds, before it begins anew. Says whether the file has become full: then `stop_all` is to be
+    /// called.
+    #[must_use]
+    pub(super) fn append(&self, gate: &mut Gate, written: Written<'_>) -> bool {
+        let is_full = self.write(&mut self.output.lock(), gate, written, Beyond::Never);
+        if let State::Full { written } = &mut gate.state {
+            *written = 0;
+        }
+        is_full
     }
 
-    fn write(&self, output: &mut Output, gate: &mut Gate, written: Written<'_>) {
-        if gate.is_closed || written.events == 0 {
-            return;
+    /// The file has become full: what all lanes have recorded by now is written, and no more.
+    pub(super) fn stop_all(&self) {
+        for lane in self.lanes.lock().iter() {
+            lane.peek(|gate, written| {
+                if gate.state == State::Open {
+                    self.write(&mut self.output.lock(), gate, written, Beyond::Limit);
+                    gate.state = State::Full { written: written.events };
+                }
+            });
+        }
+    }
+
+    fn write(&self, output: &mut Output, gate: &mut Gate, written: Written<'_>, beyond: Beyond) -> bool {
+        match gate.state {
+            State::Closed => return false,
+            State::Full { written: known } => {
+                output.drop_events(written.events - known);
+                return false;
+            }
+            State::Open if written.events == 0 => return false,
+            State::Open => {}
         }
         gate.header.payload_bytes = u32::try_from(written.bytes.len()).unwrap_or(0);
         gate.header.events = written.events;
         gate.header.written = self.clock.pair();
-        output.append(gate.header, written.bytes);
+        let is_full = output.append(gate.header, written.bytes, beyond);
         gate.header.sequence += 1;
+        is_full
     }
 
     /// The number of `site`, which is in the file before the number is.
@@ -180,7 +205,7 @@ impl Recorder {
                 running: 0,
                 written: self.clock.pair(),
             };
-            self.output.lock().append(header, payload);
+            self.output.lock().append(header, payload, Beyond::Limit);
         })
     }
 

@@ -11,8 +11,18 @@ use crate::primitives::Arc;
 pub(super) struct Gate {
     /// The header of the chunk that they will be.
     pub(super) header: ChunkHeader,
-    /// The recording has ended: nothing is written any more.
-    pub(super) is_closed: bool,
+    pub(super) state: State,
+}
+
+/// What becomes of what is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It is written.
+    Open,
+    /// The file is full: it is counted as dropped, but for so many events that are in the buffer and in the file.
+    Full { written: u32 },
+    /// The recording has ended.
+    Closed,
 }
 
 /// The recording end of a stream.
@@ -53,7 +63,7 @@ impl Stream {
         };
         let stream = Self {
             recorder,
-            writer: buffer(Gate { header, is_closed: false }),
+            writer: buffer(Gate { header, state: State::Open }),
             runtime,
             last: Last { ticks: now, ..Last::default() },
             running: 0,
@@ -87,10 +97,14 @@ impl Stream {
 
     fn flush(&mut self) {
         let (recorder, next) = (self.recorder, (self.last.ticks, self.running));
-        self.writer.drain(|gate, written| {
-            recorder.append(gate, written);
+        let is_full = self.writer.drain(|gate, written| {
+            let is_full = recorder.append(gate, written);
             (gate.header.base_ticks, gate.header.running) = next;
+            is_full
         });
+        if is_full {
+            recorder.stop_all();
+        }
         self.last = Last { ticks: next.0, ..Last::default() };
     }
 

@@ -97,7 +97,7 @@ fn who_where_and_why_come_back() {
 
 #[test]
 fn what_has_no_room_is_counted_and_the_rest_is_whole() {
-    let limit = 20_000;
+    let limit = 10_000;
     let bytes = recorded(limit, |recorder| {
         let mut lane = Lane::begin(recorder, 1);
         for id in 1..10_000 {
@@ -105,7 +105,7 @@ fn what_has_no_room_is_counted_and_the_rest_is_whole() {
             lane.ended();
         }
     });
-    assert!(bytes.len() as u64 <= limit, "{}", bytes.len());
+    assert!(bytes.len() as u64 <= limit + (32 << 10), "one buffer more: {}", bytes.len());
     let (trace, events, damage) = read(&bytes).unwrap();
     assert_eq!((damage, trace.torn_bytes()), (None, 0));
     assert!(!events.is_empty() && trace.dropped() > 0);
