@@ -7,6 +7,7 @@ use crate::machine::Mail;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
+use crate::trace;
 use std::any::Any;
 use std::panic::resume_unwind;
 use std::thread;
@@ -23,8 +24,10 @@ pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
     let index = core.processor.index;
     core.stats().handoffs.bump();
     enter(&runtime, core);
+    trace::note(|lane| lane.blocking_begin());
     // Caught, since no goroutine changes threads while it unwinds.
     let result = catch(f);
+    trace::note(|lane| lane.blocking_end());
     leave(&runtime, goroutine, index);
     drop(runtime);
     result.unwrap_or_else(|payload| go_on_unwinding(payload))

@@ -54,6 +54,7 @@ mod tests;
 pub mod time;
 mod timers;
 mod token;
+pub mod trace;
 mod worker;
 
 pub use blocking::blocking;

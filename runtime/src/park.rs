@@ -13,6 +13,7 @@ use crate::fiber::{Suspend, suspend};
 use crate::foreign::{OnThread, Sleeper};
 use crate::goroutine::GoroutineRef;
 use crate::runtime::Runtime;
+use crate::trace;
 use std::thread;
 use std::time::Instant;
 
@@ -133,7 +134,11 @@ fn plan(reason: WaitReason, object: usize) -> Plan {
             return Plan::Return;
         }
         goroutine.set_wait(reason, object);
-        if thread::panicking() { Plan::Block(goroutine) } else { Plan::Switch }
+        if thread::panicking() {
+            return Plan::Block(goroutine);
+        }
+        trace::note(|lane| lane.park(reason, object));
+        Plan::Switch
     })
     .unwrap_or(Plan::Thread)
 }

@@ -17,6 +17,7 @@
 use crate::current;
 use crate::fiber::{Suspend, suspend};
 use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use crate::trace;
 use std::thread;
 
 /// Wishes not yet fulfilled, of all processors of all runtimes. On cache lines of its own, which all processors share
@@ -104,6 +105,7 @@ fn honour() {
             }
         });
     });
+    trace::note(|lane| lane.preempt());
     suspend(Suspend::Yield);
 }
 

@@ -16,6 +16,7 @@ use crate::primitives::{Arc, Condvar, Mutex};
 use crate::processor::{Core, ID_BATCH, LOOK_NS, Processor};
 use crate::sysmon::Alarm;
 use crate::timers::{NEVER, Timers};
+use crate::trace::Track;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Weak;
 use std::time::Instant;
@@ -58,6 +59,7 @@ pub(crate) struct Runtime {
     bound: Mutex<HashMap<u64, Arc<Machine>>>,
     pub(crate) stats: SharedStats,
     pub(crate) alarm: Alarm,
+    pub(crate) trace: Track,
 }
 
 /// What is under the lock.
@@ -114,6 +116,7 @@ impl Runtime {
             bound: Mutex::default(),
             stats: SharedStats::default(),
             alarm,
+            trace: Track::begin(),
         });
         runtime.synced.lock().bells.push(Arc::new(Bell::new()?));
         runtime.set_procs(procs);

@@ -9,6 +9,7 @@ use crate::runtime::{MOST_PROCS, Runtime};
 use crate::signals;
 use crate::spawn::Builder;
 use crate::sysmon;
+use crate::trace;
 use std::panic::resume_unwind;
 use std::thread;
 
@@ -64,6 +65,7 @@ impl Config {
         let result = handle.join();
         runtime.stop();
         sysmon.join().expect("sysmon does not panic");
+        runtime.trace.end();
         result.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
@@ -123,6 +125,9 @@ pub fn gomaxprocs(procs: usize) -> usize {
     match current::runtime() {
         None => default_procs().procs,
         Some(runtime) if procs == 0 => runtime.procs(),
-        Some(runtime) => runtime.set_procs(procs),
+        Some(runtime) => {
+            trace::note(|lane| lane.procs(procs));
+            runtime.set_procs(procs)
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::packet::{Receipt, packet};
 use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::stack::{self, Class, Stack, StackError};
+use crate::trace::{self, Op};
 use std::any::Any;
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
@@ -44,8 +45,13 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     /// The payload of its panic.
+    #[track_caller]
     pub fn join(self) -> Result<T, Box<dyn Any + Send + 'static>> {
-        self.0.wait()
+        let (object, site) = (self.0.object(), Location::caller());
+        trace::note(|lane| lane.call(object, site));
+        let result = self.0.wait();
+        trace::note_op(Op::Join, object, 0, site);
+        result
     }
 
     /// Whether it has ended, so that `join` would not wait.
@@ -215,6 +221,7 @@ fn start(
     let body = body.take().expect("it is started once");
     let birth = Birth { id, site: place.site, pinned: place.pinned };
     let runnable = Runnable::new(birth, runtime, stack, body);
+    runtime.trace.note(|stream| stream.spawn(id, place.site));
     runtime.ready(core, runnable);
     Ok(())
 }

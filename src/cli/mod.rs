@@ -11,7 +11,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use sweep::{SweepArgs, WorkloadArgs};
-pub use view::{DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs};
+pub use view::{
+    DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs, TraceArgs,
+    TraceFormat,
+};
 
 /// Everything typed.
 #[derive(Clone, Debug, Parser)]
@@ -70,6 +73,8 @@ pub enum Command {
     Recommend(RecommendArgs),
     /// Write saved results in another format
     Export(ExportArgs),
+    /// Make a recorded goroutine trace readable
+    Trace(TraceArgs),
     /// List the bundled workloads
     List(ListArgs),
     /// Say what this machine is and what can be measured on it
