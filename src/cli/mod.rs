@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use sweep::{SweepArgs, WorkloadArgs};
-pub use view::{DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs};
+pub use view::{
+    CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs,
+};
 
 /// Everything typed.
 #[derive(Clone, Debug, Parser)]
@@ -70,6 +72,8 @@ pub enum Command {
     Recommend(RecommendArgs),
     /// Write saved results in another format
     Export(ExportArgs),
+    /// Measure what green threads cost on this machine against OS threads
+    Costs(CostsArgs),
     /// List the bundled workloads
     List(ListArgs),
     /// Say what this machine is and what can be measured on it

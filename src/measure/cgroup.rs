@@ -1,4 +1,4 @@
-//! The CPU limit that a process runs under: quotas of cgroups, version 1 and 2, its own and those above.
+//! The limits that a process runs under: quotas of cgroups, version 1 and 2, its own and those above.
 
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
@@ -25,7 +25,7 @@ pub(crate) struct Throttling {
 
 /// The tightest quota over the process `pid` (`self`, or a number); `None` without one. `root` is `/` but in tests.
 pub(crate) fn limit(root: &Path, pid: &str) -> Option<Limit> {
-    let (version, leaf, top) = cpu_cgroup(root, pid)?;
+    let (version, leaf, top) = cgroup_of(root, pid, "cpu")?;
     let folders = leaf.ancestors().take_while(|folder| folder.starts_with(&top));
     let limits = folders.filter_map(|folder| {
         let cpus = quota(version, folder)?;
@@ -36,8 +36,42 @@ pub(crate) fn limit(root: &Path, pid: &str) -> Option<Limit> {
 
 /// Which cgroup version governs the CPU of this process; `None` without cgroups.
 pub(crate) fn version(root: &Path) -> Option<Version> {
-    cpu_cgroup(root, "self").map(|(version, _, _)| version)
+    cgroup_of(root, "self", "cpu").map(|(version, _, _)| version)
 }
+
+/// What a cgroup limits by a number and counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    /// Processes and threads.
+    Pids,
+    /// Bytes.
+    Memory,
+}
+
+/// How much of `resource` this process and its like may still take: the least that its cgroup and those above leave.
+/// `None` if none of them limits it.
+pub(crate) fn room(root: &Path, resource: Resource) -> Option<u64> {
+    let controller = match resource {
+        Resource::Pids => "pids",
+        Resource::Memory => "memory",
+    };
+    let (version, leaf, top) = cgroup_of(root, "self", controller)?;
+    let (most, used) = match (resource, version) {
+        (Resource::Pids, _) => ("pids.max", "pids.current"),
+        (Resource::Memory, Version::V1) => ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        (Resource::Memory, Version::V2) => ("memory.max", "memory.current"),
+    };
+    let folders = leaf.ancestors().take_while(|folder| folder.starts_with(&top));
+    let number = |folder: &Path, file: &str| -> Option<u64> {
+        // Without a limit it is `max`, or a number beyond all memory.
+        let number = fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()?;
+        (number < UNLIMITED).then_some(number)
+    };
+    folders.filter_map(|folder| Some(number(folder, most)?.saturating_sub(number(folder, used)?))).min()
+}
+
+/// Version 1 writes an unlimited memory as the largest number of whole pages.
+const UNLIMITED: u64 = 1 << 60;
 
 /// A version of the kernel's interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,13 +120,13 @@ fn quota(version: Version, folder: &Path) -> Option<f64> {
     (quota > 0.0 && period > 0.0 && (quota / period).is_finite()).then_some(quota / period)
 }
 
-/// The folder of the cgroup that governs the CPU of `pid`, and that of its mount.
-fn cpu_cgroup(root: &Path, pid: &str) -> Option<(Version, PathBuf, PathBuf)> {
+/// The folder of the cgroup that governs `pid` by `controller`, and that of its mount.
+fn cgroup_of(root: &Path, pid: &str, controller: &str) -> Option<(Version, PathBuf, PathBuf)> {
     let proc = root.join("proc").join(pid);
     let groups = fs::read_to_string(proc.join("cgroup")).ok()?;
     let mounts = fs::read_to_string(proc.join("mountinfo")).ok()?;
     let place = |version: Version, path: &str| {
-        let (mount_root, point) = mounts.lines().find_map(|line| mount(line, version))?;
+        let (mount_root, point) = mounts.lines().find_map(|line| mount(line, version, controller))?;
         let top = root.join(point.strip_prefix("/").unwrap_or(&point));
         // A path outside what is mounted (another namespace's) has only the mount itself to show.
         let below = Path::new(path).strip_prefix(&mount_root).unwrap_or(Path::new(""));
@@ -101,23 +135,23 @@ fn cpu_cgroup(root: &Path, pid: &str) -> Option<(Version, PathBuf, PathBuf)> {
         Some((version, leaf, top))
     };
     // Lines are `number:controllers:path`, with no controllers for version 2. On a machine with both, the one that has the
-    // CPU controller counts.
+    // controller counts.
     let entries = || groups.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-    let first = entries().find(|(controllers, _)| controllers.split(',').any(|name| name == "cpu"));
+    let first = entries().find(|(controllers, _)| controllers.split(',').any(|name| name == controller));
     first.and_then(|(_, path)| place(Version::V1, path)).or_else(|| {
         entries().find(|(names, _)| names.is_empty()).and_then(|(_, path)| place(Version::V2, path))
     })
 }
 
-/// Root and mount point of a line of `mountinfo` that mounts the hierarchy of the CPU controller.
-fn mount(line: &str, version: Version) -> Option<(PathBuf, PathBuf)> {
+/// Root and mount point of a line of `mountinfo` that mounts the hierarchy of `controller`.
+fn mount(line: &str, version: Version, controller: &str) -> Option<(PathBuf, PathBuf)> {
     let (before, after) = line.split_once(" - ")?;
     let mut fields = before.split(' ').skip(3);
     let (root, point) = (unescape(fields.next()?), unescape(fields.next()?));
     let mut after = after.split(' ');
     let (kind, options) = (after.next()?, after.nth(1)?);
     let fits = match version {
-        Version::V1 => kind == "cgroup" && options.split(',').any(|option| option == "cpu"),
+        Version::V1 => kind == "cgroup" && options.split(',').any(|option| option == controller),
         Version::V2 => kind == "cgroup2",
     };
     fits.then_some((root, point))
@@ -205,6 +239,20 @@ mod tests {
             ("sys/fs/cgroup/cpu.max", "100000 100000\n"),
         ]);
         assert_eq!(limit(root.path(), "self").map(|limit| limit.cpus), Some(1.0));
+    }
+
+    #[test]
+    fn version_1_limits_memory_where_its_controller_is_mounted() {
+        let memory_mount = V1_MOUNT.replace("cpu,cpuacct", "memory").replace("cgroup/cpu", "cgroup/memory");
+        let root = root(&[
+            ("proc/self/cgroup", "5:memory:/m\n4:cpu,cpuacct:/a\n"),
+            ("proc/self/mountinfo", &format!("{V1_MOUNT}{memory_mount}")),
+            ("sys/fs/cgroup/memory/m/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "5000\n"),
+            ("sys/fs/cgroup/memory/memory.usage_in_bytes", "3000\n"),
+        ]);
+        assert_eq!(room(root.path(), Resource::Memory), Some(2000));
+        assert_eq!(room(root.path(), Resource::Pids), None);
     }
 
     #[test]
