@@ -36,9 +36,10 @@ impl Lane {
         self.begin_run(kind::GO_ON, id);
     }
 
+    #[inline(always)]
     fn begin_run(&mut self, kind: u8, id: u64) {
         self.cpu.begin();
-        self.stream.event_at(self.stream.recorder.clock.ordered(), kind, |stream| [stream.id(id)]);
+        self.stream.event(kind, |stream| [stream.id(id)]);
         self.stream.running = id;
         self.call = None;
     }
@@ -82,6 +83,7 @@ impl Lane {
         self.end_segment(kind::BLOCKING_END);
     }
 
+    #[inline(always)]
     fn end_segment(&mut self, kind: u8) {
         let off_ns = self.cpu.off_ns();
         self.stream.event(kind, |_| [off_ns]);
