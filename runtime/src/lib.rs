@@ -21,6 +21,7 @@ mod blocking;
 pub mod cgroup;
 pub mod chan;
 mod current;
+mod fences;
 mod fiber;
 mod foreign;
 mod goroutine;
