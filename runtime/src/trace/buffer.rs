@@ -119,6 +119,13 @@ impl<G> Writer<G> {
 /// Nine bytes from `to` on may be written, and no one else looks at them.
 #[inline(always)]
 unsafe fn put(to: *mut u8, value: u64) -> *mut u8 {
+    if value < 128 {
+        // Most values are: no width to compute.
+        // SAFETY: one of the caller's nine bytes.
+        unsafe { to.write((value as u8) << 1 | 1) };
+        // SAFETY: as above.
+        return unsafe { to.add(1) };
+    }
     let (word, len) = short_varint(value).unwrap_or((0, 1));
     // SAFETY: eight of the caller's nine bytes; the store may be unaligned.
     unsafe { to.cast::<u64>().write_unaligned(word.to_le()) };
