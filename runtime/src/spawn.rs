@@ -48,9 +48,9 @@ impl<T> JoinHandle<T> {
     #[track_caller]
     pub fn join(self) -> Result<T, Box<dyn Any + Send + 'static>> {
         let (object, site) = (self.0.object(), Location::caller());
-        trace::note(|lane| lane.call(object, site));
+        trace::note_call(object, site);
         let result = self.0.wait();
-        trace::note_op(Op::Join, object, 0, site);
+        trace::note_op(Op::Join, object, 0, Some(site));
         result
     }
 

@@ -128,6 +128,7 @@ fn look_everywhere(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -
     if let Some(runnable) = core.take_local(runtime) {
         return Some(runnable);
     }
+    trace::note(|lane| lane.searches());
     if let Some(goroutine) = runtime.take_global_share(core) {
         return Some(goroutine);
     }

@@ -76,7 +76,7 @@ impl<G> Writer<G> {
     ///
     /// # Panics
     /// If there is no room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push<const N: usize>(&mut self, kind: u8, passed: u64, values: [u64; N]) {
         const { assert!(N <= MOST_VALUES) };
         assert!(self.has_room(), "the caller makes room first");
@@ -117,8 +117,15 @@ impl<G> Writer<G> {
 ///
 /// # Safety
 /// Nine bytes from `to` on may be written, and no one else looks at them.
-#[inline]
+#[inline(always)]
 unsafe fn put(to: *mut u8, value: u64) -> *mut u8 {
+    if value < 128 {
+        // Most values are: no width to compute.
+        // SAFETY: one of the caller's nine bytes.
+        unsafe { to.write((value as u8) << 1 | 1) };
+        // SAFETY: as above.
+        return unsafe { to.add(1) };
+    }
     let (word, len) = short_varint(value).unwrap_or((0, 1));
     // SAFETY: eight of the caller's nine bytes; the store may be unaligned.
     unsafe { to.cast::<u64>().write_unaligned(word.to_le()) };

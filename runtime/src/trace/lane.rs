@@ -13,6 +13,8 @@ use rustix::thread::gettid;
 pub(crate) struct Lane {
     pub(super) stream: Stream,
     cpu: CpuWatch,
+    /// When the last goroutine stopped, ticks, if the worker has not looked for long for the next one since.
+    left: Option<u64>,
     /// Where the running goroutine calls what may make it wait, and the object of that call.
     call: Option<(usize, Site)>,
 }
@@ -21,7 +23,12 @@ impl Lane {
     /// The lane of the calling thread, a worker of `runtime`.
     pub(super) fn begin(recorder: &'static Recorder, runtime: u32) -> Self {
         let thread = u32::try_from(gettid().as_raw_nonzero().get()).unwrap_or(0);
-        Self { stream: Stream::begin(recorder, runtime, thread), cpu: CpuWatch::new(), call: None }
+        Self {
+            stream: Stream::begin(recorder, runtime, thread),
+            cpu: CpuWatch::new(),
+            left: None,
+            call: None,
+        }
     }
 
     /// A goroutine begins to run: one that was in a queue.
@@ -36,9 +43,13 @@ impl Lane {
         self.begin_run(kind::GO_ON, id);
     }
 
+    #[inline(always)]
     fn begin_run(&mut self, kind: u8, id: u64) {
         self.cpu.begin();
-        self.stream.event_at(self.stream.recorder.clock.ordered(), kind, |stream| [stream.id(id)]);
+        // One that comes right after another runs from that one's end on: a reading of the clock less, and taking it from
+        // the queue is a part of its run.
+        let ticks = self.left.take().unwrap_or_else(|| self.stream.recorder.clock.now());
+        self.stream.event_at(ticks, kind, |stream| [stream.id(id)]);
         self.stream.running = id;
         self.call = None;
     }
@@ -50,9 +61,7 @@ impl Lane {
             _ => 0,
         };
         let off_ns = self.cpu.off_ns();
-        self.stream
-            .event(kind::PARK, |stream| [u64::from(reason.code()), stream.object(object), site, off_ns]);
-        self.stream.running = 0;
+        self.leave(kind::PARK, |stream| [u64::from(reason.code()), stream.object(object), site, off_ns]);
     }
 
     /// Goroutine `id` was unparked, but was not parked: its next park will not wait.
@@ -62,14 +71,27 @@ impl Lane {
 
     /// The running goroutine goes to the end of a queue.
     pub(crate) fn yielded(&mut self) {
-        self.end_segment(kind::YIELD);
-        self.stream.running = 0;
+        let off_ns = self.cpu.off_ns();
+        self.leave(kind::YIELD, |_| [off_ns]);
     }
 
     /// The running goroutine has ended.
     pub(crate) fn ended(&mut self) {
-        self.end_segment(kind::END);
+        let off_ns = self.cpu.off_ns();
+        self.leave(kind::END, |_| [off_ns]);
+    }
+
+    #[inline(always)]
+    fn leave<const N: usize>(&mut self, kind: u8, values: impl FnOnce(&mut Stream) -> [u64; N]) {
+        let now = self.stream.recorder.clock.now();
+        self.stream.event_at(now, kind, values);
         self.stream.running = 0;
+        self.left = Some(now);
+    }
+
+    /// The worker has found no goroutine at once.
+    pub(crate) fn searches(&mut self) {
+        self.left = None;
     }
 
     /// The running goroutine is about to block its thread, and gives its processor away.
@@ -82,6 +104,7 @@ impl Lane {
         self.end_segment(kind::BLOCKING_END);
     }
 
+    #[inline(always)]
     fn end_segment(&mut self, kind: u8) {
         let off_ns = self.cpu.off_ns();
         self.stream.event(kind, |_| [off_ns]);
@@ -89,6 +112,7 @@ impl Lane {
 
     /// The worker holds the processor of that index from now on.
     pub(crate) fn processor(&mut self, index: usize) {
+        self.left = None;
         self.stream.event(kind::PROCESSOR, |_| [index as u64]);
     }
 
@@ -107,9 +131,9 @@ impl Lane {
         self.call = Some((object, site));
     }
 
-    /// An operation of level `sync`.
-    pub(crate) fn op(&mut self, op: Op, object: usize, capacity: usize, site: Site) {
-        let site = self.stream.site(site);
+    /// An operation of level `sync`; without a site for what a guard does when it is dropped.
+    pub(crate) fn op(&mut self, op: Op, object: usize, capacity: usize, site: Option<Site>) {
+        let site = site.map_or(0, |site| self.stream.site(site));
         let clock = self.stream.recorder.clock;
         let ticks = if op.is_taking() { clock.ordered() } else { clock.now() };
         let kind = kind::FIRST_OP + op.code();

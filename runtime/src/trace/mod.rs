@@ -150,17 +150,16 @@ fn record_here(record: impl FnOnce(&mut Lane)) {
     let _ = thread::with_lane(record);
 }
 
-/// Records, in level `sync`, that the running goroutine does `op` with `object`, which is of `capacity`.
+/// The running goroutine calls, at `site`, what may make it wait for `object`.
 #[inline(always)]
-pub(crate) fn note_op(op: Op, object: usize, capacity: usize, site: Site) {
-    if is_on() {
-        record_op(op, object, capacity, site);
-    }
+pub(crate) fn note_call(object: usize, site: Site) {
+    note(|lane| lane.call(object, site));
 }
 
-#[cold]
-#[inline(never)]
-fn record_op(op: Op, object: usize, capacity: usize, site: Site) {
+/// Records, in level `sync`, that the running goroutine does `op` with `object`, which is of `capacity`. Without a site
+/// for what a guard does when it is dropped.
+#[inline(always)]
+pub(crate) fn note_op(op: Op, object: usize, capacity: usize, site: Option<Site>) {
     // ORDERING: Relaxed; see `is_on`.
     if LEVEL.load(Relaxed) == 2 {
         record_here(|lane| lane.op(op, object, capacity, site));

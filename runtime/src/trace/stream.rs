@@ -95,6 +95,8 @@ impl Stream {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn flush(&mut self) {
         let (recorder, next) = (self.recorder, (self.last.ticks, self.running));
         let is_full = self.writer.drain(|gate, written| {
@@ -109,12 +111,14 @@ impl Stream {
     }
 
     /// Records an event now.
+    #[inline(always)]
     pub(super) fn event<const N: usize>(&mut self, kind: u8, values: impl FnOnce(&mut Self) -> [u64; N]) {
         self.event_at(self.recorder.clock.now(), kind, values);
     }
 
     /// Records an event at `ticks`; `values` computes its values, once there is room: differences start anew in a new
     /// chunk.
+    #[inline(always)]
     pub(super) fn event_at<const N: usize>(
         &mut self,
         ticks: u64,
@@ -132,11 +136,13 @@ impl Stream {
     }
 
     /// An id as a value of an event.
+    #[inline(always)]
     pub(super) fn id(&mut self, id: u64) -> u64 {
         zigzag(id, std::mem::replace(&mut self.last.id, id))
     }
 
     /// An object as a value of an event.
+    #[inline(always)]
     pub(super) fn object(&mut self, object: usize) -> u64 {
         zigzag(object as u64, std::mem::replace(&mut self.last.object, object as u64))
     }

@@ -29,6 +29,11 @@ pub(super) struct Decoded {
 }
 
 impl LaneState {
+    /// The time of the event that was taken last.
+    pub(super) fn ticks(&self) -> u64 {
+        self.ticks
+    }
+
     /// The state at the beginning of a chunk, which follows the one before directly or not.
     pub(super) fn enter(&mut self, header: &ChunkHeader, follows: bool) {
         if !follows {

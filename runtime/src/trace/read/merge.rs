@@ -1,10 +1,11 @@
-//! All lanes' events in the order of time.
+//! All lanes' events in the order of time, and of cause and effect.
 
 use super::chunk::LaneState;
 use super::event::Event;
 use super::index::{ChunkAt, Index, LaneIndex, Scale};
+use super::order::{Id, Order, PATIENCE_NS};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -18,6 +19,13 @@ pub struct Events<'a> {
     lanes: Vec<Cursor<'a>>,
     /// The time of each lane's next event, and the lane; the first lane first where times are equal.
     next: BinaryHeap<Reverse<(u64, usize)>>,
+    order: Order,
+    /// Lanes whose next event comes too early, by its time.
+    held: BTreeMap<(u64, usize), Id>,
+    /// The same lanes, by what they wait for.
+    holders: HashMap<Id, Vec<(u64, usize)>>,
+    /// Time of the last event: none goes back behind it.
+    last_ns: u64,
     damage: Damage,
 }
 
@@ -52,7 +60,17 @@ impl<'a> Events<'a> {
             .enumerate()
             .filter_map(|(number, cursor)| Some(Reverse((cursor.base()?, number))))
             .collect();
-        Self { file, scale: index.scale, lanes, next, damage: Damage::default() }
+        Self {
+            file,
+            scale: index.scale,
+            lanes,
+            next,
+            order: Order::default(),
+            held: BTreeMap::new(),
+            holders: HashMap::new(),
+            last_ns: 0,
+            damage: Damage::default(),
+        }
     }
 
     /// What could not be read so far, in words; `None` if nothing.
@@ -75,21 +93,63 @@ impl Iterator for Events<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Reverse((_, number)) = self.next.pop()?;
+            let (number, is_late) = self.pop()?;
             let cursor = &mut self.lanes[number];
+            if let Some(event) = &cursor.event
+                && !is_late
+                && let Some(cause) = self.order.waits_for(event)
+            {
+                self.hold(number, cause);
+                continue;
+            }
             let event = cursor.event.take();
             match cursor.advance(self.file, &self.scale, &mut self.damage) {
                 Ok(Some(ticks)) => self.next.push(Reverse((ticks, number))),
                 Ok(None) => {}
                 Err(error) => {
                     self.next.clear();
+                    self.held.clear();
                     return Some(Err(error));
                 }
             }
-            if event.is_some() {
-                return event.map(Ok);
+            if let Some(event) = event {
+                return Some(Ok(self.pass(event)));
             }
         }
+    }
+}
+
+impl Events<'_> {
+    /// The lane whose turn it is, and whether its event has been held for long enough.
+    fn pop(&mut self) -> Option<(usize, bool)> {
+        let next = self.next.peek().map(|&Reverse((ticks, _))| ticks);
+        if let Some((&(ticks, number), _)) = self.held.first_key_value()
+            && next.is_none_or(|next| self.scale.length_ns(next.saturating_sub(ticks)) > PATIENCE_NS)
+        {
+            self.held.pop_first();
+            return Some((number, true));
+        }
+        self.next.pop().map(|Reverse((_, number))| (number, false))
+    }
+
+    fn hold(&mut self, number: usize, cause: Id) {
+        let key = (self.lanes[number].state.ticks(), number);
+        self.held.insert(key, cause);
+        self.holders.entry(cause).or_default().push(key);
+    }
+
+    /// `event` is the next one. Lets those go that waited for it.
+    fn pass(&mut self, mut event: Event) -> Event {
+        self.last_ns = self.last_ns.max(event.time_ns);
+        event.time_ns = self.last_ns;
+        if let Some(changed) = self.order.pass(&event) {
+            for key in self.holders.remove(&changed).unwrap_or_default() {
+                if self.held.remove(&key).is_some() {
+                    self.next.push(Reverse(key));
+                }
+            }
+        }
+        event
     }
 }
 

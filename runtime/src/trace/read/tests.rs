@@ -181,6 +181,63 @@ fn what_is_no_trace_is_refused() {
     assert!(matches!(Trace::open(Path::new("/")), Err(TraceError::Io(_))));
 }
 
+/// A chunk of lane `lane` that begins at `base_ticks`, of events that are given as their kind and values.
+fn lane_of(lane: u32, base_ticks: u64, events: &[(u8, &[u64])]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    for (kind, values) in events {
+        payload.push(*kind);
+        values.iter().for_each(|&value| push_varint(&mut payload, value));
+    }
+    let header = ChunkHeader {
+        content: Content::Events,
+        payload_bytes: u32::try_from(payload.len()).unwrap(),
+        events: u32::try_from(events.len()).unwrap(),
+        lane,
+        sequence: 0,
+        runtime: 1,
+        thread: lane,
+        base_ticks,
+        running: 0,
+        written: Pair::default(),
+    };
+    [header.to_bytes().as_slice(), &payload].concat()
+}
+
+/// The header of a trace whose ticks are nanoseconds from 0.
+fn header() -> Vec<u8> {
+    let header = Header {
+        level: 0,
+        clock: 0,
+        cpu: 1,
+        end: 1,
+        start: Pair::default(),
+        start_unix_ns: 0,
+        dropped: 0,
+        pid: 1,
+    };
+    header.to_bytes().to_vec()
+}
+
+#[test]
+fn an_effect_that_is_timed_before_its_cause_comes_after_it() {
+    let (plus_seven, zero) = (14, 0);
+    let spawner = lane_of(1, 1_000, &[(kind::SPAWN, &[0, plus_seven, zero])]);
+    let runner = lane_of(2, 990, &[(kind::RUN, &[0, plus_seven]), (kind::END, &[2, zero])]);
+    let (_, events, _) = read(&[header(), runner, spawner].concat()).unwrap();
+    let told: Vec<_> = events.iter().map(|event| (event.what.name(), event.time_ns)).collect();
+    assert_eq!(told, [("spawn", 1_000), ("run", 1_000), ("end", 1_000)]);
+}
+
+#[test]
+fn an_effect_without_a_cause_comes_all_the_same() {
+    let plus_seven = 14;
+    let orphan = lane_of(1, 10, &[(kind::RUN, &[0, plus_seven]), (kind::PREEMPT, &[5])]);
+    let other = lane_of(2, 0, &[(kind::PREEMPT, &[20]), (kind::PREEMPT, &[9_000_000])]);
+    let (_, events, _) = read(&[header(), orphan, other].concat()).unwrap();
+    let told: Vec<_> = events.iter().map(|event| (event.what.name(), event.time_ns)).collect();
+    assert_eq!(told, [("preempt", 20), ("run", 20), ("preempt", 20), ("preempt", 9_000_020)]);
+}
+
 /// Bytes that a reader might take for a chunk.
 fn chunk() -> impl Strategy<Value = Vec<u8>> {
     let events = proptest::collection::vec(
