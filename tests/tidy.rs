@@ -31,7 +31,7 @@ const ORDERING_WITHIN: usize = 12;
 fn sources() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
-    for room in ["runtime/src", "workloads/src", "src"] {
+    for room in ["runtime/src", "runtime/macros/src", "workloads/src", "src"] {
         collect(&root.join(room), &mut found);
     }
     assert!(found.len() > 30, "the sources were found");

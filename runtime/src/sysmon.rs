@@ -153,12 +153,16 @@ fn ask_to_yield(runtime: &Runtime, seen: &mut Vec<Seen>, now_ns: u64, reports_ho
     let mut did_something = false;
     for (processor, seen) in processors.iter().zip(seen) {
         let (slice, goroutine) = processor.slice();
+        if goroutine == 0 {
+            // It went idle with a wish for the goroutine before; the next one is to begin without.
+            processor.wish.forget();
+        }
         if goroutine == 0 || (slice, goroutine) != (seen.slice, seen.goroutine) {
             *seen = Seen { slice, goroutine, since_ns: now_ns, is_reported: false };
             continue;
         }
         let ran_ns = now_ns - seen.since_ns;
-        if ran_ns >= SLICE_NS && processor.ask_to_yield() {
+        if ran_ns >= SLICE_NS && processor.wish.make() {
             runtime.stats.preemptions_asked.bump_shared();
             did_something = true;
         }
