@@ -13,6 +13,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "runtime/src/overflow.rs",
     "runtime/src/packet.rs",
     "runtime/src/queue.rs",
+    "runtime/src/readiness.rs",
     "runtime/src/signals.rs",
     "runtime/src/stack/mod.rs",
     "runtime/src/stack/reservation.rs",

@@ -122,6 +122,17 @@ impl GoroutineRef {
         Self(header.expect("no stack ends at address 0"))
     }
 
+    /// Where it is; a multiple of 64. To be kept in a word.
+    pub(crate) fn as_ptr(self) -> NonNull<Goroutine> {
+        self.0
+    }
+
+    /// # Safety
+    /// `place` is from `as_ptr`.
+    pub(crate) unsafe fn from_ptr(place: NonNull<Goroutine>) -> Self {
+        Self(place)
+    }
+
     /// Leaves the token, and makes it runnable if it waits.
     pub(crate) fn unpark(self) {
         match self.token.notify() {

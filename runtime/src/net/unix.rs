@@ -143,5 +143,5 @@ impl UnixStream {
     timeouts!();
 }
 
-byte_stream!(UnixStream);
+byte_stream!(UnixStream, receive);
 as_fd!(UnixStream);
