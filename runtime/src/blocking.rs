@@ -19,6 +19,19 @@ use std::thread;
 /// # Panics
 /// If `f` does, and if there is work for the processor but no thread for it: 10,000 are blocked already, or the system
 /// refuses one.
+///
+/// ```
+/// use corefit_runtime::{Config, blocking, go};
+///
+/// let lines = Config::new().procs(1).run(|| {
+///     let other = go(|| 1 + 1);
+///     // While the system reads, the one processor runs `other`.
+///     let text = blocking(|| std::fs::read_to_string("/proc/self/status")).unwrap();
+///     assert_eq!(other.join().unwrap(), 2);
+///     text.lines().count()
+/// });
+/// assert!(lines > 0);
+/// ```
 pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
     let Some((runtime, goroutine, core)) = take_core() else { return f() };
     let index = core.processor.index;
