@@ -51,7 +51,7 @@ impl Config {
         let runtime = Runtime::new(procs)
             .unwrap_or_else(|error| panic!("cannot start a runtime: no descriptor for its poller: {error}"));
         let _listed = signals::list(&runtime);
-        let sysmon = sysmon::start(&runtime)
+        let watch = sysmon::start(&runtime)
             .unwrap_or_else(|error| panic!("cannot start a runtime: no thread for its watch: {error}"));
         let stopping = Arc::clone(&runtime);
         let handle = Builder::new()
@@ -62,8 +62,7 @@ impl Config {
             panic!("cannot start a runtime: no thread for its first worker: {error}");
         }
         let result = handle.join();
-        runtime.stop();
-        sysmon.join().expect("sysmon does not panic");
+        drop(watch);
         result.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
@@ -106,10 +105,10 @@ where
     Config::new().run(main)
 }
 
-/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime the thread
-/// yields. While a panic unwinds it does nothing.
+/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime, and in a
+/// blocking call, the thread yields. While a panic unwinds it does nothing.
 pub fn yield_now() {
-    if !current::is_worker() {
+    if current::yielder().is_none() {
         thread::yield_now();
     } else if !thread::panicking() {
         suspend(Suspend::Yield);
