@@ -97,8 +97,8 @@ fn ten_thousand_changes_under_load_lose_nothing_and_let_no_one_too_many_execute(
         let done = Arc::new(AtomicBool::new(false));
         let pairs: Vec<_> = (0..3).map(|_| pair(&meter, &done)).collect();
         for change in 0..CHANGES {
-            // 1, 2, 3 and 4 in an order in which each follows each.
-            let procs = [1, 2, 4, 1, 3, 2, 1, 4, 3, 1, 2, 3, 4, 2][change % 14];
+            // 1, 2 and 3: each follows each.
+            let procs = [1, 2, 3, 2, 1, 3][change % 6];
             resize(&meter, procs);
             // Not each time: these wait for the system to let other workers run.
             if change.is_multiple_of(100) {
@@ -115,5 +115,5 @@ fn ten_thousand_changes_under_load_lose_nothing_and_let_no_one_too_many_execute(
         }
     });
     assert!(meter.compared.load(SeqCst) > 0, "no count was compared");
-    assert!(meter.most.load(SeqCst) <= 4);
+    assert!(meter.most.load(SeqCst) <= 3);
 }
