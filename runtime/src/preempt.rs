@@ -114,6 +114,8 @@ fn honour() {
             if let Some(core) = core {
                 core.processor.wish.forget();
                 core.stats().preemptions.bump();
+                // What is due since is not to wait for the slice of the next one too.
+                core.look_at_clock_soon();
             }
         });
     });

@@ -4,6 +4,7 @@
 //! the global queue, for the lists of idle processors and workers, and for resizing.
 
 use crate::goroutine::{GoroutineRef, Runnable};
+use crate::idle::MOST_MACHINES;
 use crate::machine::Machine;
 use crate::metrics::SharedStats;
 use crate::poller::{Bell, Poller};
@@ -86,6 +87,8 @@ pub(crate) struct Synced {
     pub(crate) bound_waiting: usize,
     /// All workers.
     pub(crate) machines: Vec<Arc<Machine>>,
+    /// How many workers there may be.
+    pub(crate) most_machines: usize,
     /// Workers in a blocking call.
     pub(crate) blocked: usize,
     pub(crate) next_machine: usize,
@@ -109,7 +112,7 @@ impl Runtime {
             surplus: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             last_look_ns: AtomicU64::new(0),
-            synced: Mutex::default(),
+            synced: Mutex::new(Synced { most_machines: MOST_MACHINES, ..Synced::default() }),
             quiet: Condvar::new(),
             timers: Timers::new(),
             poller,

@@ -58,7 +58,7 @@ impl Config {
         let runtime = Runtime::new(procs)
             .unwrap_or_else(|error| panic!("cannot start a runtime: no descriptor for its poller: {error}"));
         let _listed = signals::list(&runtime);
-        let sysmon = sysmon::start(&runtime)
+        let watch = sysmon::start(&runtime)
             .unwrap_or_else(|error| panic!("cannot start a runtime: no thread for its watch: {error}"));
         let stopping = Arc::clone(&runtime);
         let handle = Builder::new()
@@ -69,8 +69,7 @@ impl Config {
             panic!("cannot start a runtime: no thread for its first worker: {error}");
         }
         let result = handle.join();
-        runtime.stop();
-        sysmon.join().expect("sysmon does not panic");
+        drop(watch);
         runtime.trace.end();
         result.unwrap_or_else(|payload| resume_unwind(payload))
     }
@@ -119,8 +118,8 @@ where
     Config::new().run(main)
 }
 
-/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime the thread
-/// yields. While a panic unwinds it does nothing.
+/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime, and in
+/// a blocking call, the thread yields. While a panic unwinds it does nothing.
 ///
 /// ```
 /// use corefit_runtime::{Config, go, yield_now};
@@ -133,7 +132,7 @@ where
 /// });
 /// ```
 pub fn yield_now() {
-    if !current::is_worker() {
+    if current::yielder().is_none() {
         thread::yield_now();
     } else if !thread::panicking() {
         suspend(Suspend::Yield);

@@ -267,10 +267,6 @@ fn switch_to(
 ) -> (Option<Suspend>, Option<Box<Core>>) {
     context.begin(core, runnable.goroutine());
     let suspend = runnable.resume();
-    if context.is_blocked.replace(false) {
-        // It left its stack within a blocking call.
-        context.runtime.count_blocked(false);
-    }
     (suspend, context.end())
 }
 
