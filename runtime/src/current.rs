@@ -8,14 +8,14 @@
 //! thread holds none, which is always a safe answer.
 #![allow(unsafe_code, reason = "the thread-local points to the frame of the worker's main function")]
 
-use crate::cells::{self, Cell};
 use crate::fiber::Exit;
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
+use crate::pieces::{self, Piece};
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
-use std::cell::Cell as StdCell;
+use std::cell::Cell;
 use std::ptr;
 
 /// What a worker knows about itself. Lives in the frame of its main function.
@@ -23,11 +23,11 @@ pub(crate) struct Context {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) machine: Arc<Machine>,
     /// The processor, while a goroutine runs with it: none in a blocking call.
-    core: StdCell<Option<Box<Core>>>,
+    core: Cell<Option<Box<Core>>>,
     /// The goroutine that runs now.
-    goroutine: StdCell<Option<GoroutineRef>>,
-    /// Whether this thread is in a blocking call, and counted as such.
-    pub(crate) is_blocked: StdCell<bool>,
+    goroutine: Cell<Option<GoroutineRef>>,
+    /// Whether this thread is in a blocking call, and counted as such: its goroutine does not leave its stack then.
+    pub(crate) is_blocked: Cell<bool>,
 }
 
 impl Context {
@@ -35,9 +35,9 @@ impl Context {
         Self {
             runtime,
             machine,
-            core: StdCell::new(None),
-            goroutine: StdCell::new(None),
-            is_blocked: StdCell::new(false),
+            core: Cell::new(None),
+            goroutine: Cell::new(None),
+            is_blocked: Cell::new(false),
         }
     }
 
@@ -79,7 +79,7 @@ impl Context {
 }
 
 thread_local! {
-    static CONTEXT: StdCell<*const Context> = const { StdCell::new(ptr::null()) };
+    static CONTEXT: Cell<*const Context> = const { Cell::new(ptr::null()) };
 }
 
 /// Runs `f` with `context` as this thread's context.
@@ -115,17 +115,6 @@ pub(crate) fn with_goroutine<R>(f: impl FnOnce(GoroutineRef) -> R) -> Option<R> 
     here()?.goroutine().map(f)
 }
 
-/// Calls `f` with the processor that this thread holds, if it is a goroutine of `runtime` that does. `f` must not
-/// suspend.
-#[inline(never)]
-pub(crate) fn with_core_of<R>(runtime: &Runtime, f: impl FnOnce(&mut Core) -> R) -> Option<R> {
-    let context = here()?;
-    if !ptr::eq(Arc::as_ptr(&context.runtime), runtime) {
-        return None;
-    }
-    context.with_core(|core| core.map(f))
-}
-
 /// Queues `runnable`, next on this thread's processor if it holds one, if this thread is a worker of `runtime`; else
 /// gives it back.
 #[inline(never)]
@@ -147,20 +136,20 @@ pub(crate) fn is_behind_others(goroutine: GoroutineRef) -> bool {
     })
 }
 
-/// A cell, of those that this thread's processor keeps.
+/// A piece, of those that this thread's processor keeps.
 #[inline(never)]
-pub(crate) fn take_cell() -> Cell {
-    let kept = here().and_then(|context| context.with_core(|core| core.map(|core| core.cells.take())));
-    kept.unwrap_or_else(cells::take_fresh)
+pub(crate) fn take_piece() -> Piece {
+    let kept = here().and_then(|context| context.with_core(|core| core.map(|core| core.pieces.take())));
+    kept.unwrap_or_else(pieces::take_fresh)
 }
 
-/// Gives a cell to those that this thread's processor keeps.
+/// Gives a piece to those that this thread's processor keeps.
 #[inline(never)]
-pub(crate) fn give_cell(cell: Cell) {
+pub(crate) fn give_piece(piece: Piece) {
     if let Some(context) = here() {
         context.with_core(|core| {
             if let Some(core) = core {
-                core.cells.give(cell);
+                core.pieces.give(piece);
             }
         });
     }
@@ -178,15 +167,24 @@ pub(crate) fn runtime() -> Option<Arc<Runtime>> {
     here().map(|context| Arc::clone(&context.runtime))
 }
 
+/// Whether this thread is a worker of `runtime`.
+#[inline(never)]
+pub(crate) fn is_of(runtime: &Runtime) -> bool {
+    with(|context| ptr::eq(Arc::as_ptr(&context.runtime), runtime)).unwrap_or(false)
+}
+
 /// Whether this thread is a worker of a runtime.
 #[inline(never)]
 pub(crate) fn is_worker() -> bool {
     here().is_some()
 }
 
-/// How the running goroutine leaves its stack. To be used at once.
+/// How the running goroutine leaves its stack, to be used at once; `None` if none runs here, and in a blocking call, which
+/// stays on its thread.
 #[inline(never)]
 pub(crate) fn exit() -> Option<Exit> {
+    let context = here()?;
+    let goroutine = context.goroutine().filter(|_| !context.is_blocked.get())?;
     // SAFETY: it is the one that runs here, since this is its thread's context; no one keeps an `Exit`.
-    here()?.goroutine().map(|goroutine| unsafe { goroutine.exit() })
+    Some(unsafe { goroutine.exit() })
 }

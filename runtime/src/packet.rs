@@ -18,9 +18,9 @@
 //! step. That is possible since a waiter is written once, before `Waiting`.
 #![allow(unsafe_code, reason = "two owners without a count, and a result that is there or not")]
 
-use crate::cells::{CELL_BYTES, Cell};
 use crate::current;
 use crate::park::{WaitReason, Waiter, park};
+use crate::pieces::{PIECE_BYTES, Piece};
 use crate::primitives::atomic::{
     AtomicU8,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -63,9 +63,9 @@ pub(crate) fn packet<T>() -> (Promise<T>, Receipt<T>) {
         waiter: UnsafeCell::new(MaybeUninit::uninit()),
         result: UnsafeCell::new(MaybeUninit::uninit()),
     };
-    let place = if fits_a_cell::<T>() {
-        let place = current::take_cell().into_raw().cast::<Packet<T>>();
-        // SAFETY: a cell is large enough and aligned (`fits_a_cell`), and no one else's.
+    let place = if fits_a_piece::<T>() {
+        let place = current::take_piece().into_raw().cast::<Packet<T>>();
+        // SAFETY: a piece is large enough and aligned (`fits_a_piece`), and no one else's.
         unsafe { place.write(packet) };
         place
     } else {
@@ -74,9 +74,9 @@ pub(crate) fn packet<T>() -> (Promise<T>, Receipt<T>) {
     (Promise(place, PhantomData), Receipt(place, PhantomData))
 }
 
-/// Whether packets for a `T` are kept in cells.
-const fn fits_a_cell<T>() -> bool {
-    size_of::<Packet<T>>() <= CELL_BYTES && align_of::<Packet<T>>() <= CELL_BYTES
+/// Whether packets for a `T` are kept in pieces.
+const fn fits_a_piece<T>() -> bool {
+    size_of::<Packet<T>>() <= PIECE_BYTES && align_of::<Packet<T>>() <= PIECE_BYTES
 }
 
 /// Frees a packet, and not its result.
@@ -84,10 +84,10 @@ const fn fits_a_cell<T>() -> bool {
 /// # Safety
 /// The caller is the last that uses it.
 unsafe fn free<T>(packet: NonNull<Packet<T>>) {
-    if fits_a_cell::<T>() {
+    if fits_a_piece::<T>() {
         // A packet needs no drop itself: what is in it is not dropped with it.
         // SAFETY: from `into_raw` in `packet`, and not used again (the caller's promise).
-        current::give_cell(unsafe { Cell::from_raw(packet.cast()) });
+        current::give_piece(unsafe { Piece::from_raw(packet.cast()) });
     } else {
         // SAFETY: from `Box::leak` in `packet`, and not used again (the caller's promise).
         drop(unsafe { Box::from_raw(packet.as_ptr()) });
@@ -163,6 +163,11 @@ impl<T> Receipt<T> {
         packet.state.load(Acquire) == DONE
     }
 
+    /// What a wait for it is said to wait for: its address.
+    pub(crate) fn object(&self) -> usize {
+        self.0.addr().get()
+    }
+
     /// Waits for the result.
     pub(crate) fn wait(self) -> thread::Result<T> {
         if !self.is_done() {
@@ -192,7 +197,7 @@ impl<T> Receipt<T> {
         // looks again.
         let _ = packet.state.compare_exchange(EMPTY, WAITING, Release, Relaxed);
         while !self.is_done() {
-            park(WaitReason::Join, self.0.addr().get());
+            park(WaitReason::Join, self.object());
         }
     }
 }

@@ -4,10 +4,11 @@
 //! A `Core` is moved, never shared: to execute goroutines a worker must hold one, and there are at most GOMAXPROCS of
 //! them. That is why no more goroutines execute at once.
 
-use crate::cells::Cells;
 use crate::goroutine::Runnable;
 use crate::lazy::Laziness;
 use crate::metrics::Stats;
+use crate::pieces::Pieces;
+use crate::preempt::Wish;
 use crate::primitives::Arc;
 use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::queue::{self, Local, Slot, Stealer};
@@ -23,7 +24,7 @@ const NEXT_RUNS: u32 = 16;
 /// Goroutine ids a processor takes at a time. As in Go.
 pub(crate) const ID_BATCH: u64 = 16;
 
-/// Stacks a processor keeps for itself, and how many it exchanges with the pool at a time.
+/// Stacks a processor keeps for itself, and how many it gives to the pool at a time.
 const STACKS_KEPT: usize = 64;
 const STACKS_MOVED: usize = 32;
 
@@ -51,8 +52,12 @@ pub(crate) struct Processor {
     slices: AtomicU64,
     /// Id of the goroutine that executes; 0 if none. Written by the holder.
     running: AtomicU64,
-    /// sysmon asks the goroutine that executes to yield.
-    preempt: AtomicBool,
+    /// When the holder last looked at the clock, ns of the runtime's clock.
+    clock_ns: AtomicU64,
+    /// That the goroutine that executes yield.
+    pub(crate) wish: Wish,
+    /// Whether something waits that only the holder sees. Written by the holder.
+    has_private: AtomicBool,
     pub(crate) stats: Stats,
 }
 
@@ -67,7 +72,9 @@ impl Processor {
             runs: AtomicU64::new(0),
             slices: AtomicU64::new(0),
             running: AtomicU64::new(0),
-            preempt: AtomicBool::new(false),
+            clock_ns: AtomicU64::new(0),
+            wish: Wish::default(),
+            has_private: AtomicBool::new(false),
             stats: Stats::default(),
         };
         (processor, local)
@@ -87,16 +94,22 @@ impl Processor {
         (slice, self.running.load(Relaxed))
     }
 
-    /// Asks the goroutine that executes to yield. `true` if that had not been asked yet.
-    pub(crate) fn ask_to_yield(&self) -> bool {
-        // ORDERING: Relaxed; a wish, it publishes nothing.
-        !self.preempt.swap(true, Relaxed)
+    /// When its holder last looked at the clock, ns of the runtime's clock.
+    pub(crate) fn clock_ns(&self) -> u64 {
+        // ORDERING: Relaxed; sysmon estimates by it when a slice began.
+        self.clock_ns.load(Relaxed)
     }
 
-    /// Whether the goroutine that executes should yield.
-    pub(crate) fn should_yield(&self) -> bool {
-        // ORDERING: Relaxed; as above.
-        self.preempt.load(Relaxed)
+    /// Whether someone waits for this processor, also if others cannot take it.
+    pub(crate) fn has_waiting(&self) -> bool {
+        // ORDERING: Relaxed; for sysmon.
+        !self.is_empty() || self.has_private.load(Relaxed)
+    }
+
+    /// Notes whether the holder's private queue has something.
+    pub(crate) fn set_has_private(&self, has_private: bool) {
+        // ORDERING: Relaxed; as in `has_waiting`.
+        self.has_private.store(has_private, Relaxed);
     }
 
     /// Whether nothing that others see waits for this processor.
@@ -116,7 +129,7 @@ pub(crate) struct Core {
     next_runs: u32,
     ids: Range<u64>,
     stacks: Vec<Stack>,
-    pub(crate) cells: Cells,
+    pub(crate) pieces: Pieces,
     pub(crate) laziness: Laziness,
     /// Runs since the last look at the clock, and how many there may be.
     clock_runs: u32,
@@ -138,7 +151,7 @@ impl Core {
             next_runs: 0,
             ids: 0..0,
             stacks: Vec::with_capacity(STACKS_KEPT),
-            cells: Cells::default(),
+            pieces: Pieces::default(),
             laziness: Laziness::default(),
             clock_runs: 0,
             clock_every: 1,
@@ -212,9 +225,7 @@ impl Core {
         let slices = self.processor.slices.load(Relaxed);
         // ORDERING: Relaxed; sysmon compares snapshots 10 ms apart.
         self.processor.slices.store(slices + 1, Relaxed);
-        if self.processor.should_yield() {
-            self.forget_preemption();
-        }
+        self.processor.wish.forget();
     }
 
     /// Time slices begun, ever.
@@ -229,12 +240,6 @@ impl Core {
         let slices = self.slices();
         let is_slow = self.clock_every == 1;
         is_slow && slices.is_multiple_of(2) || slices.is_multiple_of(GLOBAL_SLICES)
-    }
-
-    /// sysmon's wish has been fulfilled, or is void.
-    pub(crate) fn forget_preemption(&self) {
-        // ORDERING: Relaxed; a wish, it publishes nothing.
-        self.processor.preempt.store(false, Relaxed);
     }
 
     /// Notes that `id` executes.
@@ -266,6 +271,13 @@ impl Core {
         self.clock_every = runs.clamp(1, CLOCK_RUNS);
         self.clock_runs = 0;
         self.clock_ns = now_ns;
+        // ORDERING: Relaxed; see `Processor::clock_ns`.
+        self.processor.clock_ns.store(now_ns, Relaxed);
+    }
+
+    /// A long run has ended: the clock is to be looked at before the next one.
+    pub(crate) fn look_at_clock_soon(&mut self) {
+        self.clock_every = 1;
     }
 
     /// Whether the latency of the goroutine that is queued now is to be measured.
@@ -288,14 +300,12 @@ impl Core {
         if class != Class::DEFAULT {
             return stack::acquire(class);
         }
-        if self.stacks.is_empty() {
-            self.stacks = stack::take_warm(class, STACKS_MOVED);
-        }
         if let Some(stack) = self.stacks.pop() {
             self.stats().stack_pool_hits.bump();
             return Ok(stack);
         }
-        stack::acquire(class)
+        stack::refill(class, &mut self.stacks)?;
+        Ok(self.stacks.pop().expect("a refill adds at least one"))
     }
 
     /// Takes the stack of a goroutine that has ended.
@@ -392,9 +402,9 @@ mod tests {
     #[test]
     fn a_wish_to_preempt_is_void_in_the_next_slice() {
         let mut core = core();
-        assert!(core.processor.ask_to_yield());
-        assert!(!core.processor.ask_to_yield());
+        assert!(core.processor.wish.make());
+        assert!(!core.processor.wish.make());
         core.begin_slice();
-        assert!(!core.processor.should_yield());
+        assert!(!core.processor.wish.is_made());
     }
 }
