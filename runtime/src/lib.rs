@@ -15,6 +15,8 @@
 //!
 //! What a goroutine must not hold while it waits is said in [`go`], under Soundness.
 #![deny(unsafe_code)]
+// A model checker drives single files of this crate (`models/main.rs`); as a whole it runs on std only.
+#![cfg(not(loom))]
 
 mod blocking;
 mod cgroup;

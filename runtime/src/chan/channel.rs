@@ -3,9 +3,11 @@
 //! The lock is held for one move of `state` and released before anyone is unparked, anything waits, and any value is
 //! dropped.
 
-use std::sync::MutexGuard;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use crate::primitives::MutexGuard;
+use crate::primitives::atomic::{
+    AtomicUsize,
+    Ordering::{AcqRel, Relaxed},
+};
 use std::time::Instant;
 
 use crate::chan::claim::Party;

@@ -1,8 +1,7 @@
 //! Who waits in a channel: one operation by itself, or one arm of a `select!`.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
+use crate::primitives::Arc;
+use crate::primitives::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::park::Waiter;
 
@@ -84,7 +83,7 @@ impl Party {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -132,7 +132,7 @@ impl From<RecvError> for RecvTimeoutError {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -20,7 +20,7 @@
 //! Locking all channels at once, as Go does, was rejected: it needs raw locks of different types held together, and a
 //! second look costs less than that.
 
-use std::sync::Arc;
+use crate::primitives::Arc;
 use std::time::{Duration, Instant};
 
 use crate::chan::channel::{Channel, earlier, received, sent, unpark_all};
@@ -247,7 +247,7 @@ fn park_until_claimed(arms: &[&mut dyn Arm], claim: &Claim, deadline: Option<Ins
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::chan::chan;

@@ -1,7 +1,7 @@
 //! The sending half of a channel.
 
+use crate::primitives::Arc;
 use std::fmt;
-use std::sync::Arc;
 
 use crate::chan::channel::Channel;
 use crate::chan::error::{SendError, TrySendError};

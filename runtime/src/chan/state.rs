@@ -15,8 +15,8 @@
 //! `Waiter` back, to be unparked once the lock is released. The owner of an entry takes it out itself. Values are moved
 //! here, never dropped: their drop is the user's code.
 
+use crate::primitives::Arc;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::chan::claim::{Claim, Party};
@@ -270,7 +270,7 @@ fn claim_first<T>(list: &mut WaitList<Entry<T>>) -> Option<&mut Entry<T>> {
     None
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -11,6 +11,7 @@ use crate::primitives::{Mutex, MutexGuard};
 pub(crate) struct Critical<S>(Mutex<S>);
 
 impl<S> Critical<S> {
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub(crate) const fn new(state: S) -> Self {
         Self(Mutex::new(state))
     }

@@ -5,7 +5,7 @@
 //! the change for them (so nobody can slip in between), and unparks them once the section is left. A waiter goes on
 //! only when it finds itself granted, so a stray token costs it one look and nothing else.
 
-use std::sync::MutexGuard;
+use crate::primitives::MutexGuard;
 use std::time::Instant;
 
 use crate::park::{WaitReason, Waiter, park, park_until};
@@ -35,6 +35,7 @@ struct Place<N> {
 }
 
 impl<S, N> Line<S, N> {
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub(super) const fn new(state: S) -> Self {
         Self(Critical::new(Inside { state, queue: Queue(WaitList::new()) }))
     }

@@ -17,9 +17,12 @@
 //! the queue is not empty, and `STARVING` implies it. While `WOKEN` is set no unlock wakes another: one competitor is
 //! on its way. While `STARVING` is set and `LOCKED` is not, the lock belongs to the unlocker that is handing it over.
 
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::time::{Duration, Instant};
+use crate::primitives::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use crate::primitives::{Instant, spin_loop};
+use std::time::Duration;
 
 use crate::park::WaitReason;
 use crate::sync::line::Line;
@@ -33,7 +36,7 @@ const STARVING: u32 = 8;
 const STARVATION: Duration = Duration::from_millis(1);
 
 /// Looks at a taken lock before parking. Guess: on threads, 1, 24 and 96 differ by less than the noise.
-const SPINS: u32 = 24;
+const SPINS: u32 = if cfg!(loom) { 1 } else { 24 };
 
 #[derive(Debug)]
 pub(super) struct RawMutex {
@@ -50,6 +53,7 @@ struct Waiting {
 }
 
 impl RawMutex {
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub(super) const fn new() -> Self {
         Self { state: AtomicU32::new(0), line: Line::new(()) }
     }
@@ -110,7 +114,7 @@ impl RawMutex {
 
     fn spin(&self) -> bool {
         (0..SPINS).any(|_| {
-            std::hint::spin_loop();
+            spin_loop();
             self.try_lock()
         })
     }

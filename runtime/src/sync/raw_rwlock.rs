@@ -10,8 +10,10 @@
 //! `QUEUED` says that the queue is not empty; it changes only inside the line's critical section, and while it is set
 //! the state changes outside only by readers and the writer leaving. `WRITER` excludes readers.
 
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::primitives::atomic::{
+    AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
 
 use crate::park::WaitReason;
 use crate::sync::line::{Line, unpark_all};
@@ -43,6 +45,7 @@ impl Access {
 }
 
 impl RawRwLock {
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub(super) const fn new() -> Self {
         Self { state: AtomicUsize::new(0), line: Line::new(()) }
     }

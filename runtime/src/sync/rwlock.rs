@@ -32,6 +32,7 @@ unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
 impl<T> RwLock<T> {
     /// An unlocked lock around `value`.
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub const fn new(value: T) -> Self {
         Self { raw: RawRwLock::new(), data: UnsafeCell::new(value) }
     }
@@ -177,7 +178,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockWriteGuard<'_, T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
