@@ -78,7 +78,7 @@ impl Party {
     pub(super) fn into_waiter(self) -> Waiter {
         match self {
             Self::Alone(waiter) => waiter,
-            Self::Arm(claim, _) => claim.waiter.clone(),
+            Self::Arm(claim, _) => claim.waiter,
         }
     }
 }
