@@ -14,6 +14,8 @@
 
 #[path = "../src/chan/mod.rs"]
 pub mod chan;
+#[path = "../src/packet.rs"]
+mod packet;
 mod park;
 #[path = "../src/primitives.rs"]
 mod primitives;
@@ -24,11 +26,15 @@ pub mod sync;
 #[path = "../src/token.rs"]
 mod token;
 mod tracked;
+#[path = "../src/wakeups.rs"]
+mod wakeups;
 
 mod channels;
 mod locks;
+mod packets;
 mod queues;
 mod tokens;
+mod wakeup;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -12,11 +12,11 @@ fn element(value: u32) -> Arc<Tracked> {
     element
 }
 
-fn drain(local: &mut Local<Tracked>) -> u32 {
+fn drain(local: &mut Local<Arc<Tracked>>) -> u32 {
     iter::from_fn(|| local.pop()).map(|element| element.get()).sum()
 }
 
-fn steal(stealer: &Stealer<Tracked>) -> u32 {
+fn steal(stealer: &Stealer<Arc<Tracked>>) -> u32 {
     let (mut mine, _) = ring();
     stealer.steal(&mut mine).map_or(0, |(first, _)| first.get() + drain(&mut mine))
 }
