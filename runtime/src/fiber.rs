@@ -82,12 +82,16 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> thread::Result<R> {
 ///
 /// # Panics
 /// Outside a goroutine.
+pub(crate) fn suspend(why: Suspend) {
+    leave(current::yielder().expect("a goroutine runs here"), why);
+}
+
+/// As `suspend`, for whoever has just asked for `current::yielder`.
 // Never inlined: no address of a thread-local may be kept over the switch by the code around it.
 #[inline(never)]
-pub(crate) fn suspend(why: Suspend) {
-    let yielder = current::yielder().expect("a goroutine runs here");
-    // SAFETY: the running goroutine stored it when it started (`Fiber::new`); it lives at the base of the stack that this
-    // very code runs on.
+pub(crate) fn leave(yielder: *const Yielder, why: Suspend) {
+    // SAFETY: the running goroutine stored it when it started (`Fiber::new`), and asked for it (the caller); it lives at
+    // the base of the stack that this very code runs on.
     let yielder = unsafe { &*yielder };
     yielder.suspend(why);
 }

@@ -41,6 +41,7 @@ mod procs;
 mod queue;
 mod report;
 mod resize;
+mod run_queue;
 mod runtime;
 mod scheduler;
 mod signals;
@@ -53,6 +54,7 @@ mod tests;
 pub mod time;
 mod timers;
 mod token;
+mod wakeups;
 mod worker;
 
 pub use blocking::blocking;

@@ -1,7 +1,7 @@
 //! Goroutines on a few threads: the way in, and what a running goroutine may ask for.
 
 use crate::current;
-use crate::fiber::{Suspend, suspend};
+use crate::fiber::{Suspend, leave, suspend};
 use crate::overflow;
 use crate::primitives::{Arc, Once};
 use crate::procs::default_procs;
@@ -109,10 +109,10 @@ where
 /// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime the thread
 /// yields. While a panic unwinds it does nothing.
 pub fn yield_now() {
-    if !current::is_worker() {
-        thread::yield_now();
-    } else if !thread::panicking() {
-        suspend(Suspend::Yield);
+    match current::yielder() {
+        None => thread::yield_now(),
+        Some(_) if thread::panicking() => {}
+        Some(yielder) => leave(yielder, Suspend::Yield),
     }
 }
 
