@@ -12,6 +12,8 @@
     reason = "files of the library, of which models drive a part"
 )]
 
+#[path = "../src/sync/brief_lock.rs"]
+mod brief_lock;
 #[path = "../src/chan/mod.rs"]
 pub mod chan;
 #[path = "../src/packet.rs"]
@@ -29,6 +31,10 @@ mod tracked;
 #[path = "../src/wakeups.rs"]
 mod wakeups;
 
+#[path = "fences.rs"]
+mod fences;
+
+mod briefly;
 mod channels;
 mod locks;
 mod packets;

@@ -19,9 +19,11 @@
 #![cfg(not(loom))]
 
 mod blocking;
-mod cgroup;
+#[doc(hidden)]
+pub mod cgroup;
 pub mod chan;
 mod current;
+mod fences;
 mod fiber;
 mod foreign;
 mod goroutine;
@@ -35,6 +37,7 @@ mod overflow;
 mod packet;
 mod park;
 mod poller;
+mod preempt;
 mod primitives;
 mod processor;
 mod procs;
@@ -59,7 +62,41 @@ mod worker;
 
 pub use blocking::blocking;
 pub use chan::chan;
+/// ```
+/// use corefit_runtime::preemptible;
+///
+/// #[preemptible]
+/// fn collatz(mut n: u64) -> u32 {
+///     let mut steps = 0;
+///     while n != 1 {
+///         n = if n % 2 == 0 { n / 2 } else { 3 * n + 1 };
+///         steps += 1;
+///     }
+///     steps
+/// }
+/// assert_eq!(corefit_runtime::run(|| corefit_runtime::go(|| collatz(27)).join().unwrap()), 111);
+/// ```
+///
+/// What the compiler refuses:
+/// ```compile_fail
+/// #[corefit_runtime::preemptible]
+/// async fn polled_by_someone_else() {}
+/// ```
+/// ```compile_fail
+/// #[corefit_runtime::preemptible]
+/// const fn run_in_the_compiler() {}
+/// ```
+/// ```compile_fail
+/// #[corefit_runtime::preemptible]
+/// struct WithoutBody;
+/// ```
+/// ```compile_fail
+/// #[corefit_runtime::preemptible(loops)]
+/// fn with_arguments() {}
+/// ```
+pub use corefit_macros::preemptible;
 pub use metrics::{Metrics, metrics};
+pub use preempt::checkpoint;
 pub use procs::{DefaultProcs, ProcsReason, default_procs};
-pub use scheduler::{Config, checkpoint, gomaxprocs, run, yield_now};
+pub use scheduler::{Config, gomaxprocs, run, yield_now};
 pub use spawn::{Builder, JoinHandle, SpawnError, go, spawn_pinned, try_go};

@@ -37,7 +37,7 @@ impl Runtime {
         if grew && before > 0 {
             // One that was alone keeps its queue to itself until its goroutine comes to a scheduling point.
             self.processors().iter().for_each(|processor| {
-                processor.ask_to_yield();
+                processor.wish.make();
             });
             self.wake_one();
         }

@@ -7,6 +7,7 @@ use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
 use crate::metrics::SharedStats;
 use crate::poller::{Bell, Poller};
+use crate::preempt::Wish;
 use crate::primitives::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
@@ -177,9 +178,9 @@ impl Runtime {
     /// Ends the runtime after `begin_stop`: tells everyone, and waits until no goroutine runs any more. Threads in
     /// blocking calls end by themselves later.
     pub(crate) fn stop(&self) {
-        for processor in self.processors().iter() {
-            processor.ask_to_yield();
-        }
+        // Opens the gate of `checkpoint`, which looks at `is_stopping` then.
+        let wish = Wish::default();
+        wish.make();
         let mut synced = self.synced.lock();
         for machine in &synced.machines {
             machine.stop();
@@ -198,6 +199,11 @@ impl Runtime {
         );
         synced.bells.clear();
         drop(synced);
+        drop(wish);
+        for processor in self.processors().iter() {
+            // Goroutines left behind keep the runtime in memory, but it is not to keep the gate open.
+            processor.wish.forget();
+        }
         drop(left);
         self.timers.clear();
         if self.alive() > 0 {

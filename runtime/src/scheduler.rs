@@ -116,32 +116,6 @@ pub fn yield_now() {
     }
 }
 
-/// Yields if the current goroutine has used up its time slice (10 ms): a check for long loops. Costs a few ns if not.
-pub fn checkpoint() {
-    if should_yield() && !thread::panicking() {
-        honour();
-    }
-}
-
-#[inline(never)]
-fn should_yield() -> bool {
-    current::with(|context| context.with_core(|core| core.is_some_and(|core| core.processor.should_yield())))
-        .unwrap_or(false)
-}
-
-#[cold]
-fn honour() {
-    let _ = current::with(|context| {
-        context.with_core(|core| {
-            if let Some(core) = core {
-                core.forget_preemption();
-                core.stats().preemptions.bump();
-            }
-        });
-    });
-    suspend(Suspend::Yield);
-}
-
 /// Sets how many goroutines may execute at once, clamped to 4096, and returns the number before; 0 only reads it. Takes
 /// effect while running, up and down: fewer as soon as the workers that are too many come to a scheduling point.
 /// Outside a runtime it sets nothing and returns the default.

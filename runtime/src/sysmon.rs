@@ -19,7 +19,7 @@ use crate::primitives::{Arc, Mutex};
 use crate::report;
 use crate::runtime::Runtime;
 use crate::signals;
-use crate::stack;
+use crate::stack::{self, Trimmed};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::time::Duration;
 use std::{io, thread};
@@ -111,8 +111,7 @@ fn watch(runtime: &Arc<Runtime>) {
         } else {
             idle_rounds = 0;
         }
-        if now_ns - trimmed_ns >= TRIM_NS {
-            stack::trim();
+        if now_ns - trimmed_ns >= TRIM_NS && stack::trim() != Trimmed::More {
             trimmed_ns = now_ns;
         }
     }
@@ -122,7 +121,11 @@ fn watch(runtime: &Arc<Runtime>) {
 /// Sleeps until work begins. While there is something left to give back, or what looks like a deadlock but for a thread
 /// that may yet end it, one second at most.
 fn sleep_long(runtime: &Arc<Runtime>) {
-    let again = stack::trim() || report::may_be_deadlocked(runtime);
+    let mut trimmed = stack::trim();
+    while trimmed == Trimmed::More && runtime.is_all_idle() {
+        trimmed = stack::trim();
+    }
+    let again = trimmed != Trimmed::Nothing || report::may_be_deadlocked(runtime);
     // ORDERING: Relaxed; ordered by the fence.
     runtime.alarm.asleep.store(true, Relaxed);
     // ORDERING: SeqCst fence; pairs with the fence in `work_begins`.
@@ -150,12 +153,16 @@ fn ask_to_yield(runtime: &Runtime, seen: &mut Vec<Seen>, now_ns: u64, reports_ho
     let mut did_something = false;
     for (processor, seen) in processors.iter().zip(seen) {
         let (slice, goroutine) = processor.slice();
+        if goroutine == 0 {
+            // It went idle with a wish for the goroutine before; the next one is to begin without.
+            processor.wish.forget();
+        }
         if goroutine == 0 || (slice, goroutine) != (seen.slice, seen.goroutine) {
             *seen = Seen { slice, goroutine, since_ns: now_ns, is_reported: false };
             continue;
         }
         let ran_ns = now_ns - seen.since_ns;
-        if ran_ns >= SLICE_NS && processor.ask_to_yield() {
+        if ran_ns >= SLICE_NS && processor.wish.make() {
             runtime.stats.preemptions_asked.bump_shared();
             did_something = true;
         }

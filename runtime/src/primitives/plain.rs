@@ -4,11 +4,12 @@ use std::sync::PoisonError;
 
 pub(crate) use std::hint::spin_loop;
 pub(crate) use std::sync::{Arc, MutexGuard, Once, OnceLock};
+pub(crate) use std::thread::{sleep as nap, yield_now as yield_thread};
 pub(crate) use std::time::Instant;
 
 pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };
 }
 

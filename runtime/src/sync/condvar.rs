@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::park::WaitReason;
-use crate::sync::line::{Line, unpark_all};
+use crate::sync::line::{Line, Rank};
 use crate::sync::mutex::MutexGuard;
 
 /// A condition that goroutines wait for, each holding the same [`Mutex`](super::Mutex) before and after.
@@ -41,9 +41,8 @@ impl Condvar {
     /// release is not missed.
     pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         let mutex = guard.mutex();
-        let key = self.line.lock().queue.join(());
-        drop(guard);
-        self.line.wait(key, WaitReason::Condvar, self.address());
+        let why = (WaitReason::Condvar, self.address());
+        self.line.wait(self.line.lock(), (0, Rank::Last, ()), why, || drop(guard));
         mutex.lock()
     }
 
@@ -58,22 +57,24 @@ impl Condvar {
             return (self.wait(guard), false);
         };
         let mutex = guard.mutex();
-        let key = self.line.lock().queue.join(());
-        drop(guard);
-        let is_notified = self.line.wait_until(key, WaitReason::Condvar, self.address(), deadline);
+        let why = (WaitReason::Condvar, self.address());
+        let is_notified =
+            self.line.wait_until(self.line.lock(), (0, Rank::Last, ()), why, deadline, || drop(guard));
         (mutex.lock(), !is_notified)
     }
 
     /// Wakes the one that has waited longest, if one waits.
     pub fn notify_one(&self) {
-        let granted = self.line.lock().queue.grant();
-        unpark_all(granted);
+        let granted = self.line.lock().grant(0);
+        if let Some(granted) = granted {
+            granted.unpark();
+        }
     }
 
     /// Wakes everyone that waits.
     pub fn notify_all(&self) {
-        let granted = self.line.lock().queue.grant_all();
-        unpark_all(granted);
+        let granted = self.line.lock().grant_all(0);
+        granted.unpark();
     }
 
     fn address(&self) -> usize {

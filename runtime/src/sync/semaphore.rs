@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::park::WaitReason;
-use crate::sync::line::{Line, unpark_all};
+use crate::sync::crowd::Crowd;
+use crate::sync::line::{Line, Rank};
 
 /// A fixed number of permits. A goroutine that wants more than are left waits; nobody overtakes it, also not one that
 /// wants fewer, so a large request is not starved by small ones.
@@ -36,32 +37,31 @@ impl Semaphore {
 
     /// Waits for `count` permits at once. More than the semaphore has ever had means waiting for ever.
     pub fn acquire_many(&self, count: usize) -> Permit<'_> {
-        let mut inside = self.permits.lock();
-        if inside.queue.is_empty() && inside.state >= count {
-            inside.state -= count;
+        let mut left = self.permits.lock();
+        if left.is_empty(0) && *left >= count {
+            *left -= count;
             return Permit { semaphore: self, count };
         }
-        let key = inside.queue.join(count);
-        drop(inside);
+        let why = (WaitReason::Semaphore, std::ptr::from_ref(self).addr());
         // Who grants takes the permits off in our name.
-        self.permits.wait(key, WaitReason::Semaphore, std::ptr::from_ref(self).addr());
+        self.permits.wait(left, (0, Rank::Last, count), why, || {});
         Permit { semaphore: self, count }
     }
 
     /// Takes one permit if one is left and nobody waits.
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
-        let mut inside = self.permits.lock();
-        if !inside.queue.is_empty() {
+        let mut left = self.permits.lock();
+        if !left.is_empty(0) {
             return None;
         }
-        inside.state = inside.state.checked_sub(1)?;
+        *left = left.checked_sub(1)?;
         Some(Permit { semaphore: self, count: 1 })
     }
 
     /// Permits left at this moment.
     #[must_use]
     pub fn available(&self) -> usize {
-        self.permits.lock().state
+        *self.permits.lock()
     }
 
     /// Adds `count` permits, as if somebody gave them back: for permits that were [forgotten](Permit::forget), or that
@@ -70,17 +70,19 @@ impl Semaphore {
     /// # Panics
     /// More permits than a `usize` counts.
     pub fn release(&self, count: usize) {
-        let mut inside = self.permits.lock();
-        inside.state = inside.state.checked_add(count).expect("a usize counts all permits");
-        let mut granted = Vec::new();
-        while let Some(&wanted) = inside.queue.front()
-            && let Some(left) = inside.state.checked_sub(wanted)
+        let mut left = self.permits.lock();
+        *left = left.checked_add(count).expect("a usize counts all permits");
+        let mut served = Crowd::new();
+        while let Some(&wanted) = left.front(0)
+            && let Some(rest) = left.checked_sub(wanted)
         {
-            inside.state = left;
-            granted.extend(inside.queue.grant());
+            *left = rest;
+            if let Some(granted) = left.grant(0) {
+                served.push(granted);
+            }
         }
-        drop(inside);
-        unpark_all(granted);
+        drop(left);
+        served.unpark();
     }
 }
 
