@@ -153,3 +153,23 @@ fn a_group_is_waited_for_and_what_it_did_is_seen() {
         others.into_iter().for_each(|other| other.join().unwrap());
     });
 }
+
+/// Two readers and a writer, in any order: the writer comes after all readers that are in, and those that come later,
+/// waiting or not, see what it wrote.
+#[test]
+fn a_writer_comes_after_all_readers_and_before_the_next() {
+    crate::check(|| {
+        let pair = Arc::new(RwLock::new((Tracked::new(0), Tracked::new(0))));
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let pair = Arc::clone(&pair);
+                thread::spawn(move || {
+                    let pair = pair.read();
+                    assert_eq!(pair.0.get(), pair.1.get());
+                })
+            })
+            .collect();
+        write(&pair);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}
