@@ -36,6 +36,8 @@
 //! | a system call that blocks hands its P off by itself | wrap it in [`blocking()`] |
 //! | a goroutine that computes is interrupted | it goes on until it waits or comes to a [`checkpoint`] |
 #![deny(unsafe_code)]
+// A model checker drives single files of this crate (`models/main.rs`); as a whole it runs on std only.
+#![cfg(not(loom))]
 
 mod blocking;
 #[doc(hidden)]
@@ -65,6 +67,7 @@ mod queue;
 mod readiness;
 mod report;
 mod resize;
+mod run_queue;
 mod runtime;
 mod scheduler;
 mod signals;
@@ -80,6 +83,7 @@ pub mod time;
 mod timers;
 mod token;
 pub mod trace;
+mod wakeups;
 mod worker;
 
 pub use blocking::blocking;
