@@ -11,7 +11,7 @@
 use crate::fiber::Exit;
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
-use crate::pieces::{self, Piece};
+use crate::pieces::Pieces;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
@@ -136,23 +136,10 @@ pub(crate) fn is_behind_others(goroutine: GoroutineRef) -> bool {
     })
 }
 
-/// A piece, of those that this thread's processor keeps.
+/// Calls `f` with the pieces of memory that this thread's processor keeps, if it holds one. `f` must not suspend.
 #[inline(never)]
-pub(crate) fn take_piece() -> Piece {
-    let kept = here().and_then(|context| context.with_core(|core| core.map(|core| core.pieces.take())));
-    kept.unwrap_or_else(pieces::take_fresh)
-}
-
-/// Gives a piece to those that this thread's processor keeps.
-#[inline(never)]
-pub(crate) fn give_piece(piece: Piece) {
-    if let Some(context) = here() {
-        context.with_core(|core| {
-            if let Some(core) = core {
-                core.pieces.give(piece);
-            }
-        });
-    }
+pub(crate) fn with_pieces<R>(f: impl FnOnce(&mut Pieces) -> R) -> Option<R> {
+    here()?.with_core(|core| core.map(|core| f(&mut core.pieces)))
 }
 
 /// The running goroutine.

@@ -322,6 +322,8 @@ impl Runnable {
 impl Goroutine {
     /// Writes all but the id and the fiber. For the owner of the slot.
     fn settle(&self, birth: Birth, runtime: &Runtime, stack: &Stack) {
+        // ORDERING: Release fence; pairs with the Acquire fence in `sight`: who sees a store below sees the id 0 of `end`.
+        fence(Release);
         self.token.reset();
         // ORDERING: Relaxed, these and the next: published by the Release of the id for reports, and by the queue for
         // whoever runs the goroutine.

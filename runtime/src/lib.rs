@@ -36,6 +36,8 @@
 //! | a system call that blocks hands its P off by itself | wrap it in [`blocking()`] |
 //! | a goroutine that computes is interrupted | it goes on until it waits or comes to a [`checkpoint`] |
 #![deny(unsafe_code)]
+// A model checker drives single files of this crate (`models/main.rs`); as a whole it runs on std only.
+#![cfg(not(loom))]
 
 mod blocking;
 #[doc(hidden)]

@@ -4,6 +4,7 @@
 //! too small for that (glibc keeps seven of a size), and a list costs two moves.
 #![allow(unsafe_code, reason = "memory by its address")]
 
+use crate::current;
 use std::alloc::{self, Layout};
 use std::ptr::NonNull;
 
@@ -74,12 +75,18 @@ impl Pieces {
     }
 }
 
-/// A piece for whoever has no list.
-pub(crate) fn take_fresh() -> Piece {
-    Piece::fresh()
+/// A piece, of those that this thread's processor keeps.
+pub(crate) fn take() -> Piece {
+    current::with_pieces(Pieces::take).unwrap_or_else(Piece::fresh)
 }
 
-#[cfg(test)]
+/// Gives a piece to those that this thread's processor keeps.
+pub(crate) fn give(piece: Piece) {
+    // Dropped if this thread holds none.
+    let _ = current::with_pieces(|pieces| pieces.give(piece));
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

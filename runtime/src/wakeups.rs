@@ -74,7 +74,7 @@ impl Wakeups {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
