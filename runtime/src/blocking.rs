@@ -20,8 +20,9 @@ use std::thread;
 /// If `f` does, and if there is work for the processor but no thread for it: 10,000 are blocked already, or the system
 /// refuses one.
 pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
-    let Some((runtime, goroutine, core)) = take_core() else { return f() };
+    let Some((runtime, goroutine, mut core)) = take_core() else { return f() };
     let index = core.processor.index;
+    core.end_sample(|| runtime.now_ns());
     core.stats().handoffs.bump();
     enter(&runtime, core);
     trace::note(|lane| lane.blocking_begin());

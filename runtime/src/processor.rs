@@ -31,7 +31,8 @@ const CLOCK_RUNS: u32 = 64;
 /// Nanoseconds between two looks at the timers and the network of a busy processor.
 pub(crate) const LOOK_NS: u64 = 200_000;
 
-/// Ready-to-run latency is measured once in so many times that a goroutine is queued.
+/// Ready-to-run latency is measured once in so many times that a goroutine is queued, and the length of a run once in so
+/// many runs.
 const SAMPLE_EVERY: u32 = 64;
 
 /// What everyone sees of a processor.
@@ -101,6 +102,9 @@ pub(crate) struct Core {
     /// When the clock was last looked at, ns of the runtime's clock.
     clock_ns: u64,
     ready_count: u32,
+    run_count: u32,
+    /// When the run that is now began, ns of the runtime's clock; 0 if it is not measured.
+    run_began_ns: u64,
     random: u32,
 }
 
@@ -117,6 +121,8 @@ impl Core {
             clock_every: 1,
             clock_ns: 0,
             ready_count: 0,
+            run_count: 0,
+            run_began_ns: 0,
             random,
         })
     }
@@ -184,6 +190,22 @@ impl Core {
         // ORDERING: Relaxed; a hint for thieves.
         self.processor.runs.store(runs + 1, Relaxed);
         self.set_running(id);
+    }
+
+    /// Begins to measure the run that begins, if it is its turn; `now_ns` reads the runtime's clock.
+    pub(crate) fn begin_sample(&mut self, now_ns: impl FnOnce() -> u64) {
+        self.run_count = (self.run_count + 1) % SAMPLE_EVERY;
+        if self.run_count == 0 {
+            self.run_began_ns = now_ns();
+        }
+    }
+
+    /// Ends the run as far as it had this processor.
+    pub(crate) fn end_sample(&mut self, now_ns: impl FnOnce() -> u64) {
+        if self.run_began_ns != 0 {
+            self.stats().run_length.record(now_ns().saturating_sub(self.run_began_ns));
+            self.run_began_ns = 0;
+        }
     }
 
     /// Notes who executes with this processor; 0 if no one.

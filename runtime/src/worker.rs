@@ -271,7 +271,11 @@ fn switch_to(
         // It left its stack within a blocking call.
         context.runtime.count_blocked(false);
     }
-    (suspend, context.end())
+    let mut back = context.end();
+    if let Some(core) = &mut back {
+        core.end_sample(|| context.runtime.now_ns());
+    }
+    (suspend, back)
 }
 
 fn left(core: Option<Box<Core>>, is_pinned: bool) -> Ran {
@@ -285,6 +289,7 @@ fn left(core: Option<Box<Core>>, is_pinned: bool) -> Ran {
 /// Notes that `runnable` begins to run.
 fn begin(runtime: &Runtime, core: &mut Core, runnable: &Runnable) {
     core.begin_run(runnable.id());
+    core.begin_sample(|| runtime.now_ns());
     if let Some(ready_ns) = runnable.take_ready_ns() {
         core.stats().latency.record(runtime.now_ns().saturating_sub(ready_ns));
     }
