@@ -32,7 +32,7 @@ const CLOCK_RUNS: u32 = 64;
 pub(crate) const LOOK_NS: u64 = 200_000;
 
 /// Ready-to-run latency is measured once in so many times that a goroutine is queued, and the length of a run once in so
-/// many runs.
+/// many runs: on average, at random, since goroutines that take turns would otherwise always be hit alike.
 const SAMPLE_EVERY: u32 = 64;
 
 /// What everyone sees of a processor.
@@ -101,8 +101,9 @@ pub(crate) struct Core {
     clock_every: u32,
     /// When the clock was last looked at, ns of the runtime's clock.
     clock_ns: u64,
-    ready_count: u32,
-    run_count: u32,
+    /// Times until the next sample of a latency, and of a run's length.
+    until_latency: u32,
+    until_run: u32,
     /// When the run that is now began, ns of the runtime's clock; 0 if it is not measured.
     run_began_ns: u64,
     random: u32,
@@ -120,8 +121,8 @@ impl Core {
             clock_runs: 0,
             clock_every: 1,
             clock_ns: 0,
-            ready_count: 0,
-            run_count: 0,
+            until_latency: SAMPLE_EVERY,
+            until_run: SAMPLE_EVERY,
             run_began_ns: 0,
             random,
         })
@@ -194,8 +195,9 @@ impl Core {
 
     /// Begins to measure the run that begins, if it is its turn; `now_ns` reads the runtime's clock.
     pub(crate) fn begin_sample(&mut self, now_ns: impl FnOnce() -> u64) {
-        self.run_count = (self.run_count + 1) % SAMPLE_EVERY;
-        if self.run_count == 0 {
+        self.until_run -= 1;
+        if self.until_run == 0 {
+            self.until_run = self.sample_gap();
             self.run_began_ns = now_ns();
         }
     }
@@ -231,8 +233,17 @@ impl Core {
 
     /// Whether the latency of the goroutine that is queued now is to be measured.
     pub(crate) fn is_sample_due(&mut self) -> bool {
-        self.ready_count = (self.ready_count + 1) % SAMPLE_EVERY;
-        self.ready_count == 0
+        self.until_latency -= 1;
+        let is_due = self.until_latency == 0;
+        if is_due {
+            self.until_latency = self.sample_gap();
+        }
+        is_due
+    }
+
+    /// Times until another sample: `SAMPLE_EVERY` on average.
+    fn sample_gap(&mut self) -> u32 {
+        1 + self.random() % (2 * SAMPLE_EVERY - 1)
     }
 
     /// A fresh goroutine id; `refill` gives the first of a fresh batch.
