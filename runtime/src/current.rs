@@ -25,7 +25,7 @@ pub(crate) struct Context {
     core: Cell<Option<Box<Core>>>,
     /// The goroutine that runs now.
     goroutine: Cell<Option<GoroutineRef>>,
-    /// Whether this thread is in a blocking call, and counted as such.
+    /// Whether this thread is in a blocking call, and counted as such: its goroutine does not leave its stack then.
     pub(crate) is_blocked: Cell<bool>,
 }
 
@@ -94,73 +94,67 @@ pub(crate) fn enter<R>(context: &Context, f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// This thread's context. For the functions of this module, which are never inlined.
+#[inline(always)]
+fn here<'a>() -> Option<&'a Context> {
+    // SAFETY: if not null, `enter` set it on this thread and has not returned: the reference it was given is alive.
+    // Nothing borrows it mutably, its cells are not `Sync`, and no caller lets it leave this thread, or suspends.
+    unsafe { CONTEXT.get().as_ref() }
+}
+
 /// Calls `f` with this thread's context, if it is a worker. `f` must not suspend.
 #[inline(never)]
 pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
-    let context = CONTEXT.get();
-    if context.is_null() {
-        return None;
-    }
-    // SAFETY: not null, so `enter` set it on this thread and has not returned: the reference it was given is alive.
-    // Nothing borrows it mutably, its cells are not `Sync`, and it does not leave this thread.
-    Some(f(unsafe { &*context }))
+    here().map(f)
 }
 
 /// Calls `f` with the running goroutine, if there is one. `f` must not suspend.
 #[inline(never)]
 pub(crate) fn with_goroutine<R>(f: impl FnOnce(GoroutineRef) -> R) -> Option<R> {
-    with(|context| context.goroutine().map(f)).flatten()
-}
-
-/// Calls `f` with the processor that this thread holds, if it is a goroutine of `runtime` that does. `f` must not
-/// suspend.
-#[inline(never)]
-pub(crate) fn with_core_of<R>(runtime: &Runtime, f: impl FnOnce(&mut Core) -> R) -> Option<R> {
-    with(|context| {
-        if ptr::eq(Arc::as_ptr(&context.runtime), runtime) {
-            context.with_core(|core| core.map(f))
-        } else {
-            None
-        }
-    })
-    .flatten()
+    here()?.goroutine().map(f)
 }
 
 /// Queues `runnable`, next on this thread's processor if it holds one, if this thread is a worker of `runtime`; else
 /// gives it back.
 #[inline(never)]
 pub(crate) fn ready(runtime: *const Runtime, runnable: Runnable) -> Option<Runnable> {
-    let mut runnable = Some(runnable);
-    let _ = with(|context| {
-        if ptr::eq(Arc::as_ptr(&context.runtime), runtime)
-            && let Some(runnable) = runnable.take()
-        {
+    match here() {
+        Some(context) if ptr::eq(Arc::as_ptr(&context.runtime), runtime) => {
             context.with_core(|core| context.runtime.ready(core, runnable));
+            None
         }
-    });
-    runnable
+        _ => Some(runnable),
+    }
 }
 
 /// The running goroutine.
 #[inline(never)]
 pub(crate) fn goroutine() -> Option<GoroutineRef> {
-    with_goroutine(|goroutine| goroutine)
+    here()?.goroutine()
 }
 
 /// The runtime whose goroutine runs here.
 #[inline(never)]
 pub(crate) fn runtime() -> Option<Arc<Runtime>> {
-    with(|context| Arc::clone(&context.runtime))
+    here().map(|context| Arc::clone(&context.runtime))
+}
+
+/// Whether this thread is a worker of `runtime`.
+#[inline(never)]
+pub(crate) fn is_of(runtime: &Runtime) -> bool {
+    with(|context| ptr::eq(Arc::as_ptr(&context.runtime), runtime)).unwrap_or(false)
 }
 
 /// Whether this thread is a worker of a runtime.
 #[inline(never)]
 pub(crate) fn is_worker() -> bool {
-    !CONTEXT.get().is_null()
+    here().is_some()
 }
 
-/// How the running goroutine leaves its stack.
+/// How the running goroutine leaves its stack; `None` if none runs here, and in a blocking call, which stays on its thread.
 #[inline(never)]
 pub(crate) fn yielder() -> Option<*const Yielder> {
-    with_goroutine(|goroutine| goroutine.yielder())
+    let context = here()?;
+    let goroutine = context.goroutine().filter(|_| !context.is_blocked.get())?;
+    Some(goroutine.yielder())
 }

@@ -23,6 +23,10 @@ pub(crate) enum Suspend {
 /// How a goroutine leaves its stack. Lives on that stack.
 pub(crate) type Yielder = corosensei::Yielder<(), Suspend>;
 
+/// Bytes of a body that is put on its stack as it is. A larger one is boxed: it is written there, before anything runs,
+/// without a look at how much room there is, and would go past the guard into another stack. A quarter of a page.
+const LARGEST_BODY: usize = 1024;
+
 /// A computation on a stack of its own. Dropped unfinished, it is leaked with its stack: others may hold references to
 /// what lives there.
 pub(crate) struct Fiber(ManuallyDrop<Coroutine<(), Suspend, (), Stack>>);
@@ -35,6 +39,14 @@ unsafe impl Send for Fiber {}
 impl Fiber {
     /// A fiber that will run `body` on `stack`, as `goroutine`. A panic of `body` ends there.
     pub(crate) fn new(stack: Stack, goroutine: GoroutineRef, body: impl FnOnce() + Send + 'static) -> Self {
+        if size_of_val(&body) > LARGEST_BODY {
+            let body = Box::new(body);
+            return Self::with_body(stack, goroutine, body);
+        }
+        Self::with_body(stack, goroutine, body)
+    }
+
+    fn with_body(stack: Stack, goroutine: GoroutineRef, body: impl FnOnce() + Send + 'static) -> Self {
         Self(ManuallyDrop::new(Coroutine::with_stack(stack, move |yielder: &Yielder, ()| {
             goroutine.set_yielder(yielder);
             if let Err(payload) = catch(body) {
@@ -70,12 +82,16 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> thread::Result<R> {
 ///
 /// # Panics
 /// Outside a goroutine.
+pub(crate) fn suspend(why: Suspend) {
+    leave(current::yielder().expect("a goroutine runs here"), why);
+}
+
+/// As `suspend`, for whoever has just asked for `current::yielder`.
 // Never inlined: no address of a thread-local may be kept over the switch by the code around it.
 #[inline(never)]
-pub(crate) fn suspend(why: Suspend) {
-    let yielder = current::yielder().expect("a goroutine runs here");
-    // SAFETY: the running goroutine stored it when it started (`Fiber::new`); it lives at the base of the stack that this
-    // very code runs on.
+pub(crate) fn leave(yielder: *const Yielder, why: Suspend) {
+    // SAFETY: the running goroutine stored it when it started (`Fiber::new`), and asked for it (the caller); it lives at
+    // the base of the stack that this very code runs on.
     let yielder = unsafe { &*yielder };
     yielder.suspend(why);
 }
@@ -112,6 +128,21 @@ mod tests {
         assert!(address > guard.end && address < guard.start + (64 << 10));
         let stack = runnable.end();
         assert_eq!(stack.guard(), guard);
+        stack::release(stack.class(), [stack]);
+    }
+
+    #[test]
+    fn a_body_that_is_larger_than_its_stack_is_not_put_there() {
+        let stack = stack::acquire(Class::DEFAULT).unwrap();
+        let guard = stack.guard();
+        let large = std::hint::black_box([1_u8; 120 << 10]);
+        let (send, receive) = std::sync::mpsc::channel();
+        // By reference, so that the body does not copy it to its own frame.
+        let mut runnable = runnable(stack, move || send.send((&raw const large).addr()).unwrap());
+        assert_eq!(runnable.resume(), None);
+        let address = receive.recv().unwrap();
+        assert!(!(guard.start - large.len()..guard.start + (64 << 10)).contains(&address));
+        let stack = runnable.end();
         stack::release(stack.class(), [stack]);
     }
 

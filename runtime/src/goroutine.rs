@@ -122,6 +122,17 @@ impl GoroutineRef {
         Self(header.expect("no stack ends at address 0"))
     }
 
+    /// Where it is; a multiple of 64. To be kept in a word.
+    pub(crate) fn as_ptr(self) -> NonNull<Goroutine> {
+        self.0
+    }
+
+    /// # Safety
+    /// `place` is from `as_ptr`.
+    pub(crate) unsafe fn from_ptr(place: NonNull<Goroutine>) -> Self {
+        Self(place)
+    }
+
     /// Leaves the token, and makes it runnable if it waits.
     pub(crate) fn unpark(self) {
         match self.token.notify() {
@@ -288,6 +299,8 @@ impl Runnable {
 impl Goroutine {
     /// Writes all but the id and the fiber. For the owner of the slot.
     fn settle(&self, birth: Birth, runtime: &Runtime, stack: &Stack) {
+        // ORDERING: Release fence; pairs with the Acquire fence in `sight`: who sees a store below sees the id 0 of `end`.
+        fence(Release);
         self.token.reset();
         // ORDERING: Relaxed, these and the next: published by the Release of the id for reports, and by the queue for
         // whoever runs the goroutine.

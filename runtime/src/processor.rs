@@ -10,6 +10,7 @@ use crate::preempt::Wish;
 use crate::primitives::Arc;
 use crate::primitives::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::queue::{self, Local, Slot, Stealer};
+use crate::run_queue::RunQueue;
 use crate::runtime::Runtime;
 use crate::stack::{self, Class, Stack, StackError};
 use std::ops::Range;
@@ -47,6 +48,8 @@ pub(crate) struct Processor {
     slices: AtomicU64,
     /// Id of the goroutine that executes; 0 if none. Written by the holder.
     running: AtomicU64,
+    /// When the holder last looked at the clock, ns of the runtime's clock.
+    clock_ns: AtomicU64,
     /// That the goroutine that executes yield.
     pub(crate) wish: Wish,
     pub(crate) stats: Stats,
@@ -63,6 +66,7 @@ impl Processor {
             runs: AtomicU64::new(0),
             slices: AtomicU64::new(0),
             running: AtomicU64::new(0),
+            clock_ns: AtomicU64::new(0),
             wish: Wish::default(),
             stats: Stats::default(),
         };
@@ -83,7 +87,13 @@ impl Processor {
         (slice, self.running.load(Relaxed))
     }
 
-    /// Whether nothing waits for this processor.
+    /// When its holder last looked at the clock, ns of the runtime's clock.
+    pub(crate) fn clock_ns(&self) -> u64 {
+        // ORDERING: Relaxed; sysmon estimates by it when a slice began.
+        self.clock_ns.load(Relaxed)
+    }
+
+    /// Whether nothing that others see waits for this processor.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.next.mark() == 0
     }
@@ -92,7 +102,11 @@ impl Processor {
 /// What the holder of a processor alone touches.
 pub(crate) struct Core {
     pub(crate) processor: Arc<Processor>,
-    pub(crate) local: Local<Runnable>,
+    pub(crate) queue: RunQueue,
+    /// The runtime's generation that the fields below belong to.
+    generation: u64,
+    /// It must be given back: there are too many, or the runtime ends.
+    must_release: bool,
     next_runs: u32,
     ids: Range<u64>,
     stacks: Vec<Stack>,
@@ -113,8 +127,10 @@ impl Core {
     pub(crate) fn new(processor: Arc<Processor>, local: Local<Runnable>) -> Box<Self> {
         let random = u32::try_from(processor.index).map_or(1, |index| index.wrapping_mul(2_654_435_761) | 1);
         Box::new(Self {
+            queue: RunQueue::new(Arc::clone(&processor), local),
             processor,
-            local,
+            generation: 0,
+            must_release: false,
             next_runs: 0,
             ids: 0..0,
             stacks: Vec::with_capacity(STACKS_KEPT),
@@ -134,31 +150,50 @@ impl Core {
 
     /// Queues `runnable` to run next; whoever was to run next goes to the end of the ring.
     pub(crate) fn put_next(&mut self, runtime: &Runtime, runnable: Runnable) {
-        if let Some(kicked) = self.processor.next.put(runnable) {
+        if let Some(kicked) = self.queue.put_next(runnable) {
             self.put_last(runtime, kicked);
         }
     }
 
     /// Queues `runnable` at the end. If the ring is full, half of it goes to the global queue.
     pub(crate) fn put_last(&mut self, runtime: &Runtime, runnable: Runnable) {
-        if let Err(runnable) = self.local.push(runnable) {
-            let mut overflow = self.local.pop_half();
-            overflow.push(runnable);
-            runtime.inject(overflow);
+        if let Err(runnable) = self.queue.push(runnable) {
+            self.overflow(runtime, runnable);
         }
     }
 
-    /// The next goroutine of this processor's own queue.
-    pub(crate) fn take_local(&mut self, runtime: &Runtime) -> Option<Runnable> {
-        if let Some(next) = self.processor.next.take() {
-            if self.next_runs < NEXT_RUNS {
-                self.next_runs += 1;
-                return Some(next);
-            }
-            self.put_last(runtime, next);
+    #[cold]
+    fn overflow(&mut self, runtime: &Runtime, runnable: Runnable) {
+        let mut overflow = self.queue.pop_half();
+        overflow.push(runnable);
+        runtime.inject(overflow);
+    }
+
+    /// Whoever was queued to run next, unless it was so too often in a row: then it goes to the end.
+    pub(crate) fn take_next(&mut self, runtime: &Runtime) -> Option<Runnable> {
+        let next = self.queue.take_next()?;
+        if self.next_runs < NEXT_RUNS {
+            self.next_runs += 1;
+            return Some(next);
         }
-        self.begin_slice();
-        self.local.pop()
+        self.put_last(runtime, next);
+        None
+    }
+
+    /// Whether what it knows of the runtime as a whole is of this generation.
+    pub(crate) fn is_of(&self, generation: u64) -> bool {
+        self.generation == generation
+    }
+
+    /// Notes what has changed in the runtime.
+    pub(crate) fn set_generation(&mut self, generation: u64, must_release: bool) {
+        self.generation = generation;
+        self.must_release = must_release;
+    }
+
+    /// Whether it must be given back.
+    pub(crate) fn must_release(&self) -> bool {
+        self.must_release
     }
 
     /// Whatever runs next is given a slice of its own.
@@ -175,12 +210,6 @@ impl Core {
     pub(crate) fn slices(&self) -> u64 {
         // ORDERING: Relaxed; written by the holder only.
         self.processor.slices.load(Relaxed)
-    }
-
-    /// Everything that waits for this processor.
-    pub(crate) fn drain(&mut self) -> Vec<Runnable> {
-        let next = self.processor.next.take();
-        next.into_iter().chain(std::iter::from_fn(|| self.local.pop())).collect()
     }
 
     /// Notes that `id` executes.
@@ -229,6 +258,13 @@ impl Core {
         self.clock_every = runs.clamp(1, CLOCK_RUNS);
         self.clock_runs = 0;
         self.clock_ns = now_ns;
+        // ORDERING: Relaxed; see `Processor::clock_ns`.
+        self.processor.clock_ns.store(now_ns, Relaxed);
+    }
+
+    /// A long run has ended: the clock is to be looked at before the next one.
+    pub(crate) fn look_at_clock_soon(&mut self) {
+        self.clock_every = 1;
     }
 
     /// Whether the latency of the goroutine that is queued now is to be measured.

@@ -22,12 +22,12 @@
 use crate::primitives::Arc;
 use crate::primitives::atomic::{
     AtomicPtr, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 use std::{array, iter, ptr};
 
 /// Elements in a ring. As in Go.
-pub(crate) const CAPACITY: usize = 256;
+pub(crate) const CAPACITY: usize = if cfg!(loom) { 4 } else { 256 };
 
 /// What queues hold: something that is one pointer, and is owned.
 ///
@@ -79,9 +79,10 @@ impl<E: Element> Ring<E> {
 
 impl<E: Element> Drop for Ring<E> {
     fn drop(&mut self) {
-        let (head, tail) = (*self.head.get_mut(), *self.tail.get_mut());
+        // ORDERING: Relaxed; `&mut self` means that no one else is left.
+        let (head, tail) = (self.head.load(Relaxed), self.tail.load(Relaxed));
         for count in head..tail {
-            // ORDERING: Relaxed; `&mut self` means that no one else is left.
+            // ORDERING: Relaxed; as above.
             let element = self.slot(count).load(Relaxed);
             // SAFETY: counts from head to tail were pushed by `Local::push` (from `into_raw`) and taken by no one.
             drop(unsafe { E::from_raw(element) });
@@ -106,7 +107,8 @@ impl<E: Element> Local<E> {
     /// Appends `element`, or gives it back if the ring is full.
     pub(crate) fn push(&mut self, element: E) -> Result<(), E> {
         let ring = &self.0;
-        // ORDERING: Acquire; pairs with the Release of the CAS in `steal`: the slots below `head` have been copied.
+        // ORDERING: Acquire; pairs with the Release of the CAS in `steal`: the slots below `head` have been copied. No
+        // model sees it, as said there.
         let head = ring.head.load(Acquire);
         // ORDERING: Relaxed; only this end writes `tail`.
         let tail = ring.tail.load(Relaxed);
@@ -158,8 +160,8 @@ impl<E: Element> Stealer<E> {
     pub(crate) fn steal(&self, into: &mut Local<E>) -> Option<(E, usize)> {
         let ring = &self.0;
         let mut taken = [ptr::null_mut(); CAPACITY / 2];
-        // ORDERING: Acquire; pairs with the CAS of other thieves and orders the load of `tail` after it.
-        let mut head = ring.head.load(Acquire);
+        // ORDERING: Relaxed; an old one fails the CAS, and is met below where it makes too much seem to wait.
+        let mut head = ring.head.load(Relaxed);
         let count = loop {
             // ORDERING: Acquire; pairs with the Release in `push`: the slots below `tail` are written.
             let tail = ring.tail.load(Acquire);
@@ -175,15 +177,16 @@ impl<E: Element> Stealer<E> {
                 }
                 let mid = head + count as u64;
                 // ORDERING: Release; pairs with the Acquire of `head` in `push`: the copies come before the slots'
-                // reuse. Acquire on failure, for the next round.
-                match ring.head.compare_exchange_weak(head, mid, Release, Acquire) {
+                // reuse. No model sees it: in loom no load reads a store that comes later. Relaxed on failure, as the
+                // first load.
+                match ring.head.compare_exchange_weak(head, mid, Release, Relaxed) {
                     Ok(_) => break count,
                     Err(now) => head = now,
                 }
             } else {
                 // `head` was old when `tail` was read: more than a ring seemed to wait.
-                // ORDERING: Acquire; as the first load.
-                head = ring.head.load(Acquire);
+                // ORDERING: Relaxed; as the first load.
+                head = ring.head.load(Relaxed);
             }
         };
         let mut elements = taken[..count].iter().map(|&element| {
@@ -203,9 +206,10 @@ impl<E: Element> Stealer<E> {
 }
 
 fn len<E: Element>(ring: &Ring<E>) -> usize {
-    // ORDERING: Acquire; orders the two loads, so that the difference is not below what waits now.
-    let head = ring.head.load(Acquire);
-    // ORDERING: Relaxed; a hint, or read by the owner.
+    // ORDERING: Relaxed; a hint, or read by the owner. Where a thief must not miss what waits, a fence comes before
+    // (`Wakeups::released`).
+    let head = ring.head.load(Relaxed);
+    // ORDERING: Relaxed; as above.
     let tail = ring.tail.load(Relaxed);
     usize::try_from(tail.saturating_sub(head)).expect("at most the capacity")
 }
@@ -223,21 +227,21 @@ impl<E: Element> Slot<E> {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// Puts `element` in and gives back who was there.
+    /// Puts `element` in and gives back who was there. For the holder of the processor.
     pub(crate) fn put(&self, element: E) -> Option<E> {
-        // ORDERING: AcqRel; Release pairs with the Acquire of `take` and `take_if`, Acquire with the Release of the
-        // `put` that left what is taken out here.
-        from_slot(self.0.swap(element.into_raw(), AcqRel))
+        // ORDERING: Release; pairs with the Acquire of `take_if`. Who is taken out was put in by the holder of the
+        // processor, this one or one before, from whom the processor came under a lock.
+        from_slot(self.0.swap(element.into_raw(), Release))
     }
 
-    /// Takes it out.
+    /// Takes it out. For the holder of the processor.
     pub(crate) fn take(&self) -> Option<E> {
         // ORDERING: Relaxed; a hint that spares the swap.
         if self.0.load(Relaxed).is_null() {
             return None;
         }
-        // ORDERING: Acquire; pairs with the Release of `put`.
-        from_slot(self.0.swap(ptr::null_mut(), Acquire))
+        // ORDERING: Relaxed; as for who is taken out by `put`.
+        from_slot(self.0.swap(ptr::null_mut(), Relaxed))
     }
 
     /// A mark of who is in there now; 0 if no one.
@@ -271,7 +275,7 @@ fn from_slot<E: Element>(element: *mut E::Target) -> Option<E> {
     (!element.is_null()).then(|| unsafe { E::from_raw(element) })
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::collections::HashSet;

@@ -1,7 +1,7 @@
 //! Goroutines on a few threads: the way in, and what a running goroutine may ask for.
 
 use crate::current;
-use crate::fiber::{Suspend, suspend};
+use crate::fiber::{Suspend, leave};
 use crate::overflow;
 use crate::primitives::{Arc, Once};
 use crate::procs::default_procs;
@@ -14,6 +14,12 @@ use std::panic::resume_unwind;
 use std::thread;
 
 /// How a runtime is set up.
+///
+/// ```
+/// use corefit_runtime::{Config, gomaxprocs};
+///
+/// assert_eq!(Config::new().procs(3).run(|| gomaxprocs(0)), 3);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     procs: Option<usize>,
@@ -52,7 +58,7 @@ impl Config {
         let runtime = Runtime::new(procs)
             .unwrap_or_else(|error| panic!("cannot start a runtime: no descriptor for its poller: {error}"));
         let _listed = signals::list(&runtime);
-        let sysmon = sysmon::start(&runtime)
+        let watch = sysmon::start(&runtime)
             .unwrap_or_else(|error| panic!("cannot start a runtime: no thread for its watch: {error}"));
         let stopping = Arc::clone(&runtime);
         let handle = Builder::new()
@@ -63,8 +69,7 @@ impl Config {
             panic!("cannot start a runtime: no thread for its first worker: {error}");
         }
         let result = handle.join();
-        runtime.stop();
-        sysmon.join().expect("sysmon does not panic");
+        drop(watch);
         runtime.trace.end();
         result.unwrap_or_else(|payload| resume_unwind(payload))
     }
@@ -99,6 +104,11 @@ fn procs_by_default() -> usize {
 ///
 /// # Panics
 /// If `main` does; inside a goroutine; and if the system gives no thread, descriptor or memory to start with.
+///
+/// ```
+/// let answer = corefit_runtime::run(|| corefit_runtime::go(|| 6 * 7).join().unwrap());
+/// assert_eq!(answer, 42);
+/// ```
 #[track_caller]
 pub fn run<T, F>(main: F) -> T
 where
@@ -108,19 +118,39 @@ where
     Config::new().run(main)
 }
 
-/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime the thread
-/// yields. While a panic unwinds it does nothing.
+/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime, and in
+/// a blocking call, the thread yields. While a panic unwinds it does nothing.
+///
+/// ```
+/// use corefit_runtime::{Config, go, yield_now};
+///
+/// Config::new().procs(1).run(|| {
+///     let other = go(|| ());
+///     while !other.is_finished() {
+///         yield_now();
+///     }
+/// });
+/// ```
 pub fn yield_now() {
-    if !current::is_worker() {
-        thread::yield_now();
-    } else if !thread::panicking() {
-        suspend(Suspend::Yield);
+    match current::yielder() {
+        None => thread::yield_now(),
+        Some(_) if thread::panicking() => {}
+        Some(yielder) => leave(yielder, Suspend::Yield),
     }
 }
 
 /// Sets how many goroutines may execute at once, clamped to 4096, and returns the number before; 0 only reads it. Takes
 /// effect while running, up and down: fewer as soon as the workers that are too many come to a scheduling point.
 /// Outside a runtime it sets nothing and returns the default.
+///
+/// ```
+/// use corefit_runtime::{Config, gomaxprocs};
+///
+/// Config::new().procs(1).run(|| {
+///     assert_eq!(gomaxprocs(4), 1);
+///     assert_eq!(gomaxprocs(0), 4);
+/// });
+/// ```
 pub fn gomaxprocs(procs: usize) -> usize {
     match current::runtime() {
         None => default_procs().procs,

@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use sweep::{SweepArgs, WorkloadArgs};
 pub use view::{
-    DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs, TraceArgs,
+    CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs, TraceArgs,
     TraceFormat,
 };
 
@@ -75,6 +75,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Make a recorded goroutine trace readable
     Trace(TraceArgs),
+    /// Measure what green threads cost on this machine against OS threads
+    Costs(CostsArgs),
     /// List the bundled workloads
     List(ListArgs),
     /// Say what this machine is and what can be measured on it

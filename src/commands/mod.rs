@@ -1,5 +1,6 @@
 //! One short file a subcommand: each reads as the story of that subcommand.
 
+mod costs;
 mod doctor;
 mod evidence;
 mod export;
@@ -27,6 +28,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::Recommend(args) => recommend::recommend(args),
         Command::Export(args) => export::export(args),
         Command::Trace(args) => trace::trace(args),
+        Command::Costs(args) => costs::costs(args),
         Command::List(args) => list::list(args),
         Command::Doctor(args) => doctor::doctor(args),
     }

@@ -1,9 +1,9 @@
 //! The receiving half of a channel, and iteration over what it receives.
 
+use crate::primitives::Arc;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::panic::Location;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::chan::channel::Channel;
@@ -12,6 +12,21 @@ use crate::trace::{self, Op, Site};
 
 /// The receiving half of a channel made by [`chan`](crate::chan()). Clones receive from the same channel, each value
 /// once. When the last of them is dropped the channel is closed, and what is buffered is dropped.
+///
+/// ```
+/// use corefit_runtime::chan::{RecvError, RecvTimeoutError, TryRecvError, chan};
+/// use std::time::Duration;
+///
+/// let (sender, receiver) = chan(2);
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+/// assert_eq!(receiver.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+/// sender.send("last").unwrap();
+/// drop(sender);
+/// for word in &receiver {
+///     assert_eq!(word, "last");
+/// }
+/// assert_eq!(receiver.recv(), Err(RecvError));
+/// ```
 pub struct Receiver<T> {
     channel: Arc<Channel<T>>,
 }

@@ -1,8 +1,8 @@
 //! The sending half of a channel.
 
+use crate::primitives::Arc;
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
 
 use crate::chan::channel::Channel;
 use crate::chan::error::{SendError, TrySendError};
@@ -10,6 +10,19 @@ use crate::trace::{self, Op};
 
 /// The sending half of a channel made by [`chan`](crate::chan()). Clones send to the same channel; the channel is closed
 /// when [`close`](Self::close) is called or the last of them is dropped.
+///
+/// ```
+/// use corefit_runtime::chan::{SendError, TrySendError, chan};
+///
+/// let (sender, receiver) = chan(1);
+/// sender.send(1).unwrap();
+/// assert_eq!(sender.try_send(2), Err(TrySendError::Full(2)));
+/// assert_eq!((sender.len(), sender.capacity()), (1, 1));
+/// sender.close();
+/// assert_eq!(sender.send(3), Err(SendError(3)));
+/// // What was buffered is not lost.
+/// assert_eq!(receiver.recv(), Ok(1));
+/// ```
 pub struct Sender<T> {
     channel: Arc<Channel<T>>,
 }
