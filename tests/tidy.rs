@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 /// Modules that may hold `unsafe`: what speaks to the kernel or switches stacks. Everything else forbids or denies it.
 const MAY_BE_UNSAFE: &[&str] = &[
     "runtime/src/blocking.rs",
+    "runtime/src/cells.rs",
     "runtime/src/current.rs",
-    "runtime/src/fiber.rs",
+    "runtime/src/fiber/mod.rs",
+    "runtime/src/fiber/portable.rs",
+    "runtime/src/fiber/switch.rs",
     "runtime/src/goroutine.rs",
     "runtime/src/netpoll.rs",
     "runtime/src/overflow.rs",
     "runtime/src/packet.rs",
+    "runtime/src/prefetch.rs",
     "runtime/src/queue.rs",
     "runtime/src/readiness.rs",
     "runtime/src/signals.rs",

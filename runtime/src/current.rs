@@ -8,13 +8,14 @@
 //! thread holds none, which is always a safe answer.
 #![allow(unsafe_code, reason = "the thread-local points to the frame of the worker's main function")]
 
-use crate::fiber::Yielder;
+use crate::cells::{self, Cell};
+use crate::fiber::Exit;
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
-use std::cell::Cell;
+use std::cell::Cell as StdCell;
 use std::ptr;
 
 /// What a worker knows about itself. Lives in the frame of its main function.
@@ -22,11 +23,11 @@ pub(crate) struct Context {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) machine: Arc<Machine>,
     /// The processor, while a goroutine runs with it: none in a blocking call.
-    core: Cell<Option<Box<Core>>>,
+    core: StdCell<Option<Box<Core>>>,
     /// The goroutine that runs now.
-    goroutine: Cell<Option<GoroutineRef>>,
+    goroutine: StdCell<Option<GoroutineRef>>,
     /// Whether this thread is in a blocking call, and counted as such: its goroutine does not leave its stack then.
-    pub(crate) is_blocked: Cell<bool>,
+    pub(crate) is_blocked: StdCell<bool>,
 }
 
 impl Context {
@@ -34,9 +35,9 @@ impl Context {
         Self {
             runtime,
             machine,
-            core: Cell::new(None),
-            goroutine: Cell::new(None),
-            is_blocked: Cell::new(false),
+            core: StdCell::new(None),
+            goroutine: StdCell::new(None),
+            is_blocked: StdCell::new(false),
         }
     }
 
@@ -78,7 +79,7 @@ impl Context {
 }
 
 thread_local! {
-    static CONTEXT: Cell<*const Context> = const { Cell::new(ptr::null()) };
+    static CONTEXT: StdCell<*const Context> = const { StdCell::new(ptr::null()) };
 }
 
 /// Runs `f` with `context` as this thread's context.
@@ -127,6 +128,33 @@ pub(crate) fn ready(runtime: *const Runtime, runnable: Runnable) -> Option<Runna
     }
 }
 
+/// Whether others wait for this thread's processor and would run before `goroutine`, which waits too.
+#[inline(never)]
+pub(crate) fn is_behind_others(goroutine: GoroutineRef) -> bool {
+    here().is_some_and(|context| {
+        context.with_core(|core| core.is_some_and(|core| core.queue.others_come_before(goroutine)))
+    })
+}
+
+/// A cell, of those that this thread's processor keeps.
+#[inline(never)]
+pub(crate) fn take_cell() -> Cell {
+    let kept = here().and_then(|context| context.with_core(|core| core.map(|core| core.cells.take())));
+    kept.unwrap_or_else(cells::take_fresh)
+}
+
+/// Gives a cell to those that this thread's processor keeps.
+#[inline(never)]
+pub(crate) fn give_cell(cell: Cell) {
+    if let Some(context) = here() {
+        context.with_core(|core| {
+            if let Some(core) = core {
+                core.cells.give(cell);
+            }
+        });
+    }
+}
+
 /// The running goroutine.
 #[inline(never)]
 pub(crate) fn goroutine() -> Option<GoroutineRef> {
@@ -152,9 +180,11 @@ pub(crate) fn is_worker() -> bool {
 }
 
 /// How the running goroutine leaves its stack; `None` if none runs here, and in a blocking call, which stays on its thread.
+/// To be used at once.
 #[inline(never)]
-pub(crate) fn yielder() -> Option<*const Yielder> {
+pub(crate) fn exit() -> Option<Exit> {
     let context = here()?;
     let goroutine = context.goroutine().filter(|_| !context.is_blocked.get())?;
-    Some(goroutine.yielder())
+    // SAFETY: it is the one that runs here, since this is its thread's context; no one keeps an `Exit`.
+    Some(unsafe { goroutine.exit() })
 }

@@ -86,6 +86,16 @@ impl Runtime {
         }
     }
 
+    /// As `wake_one`, for work on `core`, which learns from it.
+    pub(crate) fn wake_one_for(&self, core: &mut Core) {
+        if self.wakeups.must_wake() {
+            if core.laziness.wakes(self.stats.wakes_in_vain.get()) && self.alertness.ask() {
+                self.alarm.ring();
+            }
+            self.wake();
+        }
+    }
+
     /// Wakes a worker, which counts as spinning already.
     #[cold]
     fn wake(&self) {

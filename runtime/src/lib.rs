@@ -40,6 +40,7 @@
 #![cfg(not(loom))]
 
 mod blocking;
+mod cells;
 #[doc(hidden)]
 pub mod cgroup;
 pub mod chan;
@@ -51,6 +52,7 @@ mod goroutine;
 mod histogram;
 mod hogs;
 mod idle;
+mod lazy;
 mod machine;
 mod metrics;
 pub mod net;
@@ -60,6 +62,7 @@ mod packet;
 mod park;
 mod poller;
 mod preempt;
+mod prefetch;
 mod primitives;
 mod processor;
 mod procs;

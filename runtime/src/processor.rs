@@ -4,7 +4,9 @@
 //! A `Core` is moved, never shared: to execute goroutines a worker must hold one, and there are at most GOMAXPROCS of
 //! them. That is why no more goroutines execute at once.
 
+use crate::cells::Cells;
 use crate::goroutine::Runnable;
+use crate::lazy::Laziness;
 use crate::metrics::Stats;
 use crate::preempt::Wish;
 use crate::primitives::Arc;
@@ -31,6 +33,9 @@ const CLOCK_RUNS: u32 = 64;
 
 /// Nanoseconds between two looks at the timers and the network of a busy processor.
 pub(crate) const LOOK_NS: u64 = 200_000;
+
+/// Time slices between two looks at the global queue ahead of the own one. As in Go.
+const GLOBAL_SLICES: u64 = 61;
 
 /// Ready-to-run latency is measured once in so many times that a goroutine is queued, and the length of a run once in so
 /// many runs: on average, at random, since goroutines that take turns would otherwise always be hit alike.
@@ -110,6 +115,8 @@ pub(crate) struct Core {
     next_runs: u32,
     ids: Range<u64>,
     stacks: Vec<Stack>,
+    pub(crate) cells: Cells,
+    pub(crate) laziness: Laziness,
     /// Runs since the last look at the clock, and how many there may be.
     clock_runs: u32,
     clock_every: u32,
@@ -134,6 +141,8 @@ impl Core {
             next_runs: 0,
             ids: 0..0,
             stacks: Vec::with_capacity(STACKS_KEPT),
+            cells: Cells::default(),
+            laziness: Laziness::default(),
             clock_runs: 0,
             clock_every: 1,
             clock_ns: 0,
@@ -148,10 +157,15 @@ impl Core {
         &self.processor.stats
     }
 
-    /// Queues `runnable` to run next; whoever was to run next goes to the end of the ring.
-    pub(crate) fn put_next(&mut self, runtime: &Runtime, runnable: Runnable) {
-        if let Some(kicked) = self.queue.put_next(runnable) {
-            self.put_last(runtime, kicked);
+    /// Queues `runnable` to run next; whoever was to run next goes to the end of the ring. Returns whether `runnable` is
+    /// all that waits.
+    pub(crate) fn put_next(&mut self, runtime: &Runtime, runnable: Runnable) -> bool {
+        match self.queue.put_next(runnable) {
+            Some(kicked) => {
+                self.put_last(runtime, kicked);
+                false
+            }
+            None => self.queue.has_only_next(),
         }
     }
 
@@ -207,9 +221,17 @@ impl Core {
     }
 
     /// Time slices begun, ever.
-    pub(crate) fn slices(&self) -> u64 {
+    fn slices(&self) -> u64 {
         // ORDERING: Relaxed; written by the holder only.
         self.processor.slices.load(Relaxed)
+    }
+
+    /// Whether it is the global queue's turn: now and then; every other time if slices are long, so that what timers and
+    /// network make ready, and the watch found, does not wait for 61 of them.
+    pub(crate) fn is_global_due(&self) -> bool {
+        let slices = self.slices();
+        let is_slow = self.clock_every == 1;
+        is_slow && slices.is_multiple_of(2) || slices.is_multiple_of(GLOBAL_SLICES)
     }
 
     /// Notes that `id` executes.
@@ -375,6 +397,24 @@ mod tests {
         }
         core.begin_run(1);
         assert!(core.is_clock_due());
+    }
+
+    #[test]
+    fn the_global_queue_has_its_turn_sooner_if_runs_are_long() {
+        let turns = |core: &mut Core| {
+            (0..122)
+                .filter(|_| {
+                    core.begin_slice();
+                    core.is_global_due()
+                })
+                .count()
+        };
+        let mut core = core();
+        core.looked_at_clock(1_000_000);
+        assert_eq!(turns(&mut core), 61 + 1);
+        (0..100).for_each(|_| core.begin_run(1));
+        core.looked_at_clock(1_000_000 + 100);
+        assert_eq!(turns(&mut core), 2);
     }
 
     #[test]

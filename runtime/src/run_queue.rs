@@ -9,12 +9,20 @@
 //!
 //! Measured (bench `yield_switch_2`, one processor): a pop from the ring is one compare-and-swap, 7 of 40 ns.
 
-use crate::goroutine::Runnable;
+use crate::goroutine::{GoroutineRef, Runnable};
 use crate::primitives::Arc;
 use crate::processor::Processor;
 use crate::queue::Local;
 use std::collections::VecDeque;
 use std::iter;
+
+/// How many must wait for what they touch not to be in the cache any more when it is their turn.
+const MANY: usize = 4096;
+
+/// How far ahead of its turn a goroutine's header is fetched into the cache then, and its stack. With 100,000 that yield
+/// this takes a yield from 147 to 114 ns; with 1000, whose lines are in the second-level cache, it would cost 1 ns.
+const FAR: usize = 8;
+const NEAR: usize = 4;
 
 /// The holder's end of a processor's queue.
 pub(crate) struct RunQueue {
@@ -79,7 +87,14 @@ impl RunQueue {
 
     /// Takes the oldest, next aside.
     pub(crate) fn pop(&mut self) -> Option<Runnable> {
-        if self.is_private { self.queue.pop_front() } else { self.ring.pop() }
+        if !self.is_private {
+            return self.ring.pop();
+        }
+        if self.queue.len() > MANY {
+            self.queue[FAR].prefetch();
+            self.queue[NEAR].prefetch_stack();
+        }
+        self.queue.pop_front()
     }
 
     /// Takes the older half out of the ring, to make room.
@@ -100,9 +115,82 @@ impl RunQueue {
         self.processor.is_empty()
     }
 
+    /// Whether nothing waits but who is next.
+    pub(crate) fn has_only_next(&self) -> bool {
+        if self.is_private { self.queue.is_empty() } else { self.processor.queue.is_empty() }
+    }
+
+    /// Whether someone waits, and it is not `goroutine` that is next.
+    pub(crate) fn others_come_before(&self, goroutine: GoroutineRef) -> bool {
+        let is_next = if self.is_private {
+            self.next.as_ref().is_some_and(|next| next.goroutine() == goroutine)
+        } else {
+            self.processor.next.mark() == goroutine.mark()
+        };
+        !is_next && !self.has_only_next()
+    }
+
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> Vec<Runnable> {
         let next = self.take_next();
         next.into_iter().chain(iter::from_fn(|| self.pop())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::goroutine::Birth;
+    use crate::runtime::Runtime;
+    use crate::stack::{self, Class};
+    use std::panic::Location;
+
+    fn runnable(runtime: &Runtime, id: u64) -> Runnable {
+        let stack = stack::acquire(Class::DEFAULT).unwrap();
+        Runnable::new(Birth { id, site: Location::caller(), pinned: false }, runtime, stack, || ())
+    }
+
+    fn ids(taken: impl IntoIterator<Item = Runnable>) -> Vec<u64> {
+        taken.into_iter().map(|runnable| runnable.id()).collect()
+    }
+
+    #[test]
+    fn the_order_stays_when_it_is_made_private_and_shared() {
+        let runtime = Runtime::new(1).unwrap();
+        let (processor, ring) = Processor::new(0);
+        let processor = Arc::new(processor);
+        let mut queue = RunQueue::new(Arc::clone(&processor), ring);
+        for id in 1..=3 {
+            queue.push(runnable(&runtime, id)).unwrap();
+        }
+        assert!(queue.put_next(runnable(&runtime, 4)).is_none());
+        assert!(queue.set_private(true).is_empty());
+        assert!(processor.is_empty() && !queue.is_empty(), "no one else sees it");
+        let kicked = queue.put_next(runnable(&runtime, 5)).unwrap();
+        assert_eq!(kicked.id(), 4);
+        queue.push(kicked).unwrap();
+        assert!(queue.set_private(false).is_empty());
+        assert!(!processor.is_empty());
+        assert_eq!(ids(queue.drain()), [5, 1, 2, 3, 4]);
+        std::mem::forget(runtime);
+    }
+
+    #[test]
+    fn others_come_before_one_that_is_not_next() {
+        let runtime = Runtime::new(1).unwrap();
+        let (processor, ring) = Processor::new(0);
+        let mut queue = RunQueue::new(Arc::new(processor), ring);
+        for is_private in [false, true] {
+            queue.set_private(is_private);
+            let (first, second) = (runnable(&runtime, 1), runnable(&runtime, 2));
+            let (is_next, waits) = (first.goroutine(), second.goroutine());
+            assert!(queue.put_next(first).is_none());
+            assert!(!queue.others_come_before(waits), "only one waits, and runs next");
+            queue.push(second).unwrap();
+            assert!(queue.others_come_before(waits));
+            assert!(!queue.others_come_before(is_next));
+            queue.drain();
+        }
+        std::mem::forget(runtime);
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::idle::MOST_MACHINES;
+use crate::lazy::Alertness;
 use crate::machine::Machine;
 use crate::metrics::SharedStats;
 use crate::poller::{Bell, Poller};
@@ -27,8 +28,8 @@ use std::{io, mem};
 /// Most processors: what GOMAXPROCS may be.
 pub(crate) const MOST_PROCS: usize = 4096;
 
-/// Goroutines taken from the global queue at a time, at most: half a ring.
-const GLOBAL_BATCH: usize = crate::queue::CAPACITY / 2;
+/// Goroutines taken from the global queue at a time, at most.
+const GLOBAL_BATCH: usize = crate::queue::MOST_STOLEN;
 
 /// One runtime.
 pub(crate) struct Runtime {
@@ -61,6 +62,7 @@ pub(crate) struct Runtime {
     pub(crate) stats: SharedStats,
     pub(crate) alarm: Alarm,
     pub(crate) trace: Track,
+    pub(crate) alertness: Alertness,
 }
 
 /// What is under the lock.
@@ -120,6 +122,7 @@ impl Runtime {
             stats: SharedStats::default(),
             alarm,
             trace: Track::begin(),
+            alertness: Alertness::default(),
         });
         runtime.synced.lock().bells.push(Arc::new(Bell::new()?));
         runtime.set_procs(procs);
@@ -329,9 +332,10 @@ impl Runtime {
         match core {
             Some(core) => {
                 self.stamp(core, &runnable);
-                core.put_next(self, runnable);
-                if !core.queue.is_private() {
-                    self.wake_one();
+                let is_only = core.put_next(self, runnable);
+                let may_wait = is_only && self.alertness.is_alert() && core.laziness.takes_its_time();
+                if !core.queue.is_private() && !may_wait {
+                    self.wake_one_for(core);
                 }
             }
             // At the end of the runtime no one is left who would take it out.
@@ -410,7 +414,7 @@ impl Runtime {
         let mut taken = synced.global.drain(..share);
         let first = taken.next();
         for runnable in taken {
-            assert!(core.queue.push(runnable).is_ok(), "half a ring fits into an empty one");
+            assert!(core.queue.push(runnable).is_ok(), "so few fit into an empty ring");
         }
         self.publish(&synced);
         first

@@ -1,7 +1,7 @@
 //! Goroutines on a few threads: the way in, and what a running goroutine may ask for.
 
 use crate::current;
-use crate::fiber::{Suspend, leave};
+use crate::fiber::Suspend;
 use crate::overflow;
 use crate::primitives::{Arc, Once};
 use crate::procs::default_procs;
@@ -132,10 +132,10 @@ where
 /// });
 /// ```
 pub fn yield_now() {
-    match current::yielder() {
+    match current::exit() {
         None => thread::yield_now(),
         Some(_) if thread::panicking() => {}
-        Some(yielder) => leave(yielder, Suspend::Yield),
+        Some(exit) => exit.leave(Suspend::Yield),
     }
 }
 

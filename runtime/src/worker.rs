@@ -12,9 +12,6 @@ use crate::runtime::Runtime;
 use crate::stack;
 use crate::trace;
 
-/// Time slices between two looks at the global queue ahead of the own one. As in Go.
-const GLOBAL_SLICES: u64 = 61;
-
 /// How often a worker goes round the other processors before it gives up. As in Go.
 const STEAL_ROUNDS: u32 = 4;
 
@@ -126,7 +123,7 @@ fn look_everywhere(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -
         return Some(next);
     }
     core.begin_slice();
-    if core.slices().is_multiple_of(GLOBAL_SLICES)
+    if core.is_global_due()
         && let Some(goroutine) = runtime.take_global()
     {
         return Some(goroutine);
@@ -209,6 +206,8 @@ enum Ran {
 }
 
 /// Runs `runnable` until it leaves its stack, and does what it asked for.
+// Always inlined: see `fiber/switch.rs`.
+#[inline(always)]
 fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
     let runtime = &*context.runtime;
     let is_pinned = runnable.is_pinned();
@@ -269,6 +268,8 @@ fn elsewhere(context: &Context, runnable: &Runnable) -> Option<Arc<Machine>> {
 
 /// Lets `runnable` run with `core`. Returns what it asked for when it left its stack (`None`: it has ended), and the
 /// processor, unless it gave that away.
+// Always inlined: see `fiber/switch.rs`.
+#[inline(always)]
 fn switch_to(
     context: &Context,
     core: Box<Core>,
