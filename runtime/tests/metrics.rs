@@ -63,8 +63,9 @@ fn what_only_another_processor_can_run_is_stolen_each_time() {
     });
     assert_eq!(counts.steals, TIMES);
     assert!(counts.steal_attempts >= TIMES, "{counts:?}");
-    // Someone was asleep at first, and no one is woken twice for one goroutine.
-    assert!((1..=TIMES + 1).contains(&counts.wakes) && counts.wakes_in_vain <= counts.wakes, "{counts:?}");
+    // Someone was asleep at first; and a wake-up is for one of the goroutines, main included, or in vain.
+    let useful = counts.wakes - counts.wakes_in_vain;
+    assert!((1..=TIMES + 1).contains(&useful), "{counts:?}");
 }
 
 #[test]
