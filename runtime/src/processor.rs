@@ -37,7 +37,8 @@ pub(crate) const LOOK_NS: u64 = 200_000;
 /// Time slices between two looks at the global queue ahead of the own one. As in Go.
 const GLOBAL_SLICES: u64 = 61;
 
-/// Ready-to-run latency is measured once in so many times that a goroutine is queued.
+/// Ready-to-run latency is measured once in so many times that a goroutine is queued, and the length of a run once in so
+/// many runs: on average, at random, since goroutines that take turns would otherwise always be hit alike.
 const SAMPLE_EVERY: u32 = 64;
 
 /// What everyone sees of a processor.
@@ -136,7 +137,11 @@ pub(crate) struct Core {
     clock_every: u32,
     /// When the clock was last looked at, ns of the runtime's clock.
     clock_ns: u64,
-    ready_count: u32,
+    /// Times until the next sample of a latency, and of a run's length.
+    until_latency: u32,
+    until_run: u32,
+    /// When the run that is now began, ns of the runtime's clock; 0 if it is not measured.
+    run_began_ns: u64,
     random: u32,
 }
 
@@ -156,7 +161,9 @@ impl Core {
             clock_runs: 0,
             clock_every: 1,
             clock_ns: 0,
-            ready_count: 0,
+            until_latency: SAMPLE_EVERY,
+            until_run: SAMPLE_EVERY,
+            run_began_ns: 0,
             random,
         })
     }
@@ -252,6 +259,23 @@ impl Core {
         self.set_running(id);
     }
 
+    /// Begins to measure the run that begins, if it is its turn; `now_ns` reads the runtime's clock.
+    pub(crate) fn begin_sample(&mut self, now_ns: impl FnOnce() -> u64) {
+        self.until_run -= 1;
+        if self.until_run == 0 {
+            self.until_run = self.sample_gap();
+            self.run_began_ns = now_ns();
+        }
+    }
+
+    /// Ends the run as far as it had this processor.
+    pub(crate) fn end_sample(&mut self, now_ns: impl FnOnce() -> u64) {
+        if self.run_began_ns != 0 {
+            self.stats().run_length.record(now_ns().saturating_sub(self.run_began_ns));
+            self.run_began_ns = 0;
+        }
+    }
+
     /// Notes who executes with this processor; 0 if no one.
     pub(crate) fn set_running(&self, id: u64) {
         // ORDERING: Relaxed; for sysmon and reports.
@@ -282,8 +306,17 @@ impl Core {
 
     /// Whether the latency of the goroutine that is queued now is to be measured.
     pub(crate) fn is_sample_due(&mut self) -> bool {
-        self.ready_count = (self.ready_count + 1) % SAMPLE_EVERY;
-        self.ready_count == 0
+        self.until_latency -= 1;
+        let is_due = self.until_latency == 0;
+        if is_due {
+            self.until_latency = self.sample_gap();
+        }
+        is_due
+    }
+
+    /// Times until another sample: `SAMPLE_EVERY` on average.
+    fn sample_gap(&mut self) -> u32 {
+        1 + self.random() % (2 * SAMPLE_EVERY - 1)
     }
 
     /// A fresh goroutine id; `refill` gives the first of a fresh batch.
