@@ -24,6 +24,7 @@ pub mod recommend;
 pub mod report;
 pub mod results;
 pub mod target;
+pub mod trace;
 
 use std::process::ExitCode;
 

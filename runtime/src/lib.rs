@@ -38,30 +38,38 @@
 #![deny(unsafe_code)]
 
 mod blocking;
-mod cgroup;
+#[doc(hidden)]
+pub mod cgroup;
 pub mod chan;
 mod current;
+mod fences;
 mod fiber;
+mod foreign;
 mod goroutine;
 mod histogram;
+mod hogs;
 mod idle;
 mod machine;
 mod metrics;
 pub mod net;
 mod netpoll;
 mod overflow;
+mod packet;
 mod park;
 mod poller;
+mod preempt;
 mod primitives;
 mod processor;
 mod procs;
 mod queue;
-mod registry;
+mod readiness;
 mod report;
 mod resize;
 mod runtime;
 mod scheduler;
 mod signals;
+mod slices;
+mod sources;
 mod spawn;
 mod stack;
 pub mod sync;
@@ -71,11 +79,46 @@ mod tests;
 pub mod time;
 mod timers;
 mod token;
+pub mod trace;
 mod worker;
 
 pub use blocking::blocking;
 pub use chan::chan;
+/// ```
+/// use corefit_runtime::preemptible;
+///
+/// #[preemptible]
+/// fn collatz(mut n: u64) -> u32 {
+///     let mut steps = 0;
+///     while n != 1 {
+///         n = if n % 2 == 0 { n / 2 } else { 3 * n + 1 };
+///         steps += 1;
+///     }
+///     steps
+/// }
+/// assert_eq!(corefit_runtime::run(|| corefit_runtime::go(|| collatz(27)).join().unwrap()), 111);
+/// ```
+///
+/// What the compiler refuses:
+/// ```compile_fail
+/// #[corefit_runtime::preemptible]
+/// async fn polled_by_someone_else() {}
+/// ```
+/// ```compile_fail
+/// #[corefit_runtime::preemptible]
+/// const fn run_in_the_compiler() {}
+/// ```
+/// ```compile_fail
+/// #[corefit_runtime::preemptible]
+/// struct WithoutBody;
+/// ```
+/// ```compile_fail
+/// #[corefit_runtime::preemptible(loops)]
+/// fn with_arguments() {}
+/// ```
+pub use corefit_macros::preemptible;
 pub use metrics::{Metrics, metrics};
+pub use preempt::checkpoint;
 pub use procs::{DefaultProcs, ProcsReason, default_procs};
-pub use scheduler::{Config, checkpoint, gomaxprocs, run, yield_now};
-pub use spawn::{Builder, JoinHandle, SpawnError, go, spawn_pinned};
+pub use scheduler::{Config, gomaxprocs, run, yield_now};
+pub use spawn::{Builder, JoinHandle, SpawnError, go, spawn_pinned, try_go};

@@ -4,11 +4,13 @@
 //! A `Core` is moved, never shared: to execute goroutines a worker must hold one, and there are at most GOMAXPROCS of
 //! them. That is why no more goroutines execute at once.
 
-use crate::goroutine::Goroutine;
+use crate::goroutine::Runnable;
 use crate::metrics::Stats;
+use crate::preempt::Wish;
 use crate::primitives::Arc;
-use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use crate::primitives::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::queue::{self, Local, Slot, Stealer};
+use crate::runtime::Runtime;
 use crate::stack::{self, Class, Stack, StackError};
 use std::ops::Range;
 
@@ -19,7 +21,7 @@ const NEXT_RUNS: u32 = 16;
 /// Goroutine ids a processor takes at a time. As in Go.
 pub(crate) const ID_BATCH: u64 = 16;
 
-/// Stacks a processor keeps for itself, and how many it exchanges with the pool at a time.
+/// Stacks a processor keeps for itself, and how many it gives to the pool at a time.
 const STACKS_KEPT: usize = 64;
 const STACKS_MOVED: usize = 32;
 
@@ -35,8 +37,8 @@ const SAMPLE_EVERY: u32 = 64;
 /// What everyone sees of a processor.
 pub(crate) struct Processor {
     pub(crate) index: usize,
-    pub(crate) queue: Stealer<Goroutine>,
-    pub(crate) next: Slot<Goroutine>,
+    pub(crate) queue: Stealer<Runnable>,
+    pub(crate) next: Slot<Runnable>,
     /// Goroutines run, ever. Written by the holder.
     runs: AtomicU64,
     /// Time slices begun, ever: a goroutine from the `next` slot goes on with the slice of the one before. Written by
@@ -44,14 +46,16 @@ pub(crate) struct Processor {
     slices: AtomicU64,
     /// Id of the goroutine that executes; 0 if none. Written by the holder.
     running: AtomicU64,
-    /// sysmon asks the goroutine that executes to yield.
-    preempt: AtomicBool,
+    /// When the holder last looked at the clock, ns of the runtime's clock.
+    clock_ns: AtomicU64,
+    /// That the goroutine that executes yield.
+    pub(crate) wish: Wish,
     pub(crate) stats: Stats,
 }
 
 impl Processor {
     /// A processor with an empty queue, and the owner's end of the queue.
-    pub(crate) fn new(index: usize) -> (Self, Local<Goroutine>) {
+    pub(crate) fn new(index: usize) -> (Self, Local<Runnable>) {
         let (local, queue) = queue::ring();
         let processor = Self {
             index,
@@ -60,7 +64,8 @@ impl Processor {
             runs: AtomicU64::new(0),
             slices: AtomicU64::new(0),
             running: AtomicU64::new(0),
-            preempt: AtomicBool::new(false),
+            clock_ns: AtomicU64::new(0),
+            wish: Wish::default(),
             stats: Stats::default(),
         };
         (processor, local)
@@ -80,16 +85,10 @@ impl Processor {
         (slice, self.running.load(Relaxed))
     }
 
-    /// Asks the goroutine that executes to yield. `true` if that had not been asked yet.
-    pub(crate) fn ask_to_yield(&self) -> bool {
-        // ORDERING: Relaxed; a wish, it publishes nothing.
-        !self.preempt.swap(true, Relaxed)
-    }
-
-    /// Whether the goroutine that executes should yield.
-    pub(crate) fn should_yield(&self) -> bool {
-        // ORDERING: Relaxed; as above.
-        self.preempt.load(Relaxed)
+    /// When its holder last looked at the clock, ns of the runtime's clock.
+    pub(crate) fn clock_ns(&self) -> u64 {
+        // ORDERING: Relaxed; sysmon estimates by it when a slice began.
+        self.clock_ns.load(Relaxed)
     }
 
     /// Whether nothing waits for this processor.
@@ -101,7 +100,7 @@ impl Processor {
 /// What the holder of a processor alone touches.
 pub(crate) struct Core {
     pub(crate) processor: Arc<Processor>,
-    pub(crate) local: Local<Goroutine>,
+    pub(crate) local: Local<Runnable>,
     next_runs: u32,
     ids: Range<u64>,
     stacks: Vec<Stack>,
@@ -115,7 +114,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(processor: Arc<Processor>, local: Local<Goroutine>) -> Box<Self> {
+    pub(crate) fn new(processor: Arc<Processor>, local: Local<Runnable>) -> Box<Self> {
         let random = u32::try_from(processor.index).map_or(1, |index| index.wrapping_mul(2_654_435_761) | 1);
         Box::new(Self {
             processor,
@@ -135,36 +134,33 @@ impl Core {
         &self.processor.stats
     }
 
-    /// Queues `goroutine` to run next; whoever was to run next goes to the end of the ring. What does not fit is
-    /// returned and must go to the global queue.
-    pub(crate) fn put_next(&mut self, goroutine: Arc<Goroutine>) -> Vec<Arc<Goroutine>> {
-        self.processor.next.put(goroutine).map_or_else(Vec::new, |kicked| self.put_last(kicked))
-    }
-
-    /// Queues `goroutine` at the end. If the ring is full, half of it is returned and must go to the global queue.
-    pub(crate) fn put_last(&mut self, goroutine: Arc<Goroutine>) -> Vec<Arc<Goroutine>> {
-        match self.local.push(goroutine) {
-            Ok(()) => Vec::new(),
-            Err(goroutine) => {
-                let mut overflow = self.local.pop_half();
-                overflow.push(goroutine);
-                overflow
-            }
+    /// Queues `runnable` to run next; whoever was to run next goes to the end of the ring.
+    pub(crate) fn put_next(&mut self, runtime: &Runtime, runnable: Runnable) {
+        if let Some(kicked) = self.processor.next.put(runnable) {
+            self.put_last(runtime, kicked);
         }
     }
 
-    /// The next goroutine of this processor's own queue, and the overflow of the ring if there is one.
-    pub(crate) fn take_local(&mut self) -> (Option<Arc<Goroutine>>, Vec<Arc<Goroutine>>) {
-        let mut overflow = Vec::new();
+    /// Queues `runnable` at the end. If the ring is full, half of it goes to the global queue.
+    pub(crate) fn put_last(&mut self, runtime: &Runtime, runnable: Runnable) {
+        if let Err(runnable) = self.local.push(runnable) {
+            let mut overflow = self.local.pop_half();
+            overflow.push(runnable);
+            runtime.inject(overflow);
+        }
+    }
+
+    /// The next goroutine of this processor's own queue.
+    pub(crate) fn take_local(&mut self, runtime: &Runtime) -> Option<Runnable> {
         if let Some(next) = self.processor.next.take() {
             if self.next_runs < NEXT_RUNS {
                 self.next_runs += 1;
-                return (Some(next), overflow);
+                return Some(next);
             }
-            overflow = self.put_last(next);
+            self.put_last(runtime, next);
         }
         self.begin_slice();
-        (self.local.pop(), overflow)
+        self.local.pop()
     }
 
     /// Whatever runs next is given a slice of its own.
@@ -174,9 +170,7 @@ impl Core {
         let slices = self.processor.slices.load(Relaxed);
         // ORDERING: Relaxed; sysmon compares snapshots 10 ms apart.
         self.processor.slices.store(slices + 1, Relaxed);
-        if self.processor.should_yield() {
-            self.forget_preemption();
-        }
+        self.processor.wish.forget();
     }
 
     /// Time slices begun, ever.
@@ -185,14 +179,8 @@ impl Core {
         self.processor.slices.load(Relaxed)
     }
 
-    /// sysmon's wish has been fulfilled, or is void.
-    pub(crate) fn forget_preemption(&self) {
-        // ORDERING: Relaxed; a wish, it publishes nothing.
-        self.processor.preempt.store(false, Relaxed);
-    }
-
     /// Everything that waits for this processor.
-    pub(crate) fn drain(&mut self) -> Vec<Arc<Goroutine>> {
+    pub(crate) fn drain(&mut self) -> Vec<Runnable> {
         let next = self.processor.next.take();
         next.into_iter().chain(std::iter::from_fn(|| self.local.pop())).collect()
     }
@@ -226,6 +214,13 @@ impl Core {
         self.clock_every = runs.clamp(1, CLOCK_RUNS);
         self.clock_runs = 0;
         self.clock_ns = now_ns;
+        // ORDERING: Relaxed; see `Processor::clock_ns`.
+        self.processor.clock_ns.store(now_ns, Relaxed);
+    }
+
+    /// A long run has ended: the clock is to be looked at before the next one.
+    pub(crate) fn look_at_clock_soon(&mut self) {
+        self.clock_every = 1;
     }
 
     /// Whether the latency of the goroutine that is queued now is to be measured.
@@ -248,14 +243,12 @@ impl Core {
         if class != Class::DEFAULT {
             return stack::acquire(class);
         }
-        if self.stacks.is_empty() {
-            self.stacks = stack::take_warm(class, STACKS_MOVED);
-        }
         if let Some(stack) = self.stacks.pop() {
             self.stats().stack_pool_hits.bump();
             return Ok(stack);
         }
-        stack::acquire(class)
+        stack::refill(class, &mut self.stacks)?;
+        Ok(self.stacks.pop().expect("a refill adds at least one"))
     }
 
     /// Takes the stack of a goroutine that has ended.
@@ -334,9 +327,9 @@ mod tests {
     #[test]
     fn a_wish_to_preempt_is_void_in_the_next_slice() {
         let mut core = core();
-        assert!(core.processor.ask_to_yield());
-        assert!(!core.processor.ask_to_yield());
+        assert!(core.processor.wish.make());
+        assert!(!core.processor.wish.make());
         core.begin_slice();
-        assert!(!core.processor.should_yield());
+        assert!(!core.processor.wish.is_made());
     }
 }

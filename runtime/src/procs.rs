@@ -2,6 +2,7 @@
 
 use crate::cgroup;
 use crate::runtime::MOST_PROCS;
+use std::path::Path;
 
 /// Where a default comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,8 @@ pub struct DefaultProcs {
 #[must_use]
 pub fn default_procs() -> DefaultProcs {
     let variable = std::env::var_os("GOMAXPROCS").map(|value| value.to_string_lossy().into_owned());
-    decide(variable.as_deref(), affinity(), cgroup::quota_cpus())
+    let quota = cgroup::limit(Path::new("/"), "self").map(|limit| limit.cpus);
+    decide(variable.as_deref(), affinity(), quota)
 }
 
 /// CPUs that this process may run on.

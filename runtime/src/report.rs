@@ -1,16 +1,15 @@
-//! Reports on goroutines: deadlock, SIGQUIT, hogs. All on standard error.
+//! Reports on goroutines that end the process: deadlock, SIGQUIT. On standard error.
 //!
 //! **When a deadlock is reported.** All goroutines sleep, none of them for time or a descriptor, no thread is in a
 //! blocking call, and the process has no thread but those of this runtime and the one that waits in `run`: any other
 //! could still send on a channel or unlock something. That is why a program with threads of its own, or with two
 //! runtimes, waits for ever instead. It is the safe side: a report ends the process.
 
-use crate::goroutine::Goroutine;
-use crate::primitives::Arc;
+use crate::goroutine::{self, Sight};
 use crate::runtime::Runtime;
 use crate::signals;
+use crate::trace::{self, End};
 use std::fmt::Write as _;
-use std::time::Duration;
 
 /// The exit code after a report. As in Go.
 const EXIT_CODE: i32 = 2;
@@ -18,29 +17,19 @@ const EXIT_CODE: i32 = 2;
 /// Reports a deadlock and ends the process, if there is one.
 pub(crate) fn exit_if_deadlocked(runtime: &Runtime) {
     if may_be_deadlocked(runtime) && is_alone(runtime) {
-        die("fatal error: all goroutines are asleep - deadlock!\n", &[runtime.registry.all()]);
+        trace::end_process(End::Deadlock);
+        die("fatal error: all goroutines are asleep - deadlock!\n", &[goroutine::all(runtime)]);
     }
 }
 
 /// Reports all goroutines of all runtimes and ends the process: SIGQUIT.
 pub(crate) fn quit() -> ! {
-    let all: Vec<_> = signals::runtimes().iter().map(|runtime| runtime.registry.all()).collect();
+    trace::end_process(End::Quit);
+    let all: Vec<_> = signals::runtimes().iter().map(|runtime| goroutine::all(runtime)).collect();
     die("SIGQUIT: quit\n", &all)
 }
 
-/// Says that a goroutine has run for `ran` without a check.
-pub(crate) fn hog(runtime: &Runtime, id: u64, ran: Duration) {
-    if let Some(goroutine) = runtime.registry.find(id) {
-        eprintln!(
-            "corefit-runtime: goroutine {id}, spawned at {}, has run for {} ms without a check; call `checkpoint` in \
-             its loops",
-            goroutine.birth.site,
-            ran.as_millis()
-        );
-    }
-}
-
-fn die(title: &str, runtimes: &[Vec<Arc<Goroutine>>]) -> ! {
+fn die(title: &str, runtimes: &[Vec<Sight>]) -> ! {
     let mut text = title.to_owned();
     for goroutine in runtimes.iter().flatten() {
         describe(&mut text, goroutine);
@@ -50,19 +39,18 @@ fn die(title: &str, runtimes: &[Vec<Arc<Goroutine>>]) -> ! {
     std::process::exit(EXIT_CODE)
 }
 
-fn describe(text: &mut String, goroutine: &Goroutine) {
-    let birth = &goroutine.birth;
-    let (state, object) = match goroutine.waits_for() {
+fn describe(text: &mut String, goroutine: &Sight) {
+    let (state, object) = match goroutine.waits_for {
         Some((reason, 0)) => (reason.name(), None),
         Some((reason, object)) => (reason.name(), Some(object)),
         None => ("runnable or running", None),
     };
-    let pinned = if birth.pinned { ", pinned" } else { "" };
-    let _ = write!(text, "\ngoroutine {} [{state}{pinned}]:\n", birth.id);
+    let pinned = if goroutine.pinned { ", pinned" } else { "" };
+    let _ = write!(text, "\ngoroutine {} [{state}{pinned}]:\n", goroutine.id);
     if let Some(object) = object {
         let _ = writeln!(text, "\twaits for {object:#x}");
     }
-    let _ = writeln!(text, "\tspawned at {}", birth.site);
+    let _ = writeln!(text, "\tspawned at {}", goroutine.site);
 }
 
 /// Whether all goroutines sleep and nothing within the runtime will wake one.

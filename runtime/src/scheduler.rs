@@ -9,6 +9,7 @@ use crate::runtime::{MOST_PROCS, Runtime};
 use crate::signals;
 use crate::spawn::Builder;
 use crate::sysmon;
+use crate::trace;
 use std::panic::resume_unwind;
 use std::thread;
 
@@ -49,7 +50,7 @@ impl Config {
         T: Send + 'static,
     {
         assert!(
-            current::runtime().is_none(),
+            !current::is_worker(),
             "`run` was called inside a goroutine: one runtime does not run in another; use `go`"
         );
         overflow::install();
@@ -57,7 +58,7 @@ impl Config {
         let runtime = Runtime::new(procs)
             .unwrap_or_else(|error| panic!("cannot start a runtime: no descriptor for its poller: {error}"));
         let _listed = signals::list(&runtime);
-        let sysmon = sysmon::start(&runtime)
+        let watch = sysmon::start(&runtime)
             .unwrap_or_else(|error| panic!("cannot start a runtime: no thread for its watch: {error}"));
         let stopping = Arc::clone(&runtime);
         let handle = Builder::new()
@@ -68,8 +69,8 @@ impl Config {
             panic!("cannot start a runtime: no thread for its first worker: {error}");
         }
         let result = handle.join();
-        runtime.stop();
-        sysmon.join().expect("sysmon does not panic");
+        drop(watch);
+        runtime.trace.end();
         result.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
@@ -117,8 +118,8 @@ where
     Config::new().run(main)
 }
 
-/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime the thread
-/// yields. While a panic unwinds it does nothing.
+/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime, and in
+/// a blocking call, the thread yields. While a panic unwinds it does nothing.
 ///
 /// ```
 /// use corefit_runtime::{Config, go, yield_now};
@@ -131,47 +132,11 @@ where
 /// });
 /// ```
 pub fn yield_now() {
-    if current::runtime().is_none() {
+    if current::yielder().is_none() {
         thread::yield_now();
     } else if !thread::panicking() {
         suspend(Suspend::Yield);
     }
-}
-
-/// Yields if the current goroutine has used up its time slice (10 ms): a check for long loops. Costs a few ns if not.
-///
-/// ```
-/// use corefit_runtime::{checkpoint, run};
-///
-/// let sum = run(|| {
-///     (0..1_000_000_u64).fold(0, |sum: u64, n| {
-///         checkpoint();
-///         sum.wrapping_add(n * n)
-///     })
-/// });
-/// assert_eq!(sum, 333_332_833_333_500_000);
-/// ```
-pub fn checkpoint() {
-    if should_yield() && !thread::panicking() {
-        honour();
-    }
-}
-
-#[inline(never)]
-fn should_yield() -> bool {
-    current::with(|context| context.core.borrow().as_ref().is_some_and(|core| core.processor.should_yield()))
-        .unwrap_or(false)
-}
-
-#[cold]
-fn honour() {
-    let _ = current::with(|context| {
-        if let Some(core) = context.core.borrow().as_ref() {
-            core.forget_preemption();
-            core.stats().preemptions.bump();
-        }
-    });
-    suspend(Suspend::Yield);
 }
 
 /// Sets how many goroutines may execute at once, clamped to 4096, and returns the number before; 0 only reads it. Takes
@@ -190,6 +155,9 @@ pub fn gomaxprocs(procs: usize) -> usize {
     match current::runtime() {
         None => default_procs().procs,
         Some(runtime) if procs == 0 => runtime.procs(),
-        Some(runtime) => runtime.set_procs(procs),
+        Some(runtime) => {
+            trace::note(|lane| lane.procs(procs));
+            runtime.set_procs(procs)
+        }
     }
 }

@@ -12,7 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use sweep::{SweepArgs, WorkloadArgs};
 pub use view::{
-    CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs,
+    CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs, TraceArgs,
+    TraceFormat,
 };
 
 /// Everything typed.
@@ -72,6 +73,8 @@ pub enum Command {
     Recommend(RecommendArgs),
     /// Write saved results in another format
     Export(ExportArgs),
+    /// Make a recorded goroutine trace readable
+    Trace(TraceArgs),
     /// Measure what green threads cost on this machine against OS threads
     Costs(CostsArgs),
     /// List the bundled workloads

@@ -1,4 +1,4 @@
-//! The subcommands that read what is there: `recommend`, `export`, `list`, `doctor`; and `costs`.
+//! The subcommands that read what is there: `recommend`, `export`, `trace`, `list`, `doctor`; and `costs`.
 
 use std::path::PathBuf;
 
@@ -73,6 +73,31 @@ pub enum ExportFormat {
     Csv,
     /// Manifest, points and samples of all targets in one document.
     Json,
+}
+
+/// `corefit trace`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  COREFIT_TRACE=sieve.trace corefit run sieve\n  \
+                  corefit trace sieve.trace --format chrome -o sieve.json    open it in ui.perfetto.dev")]
+pub struct TraceArgs {
+    /// A file that a program recorded with COREFIT_TRACE=FILE
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What to write: trace events for Perfetto, or one row an event
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: TraceFormat,
+    /// Where to write (default: standard output)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// A format of `corefit trace`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TraceFormat {
+    /// Chrome's JSON trace events.
+    Chrome,
+    /// One row an event.
+    Csv,
 }
 
 /// `corefit list`.

@@ -10,6 +10,7 @@ mod print;
 mod recommend;
 mod run;
 mod sweep;
+mod trace;
 
 use crate::cli::{Cli, Color, Command};
 use crate::error::Error;
@@ -26,6 +27,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::Flamegraph(args) => flamegraph::flamegraph(args),
         Command::Recommend(args) => recommend::recommend(args),
         Command::Export(args) => export::export(args),
+        Command::Trace(args) => trace::trace(args),
         Command::Costs(args) => costs::costs(args),
         Command::List(args) => list::list(args),
         Command::Doctor(args) => doctor::doctor(args),

@@ -208,7 +208,7 @@ impl TcpStream {
     timeouts!();
 }
 
-byte_stream!(TcpStream);
+byte_stream!(TcpStream, receive_all);
 as_fd!(TcpStream);
 
 /// Waits until a connection under way is there or has failed.

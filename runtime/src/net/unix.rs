@@ -176,5 +176,5 @@ impl UnixStream {
     timeouts!();
 }
 
-byte_stream!(UnixStream);
+byte_stream!(UnixStream, receive);
 as_fd!(UnixStream);
