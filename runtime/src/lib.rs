@@ -47,8 +47,11 @@
 //! | `COREFIT_TRACE=FILE` | record what goroutines and processors do; `COREFIT_TRACE_LEVEL` and `COREFIT_TRACE_LIMIT` go with it, see [`trace`] |
 //! | `COREFIT_HOGS=0` | tell of no goroutine that keeps others waiting for 100 ms and does not check |
 #![deny(unsafe_code)]
+// A model checker drives single files of this crate (`models/main.rs`); as a whole it runs on std only.
+#![cfg(not(loom))]
 
 mod blocking;
+mod cells;
 #[doc(hidden)]
 pub mod cgroup;
 pub mod chan;
@@ -60,6 +63,7 @@ mod goroutine;
 mod histogram;
 mod hogs;
 mod idle;
+mod lazy;
 mod machine;
 mod metrics;
 pub mod net;
@@ -69,6 +73,7 @@ mod packet;
 mod park;
 mod poller;
 mod preempt;
+mod prefetch;
 mod primitives;
 mod processor;
 mod procs;
@@ -76,6 +81,7 @@ mod queue;
 mod readiness;
 mod report;
 mod resize;
+mod run_queue;
 mod runtime;
 mod scheduler;
 mod signals;
@@ -91,6 +97,7 @@ pub mod time;
 mod timers;
 mod token;
 pub mod trace;
+mod wakeups;
 mod worker;
 
 pub use blocking::blocking;
