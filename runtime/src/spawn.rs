@@ -131,6 +131,12 @@ where
 ///
 /// # Errors
 /// As [`Builder::spawn`].
+///
+/// ```
+/// let started = corefit_runtime::run(|| corefit_runtime::try_go(|| 7).map(|handle| handle.join().unwrap()));
+/// assert_eq!(started.unwrap(), 7);
+/// assert!(corefit_runtime::try_go(|| 7).is_err(), "outside a runtime");
+/// ```
 #[track_caller]
 pub fn try_go<T, F>(f: F) -> Result<JoinHandle<T>, SpawnError>
 where
