@@ -33,6 +33,9 @@ extern "C" fn __sanitizer_cov_trace_pc_guard_init(_start: *mut u32, _stop: *mut 
     IS_CHECKED.store(true, Relaxed);
 }
 
+/// A computation and its name.
+type Named = (&'static str, fn() -> u64);
+
 fn main() {
     // ORDERING: Relaxed; written before `main`.
     let is_checked = IS_CHECKED.load(Relaxed);
@@ -82,7 +85,7 @@ fn text(lines: u64) -> u64 {
 
 /// One line each: name and milliseconds.
 fn cost() {
-    let kernels: [(&str, fn() -> u64); 5] = [
+    let kernels: [Named; 5] = [
         ("fibonacci(35): calls", || fibonacci(black_box(35))),
         ("chain: a loop without calls", || chain(50_000_000)),
         ("sort of 1M", || sort(1_000_000)),
@@ -98,7 +101,7 @@ fn cost() {
 
 /// How late a ticker is beside a hog on the only processor.
 fn ticks() {
-    let hogs: [(&str, fn() -> u64); 2] =
+    let hogs: [Named; 2] =
         [("a hog that calls", || fibonacci(black_box(39))), ("a hog without calls", || chain(300_000_000))];
     for (name, hog) in hogs {
         let mut late: Vec<f64> = Config::new().procs(1).run(move || {

@@ -7,6 +7,7 @@ use crate::machine::Mail;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
+use crate::trace;
 use std::any::Any;
 use std::panic::resume_unwind;
 use std::thread;
@@ -19,13 +20,28 @@ use std::thread;
 /// # Panics
 /// If `f` does, and if there is work for the processor but no thread for it: there are 10,000 already, or the system
 /// refuses one.
+///
+/// ```
+/// use corefit_runtime::{Config, blocking, go};
+///
+/// let lines = Config::new().procs(1).run(|| {
+///     let other = go(|| 1 + 1);
+///     // While the system reads, the one processor runs `other`.
+///     let text = blocking(|| std::fs::read_to_string("/proc/self/status")).unwrap();
+///     assert_eq!(other.join().unwrap(), 2);
+///     text.lines().count()
+/// });
+/// assert!(lines > 0);
+/// ```
 pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
     let Some((runtime, goroutine, core)) = take_core() else { return f() };
     let index = core.processor.index;
     core.stats().handoffs.bump();
     enter(&runtime, core);
+    trace::note(|lane| lane.blocking_begin());
     // Caught, since no goroutine changes threads while it unwinds.
     let result = catch(f);
+    trace::note(|lane| lane.blocking_end());
     leave(&runtime, goroutine, index);
     drop(runtime);
     result.unwrap_or_else(|payload| go_on_unwinding(payload))

@@ -139,6 +139,12 @@ pub(crate) fn runtime() -> Option<Arc<Runtime>> {
     with(|context| Arc::clone(&context.runtime))
 }
 
+/// Whether this thread is a worker of `runtime`.
+#[inline(never)]
+pub(crate) fn is_of(runtime: &Runtime) -> bool {
+    with(|context| ptr::eq(Arc::as_ptr(&context.runtime), runtime)).unwrap_or(false)
+}
+
 /// Whether this thread is a worker of a runtime.
 #[inline(never)]
 pub(crate) fn is_worker() -> bool {

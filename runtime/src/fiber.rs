@@ -14,6 +14,8 @@ use std::thread;
 pub(crate) enum Suspend {
     /// Queue me again.
     Yield,
+    /// Queue me again, behind everyone: my time slice is used up.
+    Preempted,
     /// Do not queue me until someone unparks me.
     Park,
     /// Never run me again: the runtime has ended.

@@ -14,6 +14,7 @@ use crate::fiber::{Suspend, suspend};
 use crate::foreign::{OnThread, Sleeper};
 use crate::goroutine::GoroutineRef;
 use crate::runtime::Runtime;
+use crate::trace;
 use std::thread;
 use std::time::Instant;
 
@@ -135,8 +136,11 @@ fn plan(reason: WaitReason, object: usize) -> Plan {
             return Some(Plan::Return);
         }
         goroutine.set_wait(reason, object);
-        let stays = context.is_blocked.get() || thread::panicking();
-        Some(if stays { Plan::Block(goroutine) } else { Plan::Switch })
+        if context.is_blocked.get() || thread::panicking() {
+            return Some(Plan::Block(goroutine));
+        }
+        trace::note(|lane| lane.park(reason, object));
+        Some(Plan::Switch)
     })
     .flatten()
     .unwrap_or(Plan::Thread)

@@ -21,7 +21,7 @@ const NEXT_RUNS: u32 = 16;
 /// Goroutine ids a processor takes at a time. As in Go.
 pub(crate) const ID_BATCH: u64 = 16;
 
-/// Stacks a processor keeps for itself, and how many it exchanges with the pool at a time.
+/// Stacks a processor keeps for itself, and how many it gives to the pool at a time.
 const STACKS_KEPT: usize = 64;
 const STACKS_MOVED: usize = 32;
 
@@ -223,6 +223,11 @@ impl Core {
         self.clock_every = 1;
     }
 
+    /// Whether goroutines run for so long here that the clock is looked at after each.
+    pub(crate) fn are_runs_long(&self) -> bool {
+        self.clock_every == 1
+    }
+
     /// Whether the latency of the goroutine that is queued now is to be measured.
     pub(crate) fn is_sample_due(&mut self) -> bool {
         self.ready_count = (self.ready_count + 1) % SAMPLE_EVERY;
@@ -243,14 +248,12 @@ impl Core {
         if class != Class::DEFAULT {
             return stack::acquire(class);
         }
-        if self.stacks.is_empty() {
-            self.stacks = stack::take_warm(class, STACKS_MOVED);
-        }
         if let Some(stack) = self.stacks.pop() {
             self.stats().stack_pool_hits.bump();
             return Ok(stack);
         }
-        stack::acquire(class)
+        stack::refill(class, &mut self.stacks)?;
+        Ok(self.stacks.pop().expect("a refill adds at least one"))
     }
 
     /// Takes the stack of a goroutine that has ended.

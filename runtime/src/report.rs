@@ -8,6 +8,7 @@
 use crate::goroutine::{self, Sight};
 use crate::runtime::Runtime;
 use crate::signals;
+use crate::trace::{self, End};
 use std::fmt::Write as _;
 
 /// The exit code after a report. As in Go.
@@ -16,12 +17,14 @@ const EXIT_CODE: i32 = 2;
 /// Reports a deadlock and ends the process, if there is one.
 pub(crate) fn exit_if_deadlocked(runtime: &Runtime) {
     if may_be_deadlocked(runtime) && is_alone(runtime) {
+        trace::end_process(End::Deadlock);
         die("fatal error: all goroutines are asleep - deadlock!\n", &[goroutine::all(runtime)]);
     }
 }
 
 /// Reports all goroutines of all runtimes and ends the process: SIGQUIT.
 pub(crate) fn quit() -> ! {
+    trace::end_process(End::Quit);
     let all: Vec<_> = signals::runtimes().iter().map(|runtime| goroutine::all(runtime)).collect();
     die("SIGQUIT: quit\n", &all)
 }

@@ -21,7 +21,7 @@ use crate::report;
 use crate::runtime::Runtime;
 use crate::signals;
 use crate::slices::Slices;
-use crate::stack;
+use crate::stack::{self, Trimmed};
 use crate::timers::NEVER;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::time::Duration;
@@ -30,8 +30,9 @@ use std::{io, thread};
 const SHORTEST_SLEEP: Duration = Duration::from_micros(20);
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
-/// Nanoseconds without a look at timers and network after which the watch looks. As in Go.
-const LOOK_NS: u64 = 10_000_000;
+/// Nanoseconds without a look at timers and network after which the watch looks. Twice a time slice: a worker whose
+/// goroutine checks has looked by then, and queued what it found ahead of those that were preempted.
+const LOOK_NS: u64 = 20_000_000;
 /// Nanoseconds between two looks at the idle stacks.
 const TRIM_NS: u64 = 1_000_000_000;
 /// Rounds in a row with all processors idle before the long sleep: 0.1 s.
@@ -140,8 +141,7 @@ fn watch(runtime: &Arc<Runtime>) {
         } else {
             idle_rounds = 0;
         }
-        if now_ns - trimmed_ns >= TRIM_NS {
-            stack::trim();
+        if now_ns - trimmed_ns >= TRIM_NS && stack::trim() != Trimmed::More {
             trimmed_ns = now_ns;
         }
     }
@@ -151,7 +151,11 @@ fn watch(runtime: &Arc<Runtime>) {
 /// Sleeps until work begins. While there is something left to give back, or what looks like a deadlock but for a thread
 /// that may yet end it, one second at most.
 fn sleep_long(runtime: &Arc<Runtime>) {
-    let again = stack::trim() || report::may_be_deadlocked(runtime);
+    let mut trimmed = stack::trim();
+    while trimmed == Trimmed::More && runtime.is_all_idle() {
+        trimmed = stack::trim();
+    }
+    let again = trimmed != Trimmed::Nothing || report::may_be_deadlocked(runtime);
     // ORDERING: Relaxed; ordered by the fence.
     runtime.alarm.asleep.store(true, Relaxed);
     // ORDERING: SeqCst fence; pairs with the fence in `work_begins`.

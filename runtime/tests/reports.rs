@@ -154,7 +154,10 @@ fn quit() {
 }
 
 fn sigquit_reports_all_goroutines() {
-    let mut process = child("quit").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A shell starts background jobs with SIGQUIT ignored, and the runtime leaves it so.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=QUIT").arg(std::env::current_exe().unwrap()).env(CHILD, "quit");
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut ready = String::new();
     BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
     assert_eq!(ready, "ready\n");

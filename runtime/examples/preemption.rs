@@ -1,4 +1,4 @@
-//! How fair the runtime is, in numbers: `fairness [checks] [slices] [starvation] [blocking]`, all by default.
+//! Preemption and blocking calls in numbers: `preemption [checks] [slices] [starvation] [blocking]`, all by default.
 //!
 //! - `checks`: what the checks of `#[preemptible]` cost, per loop iteration and per call.
 //! - `slices`: how long goroutines that check run before they let others run: 10 ms are wanted.
@@ -22,7 +22,7 @@ const PARTS: [(&str, fn()); 4] =
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if let Some(unknown) = wanted.iter().find(|wanted| PARTS.iter().all(|(name, _)| name != wanted)) {
-        eprintln!("fairness: no part `{unknown}`; there are checks, slices, starvation and blocking");
+        eprintln!("preemption: no part `{unknown}`; there are checks, slices, starvation and blocking");
         std::process::exit(2);
     }
     for (name, show) in PARTS {
