@@ -8,13 +8,14 @@
 //! thread holds none, which is always a safe answer.
 #![allow(unsafe_code, reason = "the thread-local points to the frame of the worker's main function")]
 
-use crate::fiber::Yielder;
+use crate::cells::{self, Cell};
+use crate::fiber::Exit;
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
-use std::cell::Cell;
+use std::cell::Cell as StdCell;
 use std::ptr;
 
 /// What a worker knows about itself. Lives in the frame of its main function.
@@ -22,11 +23,11 @@ pub(crate) struct Context {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) machine: Arc<Machine>,
     /// The processor, while a goroutine runs with it: none in a blocking call.
-    core: Cell<Option<Box<Core>>>,
+    core: StdCell<Option<Box<Core>>>,
     /// The goroutine that runs now.
-    goroutine: Cell<Option<GoroutineRef>>,
+    goroutine: StdCell<Option<GoroutineRef>>,
     /// Whether this thread is in a blocking call, and counted as such: its goroutine does not leave its stack then.
-    pub(crate) is_blocked: Cell<bool>,
+    pub(crate) is_blocked: StdCell<bool>,
 }
 
 impl Context {
@@ -34,9 +35,9 @@ impl Context {
         Self {
             runtime,
             machine,
-            core: Cell::new(None),
-            goroutine: Cell::new(None),
-            is_blocked: Cell::new(false),
+            core: StdCell::new(None),
+            goroutine: StdCell::new(None),
+            is_blocked: StdCell::new(false),
         }
     }
 
@@ -78,7 +79,7 @@ impl Context {
 }
 
 thread_local! {
-    static CONTEXT: Cell<*const Context> = const { Cell::new(ptr::null()) };
+    static CONTEXT: StdCell<*const Context> = const { StdCell::new(ptr::null()) };
 }
 
 /// Runs `f` with `context` as this thread's context.
@@ -94,49 +95,76 @@ pub(crate) fn enter<R>(context: &Context, f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// This thread's context. For the functions of this module, which are never inlined.
+#[inline(always)]
+fn here<'a>() -> Option<&'a Context> {
+    // SAFETY: if not null, `enter` set it on this thread and has not returned: the reference it was given is alive.
+    // Nothing borrows it mutably, its cells are not `Sync`, and no caller lets it leave this thread, or suspends.
+    unsafe { CONTEXT.get().as_ref() }
+}
+
 /// Calls `f` with this thread's context, if it is a worker. `f` must not suspend.
 #[inline(never)]
 pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
-    let context = CONTEXT.get();
-    if context.is_null() {
-        return None;
-    }
-    // SAFETY: not null, so `enter` set it on this thread and has not returned: the reference it was given is alive.
-    // Nothing borrows it mutably, its cells are not `Sync`, and it does not leave this thread.
-    Some(f(unsafe { &*context }))
+    here().map(f)
 }
 
 /// Calls `f` with the running goroutine, if there is one. `f` must not suspend.
 #[inline(never)]
 pub(crate) fn with_goroutine<R>(f: impl FnOnce(GoroutineRef) -> R) -> Option<R> {
-    with(|context| context.goroutine().map(f)).flatten()
+    here()?.goroutine().map(f)
 }
 
 /// Queues `runnable`, next on this thread's processor if it holds one, if this thread is a worker of `runtime`; else
 /// gives it back.
 #[inline(never)]
 pub(crate) fn ready(runtime: *const Runtime, runnable: Runnable) -> Option<Runnable> {
-    let mut runnable = Some(runnable);
-    let _ = with(|context| {
-        if ptr::eq(Arc::as_ptr(&context.runtime), runtime)
-            && let Some(runnable) = runnable.take()
-        {
+    match here() {
+        Some(context) if ptr::eq(Arc::as_ptr(&context.runtime), runtime) => {
             context.with_core(|core| context.runtime.ready(core, runnable));
+            None
         }
-    });
-    runnable
+        _ => Some(runnable),
+    }
+}
+
+/// Whether others wait for this thread's processor and would run before `goroutine`, which waits too.
+#[inline(never)]
+pub(crate) fn is_behind_others(goroutine: GoroutineRef) -> bool {
+    here().is_some_and(|context| {
+        context.with_core(|core| core.is_some_and(|core| core.queue.others_come_before(goroutine)))
+    })
+}
+
+/// A cell, of those that this thread's processor keeps.
+#[inline(never)]
+pub(crate) fn take_cell() -> Cell {
+    let kept = here().and_then(|context| context.with_core(|core| core.map(|core| core.cells.take())));
+    kept.unwrap_or_else(cells::take_fresh)
+}
+
+/// Gives a cell to those that this thread's processor keeps.
+#[inline(never)]
+pub(crate) fn give_cell(cell: Cell) {
+    if let Some(context) = here() {
+        context.with_core(|core| {
+            if let Some(core) = core {
+                core.cells.give(cell);
+            }
+        });
+    }
 }
 
 /// The running goroutine.
 #[inline(never)]
 pub(crate) fn goroutine() -> Option<GoroutineRef> {
-    with_goroutine(|goroutine| goroutine)
+    here()?.goroutine()
 }
 
 /// The runtime whose goroutine runs here.
 #[inline(never)]
 pub(crate) fn runtime() -> Option<Arc<Runtime>> {
-    with(|context| Arc::clone(&context.runtime))
+    here().map(|context| Arc::clone(&context.runtime))
 }
 
 /// Whether this thread is a worker of `runtime`.
@@ -148,15 +176,15 @@ pub(crate) fn is_of(runtime: &Runtime) -> bool {
 /// Whether this thread is a worker of a runtime.
 #[inline(never)]
 pub(crate) fn is_worker() -> bool {
-    !CONTEXT.get().is_null()
+    here().is_some()
 }
 
 /// How the running goroutine leaves its stack; `None` if none runs here, and in a blocking call, which stays on its thread.
+/// To be used at once.
 #[inline(never)]
-pub(crate) fn yielder() -> Option<*const Yielder> {
-    with(|context| {
-        let goroutine = context.goroutine().filter(|_| !context.is_blocked.get())?;
-        Some(goroutine.yielder())
-    })
-    .flatten()
+pub(crate) fn exit() -> Option<Exit> {
+    let context = here()?;
+    let goroutine = context.goroutine().filter(|_| !context.is_blocked.get())?;
+    // SAFETY: it is the one that runs here, since this is its thread's context; no one keeps an `Exit`.
+    Some(unsafe { goroutine.exit() })
 }

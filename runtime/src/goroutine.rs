@@ -34,9 +34,10 @@
 #![allow(unsafe_code, reason = "the goroutine lies in memory of its stack, and its fiber in a shared cell")]
 
 use crate::current;
-use crate::fiber::{Fiber, Suspend, Yielder};
+use crate::fiber::{Exit, Fiber, Suspend};
 use crate::foreign::Sleeper;
 use crate::park::WaitReason;
+use crate::prefetch::prefetch;
 use crate::primitives::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
@@ -74,7 +75,6 @@ pub(crate) struct Goroutine {
     bound: AtomicBool,
     wait_reason: AtomicU8,
     runtime: AtomicPtr<Runtime>,
-    yielder: AtomicPtr<Yielder>,
     /// When it was queued, ns of the runtime's clock; 0 if this time is not sampled.
     pub(crate) ready_ns: AtomicU64,
     /// Initialized while someone is here.
@@ -133,6 +133,15 @@ impl GoroutineRef {
         Self(place)
     }
 
+    /// How it leaves its stack.
+    ///
+    /// # Safety
+    /// It runs on this thread, and the way out is used before it leaves its stack otherwise.
+    pub(crate) unsafe fn exit(self) -> Exit {
+        // SAFETY: the caller's promise.
+        unsafe { Exit::of(self.fiber()) }
+    }
+
     /// Leaves the token, and makes it runnable if it waits.
     pub(crate) fn unpark(self) {
         match self.token.notify() {
@@ -153,6 +162,11 @@ impl GoroutineRef {
             Notified::Blocked => self.wake_thread(),
             Notified::Awake => self.note_awake(),
         }
+    }
+
+    /// As `Slot::mark` has it.
+    pub(crate) fn mark(self) -> usize {
+        self.0.addr().get()
     }
 
     /// Queues it. The caller's `notify` has found it parked.
@@ -219,10 +233,10 @@ impl Runnable {
     ) -> Self {
         let goroutine = GoroutineRef::of_slot(stack.header());
         goroutine.settle(birth, runtime, &stack);
-        let fiber = Fiber::new(stack, goroutine, body);
+        let fiber = Fiber::new(stack, goroutine.fiber(), body);
         // SAFETY: whoever owned the `Stack` had the slot for itself; so this is the only `Runnable` of it, and no one
         // else accesses the fiber.
-        unsafe { goroutine.fiber.get().write(MaybeUninit::new(fiber)) };
+        unsafe { goroutine.fiber().write(fiber) };
         // ORDERING: Release; pairs with the Acquire in `sight`: who sees the id sees the rest.
         goroutine.id.store(birth.id, Release);
         Self(goroutine)
@@ -241,11 +255,11 @@ impl Runnable {
     }
 
     /// Runs it on this thread until it suspends; `None` if it has ended.
+    // Always inlined: see `fiber/switch.rs`.
+    #[inline(always)]
     pub(crate) fn resume(&mut self) -> Option<Suspend> {
-        // SAFETY: the right is exclusive, so no other reference to the fiber exists.
-        let fiber = unsafe { &mut *self.0.fiber.get() };
-        // SAFETY: written by `new`, and taken out by `end` only, which ended the right.
-        unsafe { fiber.assume_init_mut() }.resume()
+        // SAFETY: `new` wrote it there. The right to run it is exclusive; who has seen it end calls `end`.
+        unsafe { Fiber::resume(self.0.fiber()) }
     }
 
     /// Declares it parked, which ends the right to run it; gives the right back if the token has come meanwhile.
@@ -258,9 +272,18 @@ impl Runnable {
         // ORDERING: Relaxed; for reports, which check twice.
         self.0.id.store(0, Relaxed);
         // SAFETY: the right is exclusive; it ends here, so that the fiber is not read again.
-        let fiber = unsafe { self.0.fiber.get().read() };
-        // SAFETY: as in `resume`.
-        unsafe { fiber.assume_init() }.into_stack()
+        unsafe { self.0.fiber().read() }.into_stack()
+    }
+
+    /// Fetches its header into the cache, without waiting for it.
+    pub(crate) fn prefetch(&self) {
+        prefetch(self.0.0.as_ptr().cast(), 2);
+    }
+
+    /// Fetches the stack where it will go on into the cache, without waiting for it. The header should be there.
+    pub(crate) fn prefetch_stack(&self) {
+        // SAFETY: `new` wrote it there. The right to run it is exclusive.
+        prefetch(unsafe { Fiber::goes_on_at(self.0.fiber()) }, 4);
     }
 
     /// Whether it belongs to `runtime`.
@@ -299,6 +322,8 @@ impl Runnable {
 impl Goroutine {
     /// Writes all but the id and the fiber. For the owner of the slot.
     fn settle(&self, birth: Birth, runtime: &Runtime, stack: &Stack) {
+        // ORDERING: Release fence; pairs with the Acquire fence in `sight`: who sees a store below sees the id 0 of `end`.
+        fence(Release);
         self.token.reset();
         // ORDERING: Relaxed, these and the next: published by the Release of the id for reports, and by the queue for
         // whoever runs the goroutine.
@@ -356,14 +381,9 @@ impl Goroutine {
         unsafe { site.as_ref() }
     }
 
-    pub(crate) fn set_yielder(&self, yielder: &Yielder) {
-        // ORDERING: Relaxed; read by this goroutine only, and what moves the goroutine moves this.
-        self.yielder.store(ptr::from_ref(yielder).cast_mut(), Relaxed);
-    }
-
-    pub(crate) fn yielder(&self) -> *const Yielder {
-        // ORDERING: Relaxed; written by this goroutine.
-        self.yielder.load(Relaxed)
+    /// Where the fiber is, while someone is here.
+    fn fiber(&self) -> *mut Fiber {
+        self.fiber.get().cast()
     }
 
     /// Says what it is about to wait for.

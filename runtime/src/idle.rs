@@ -10,10 +10,17 @@
 //! release:  idle += 1, spinning -= 1 FENCE   read all queues; one has something? take a processor again
 //! found:    spinning -= 1, then as submit: read idle, spinning, wake one
 //! ```
+//! The counts and fences are in `wakeups.rs`.
+//!
 //! One fence is first. If it is `submit`'s, then `release` sees the goroutine. If it is `release`'s, then `submit` sees
 //! the idle processor and no spinning. If `submit` sees another spinning worker, that one goes through `release` or
 //! `found` later, whose fence comes after. So a goroutine is never queued while a processor is idle and no one looks.
 //! The global queue is simpler: it is filled, and looked at before a processor becomes idle, under the same lock.
+//!
+//! A processor that was the only one when its holder last looked has a private queue (`run_queue.rs`) and submits without
+//! a fence and without a wake: no other is idle. If one is added meanwhile (`set_procs`), the holder sees it when it next
+//! looks for work (`Runtime::refresh`): it shares its queue and wakes a worker, as any submitter. Those that found nothing
+//! before have gone to sleep, so the rule above holds from that moment on.
 //!
 //! `idle > 0` with no worker spinning also means that someone sleeps in the poller or is about to: a worker that gives
 //! its processor back takes the poller if no one has it, and `hand_off` starts a worker if something must be waited for.
@@ -24,10 +31,6 @@
 use crate::machine::{Machine, Mail};
 use crate::poller::Bell;
 use crate::primitives::Arc;
-use crate::primitives::atomic::{
-    Ordering::{Relaxed, SeqCst},
-    fence,
-};
 use crate::processor::{Core, Processor};
 use crate::runtime::{Runtime, Synced};
 use crate::timers::NEVER;
@@ -78,19 +81,28 @@ impl Runtime {
 
     /// Wakes a worker for work that the caller has made visible, if need be.
     pub(crate) fn wake_one(&self) {
-        // ORDERING: SeqCst fence; pairs with the fence in `release`: orders the queueing before the loads below.
-        fence(SeqCst);
-        // ORDERING: Relaxed; ordered by the fence.
-        if self.idle.load(Relaxed) == 0 || self.spinning.load(Relaxed) != 0 {
-            return;
+        if self.wakeups.must_wake() {
+            self.wake();
         }
-        // ORDERING: Relaxed; decides among wakers only, and the lock below orders the rest.
-        if self.spinning.compare_exchange(0, 1, Relaxed, Relaxed).is_err() {
-            return;
+    }
+
+    /// As `wake_one`, for work on `core`, which learns from it.
+    pub(crate) fn wake_one_for(&self, core: &mut Core) {
+        if self.wakeups.must_wake() {
+            if core.laziness.wakes(self.stats.wakes_in_vain.get()) && self.alertness.ask() {
+                self.alarm.ring();
+            }
+            self.wake();
         }
+    }
+
+    /// Wakes a worker, which counts as spinning already.
+    #[cold]
+    fn wake(&self) {
         let chosen = {
             let mut synced = self.synced.lock();
-            let core = synced.idle_cores.pop();
+            // At the end of the runtime no one is woken for work.
+            let core = if self.is_stopping() { None } else { synced.idle_cores.pop() };
             let chosen = core.and_then(|core| match self.choose_machine(&mut synced) {
                 Some(chosen) => Some((chosen, core)),
                 None => {
@@ -101,7 +113,7 @@ impl Runtime {
             if chosen.is_none() {
                 // Within the lock: whoever makes a processor idle after this, and whoever then relies on its second look
                 // or sees that it is idle, finds no one spinning.
-                self.end_spinning();
+                self.wakeups.end_spinning();
             }
             self.publish(&synced);
             chosen
@@ -112,7 +124,7 @@ impl Runtime {
         if let Err((error, Mail::Core(core) | Mail::Run(core, _))) = self.start(chosen, Mail::Core(core)) {
             // No thread is to be had. Those there are will do the work.
             self.synced.lock().start_error = Some(error);
-            self.end_spinning();
+            self.wakeups.end_spinning();
             self.put_back(core);
         }
     }
@@ -148,7 +160,7 @@ impl Runtime {
     fn put_back_locked(&self, synced: &mut Synced, mut core: Box<Core>) {
         core.set_running(0);
         if synced.live > synced.target || self.is_stopping() {
-            synced.global.extend(core.drain());
+            synced.global.extend(core.queue.drain());
             core.release_stacks();
             synced.live -= 1;
             synced.retired_cores.push(core);
@@ -162,33 +174,24 @@ impl Runtime {
     pub(crate) fn release(&self, core: Box<Core>, is_spinning: bool) -> Released {
         {
             let mut synced = self.synced.lock();
-            let has_work = !synced.global.is_empty() || !core.processor.is_empty();
+            let has_work = !synced.global.is_empty() || !core.queue.is_empty();
             if has_work && synced.live <= synced.target && !self.is_stopping() {
                 return Released::Again { core, is_spinning };
             }
             self.put_back_locked(&mut synced, core);
         }
         if is_spinning {
-            self.end_spinning();
+            self.wakeups.end_spinning();
         }
-        // ORDERING: SeqCst fence; pairs with the fence in `wake_one`: orders `idle += 1` and `spinning -= 1` before the
-        // look at the queues.
-        fence(SeqCst);
+        self.wakeups.released();
         if !self.is_stopping()
             && self.has_visible_work()
             && let Some(core) = self.take_idle(None)
         {
-            self.begin_spinning();
+            self.wakeups.begin_spinning();
             return Released::Again { core, is_spinning: true };
         }
         Released::Gone
-    }
-
-    /// A worker does not spin any more. The fence that the module docs ask for follows in `release` or `wake_one`, unless
-    /// no processor was idle.
-    pub(crate) fn end_spinning(&self) {
-        // ORDERING: Relaxed; ordered by the fence that follows.
-        self.spinning.fetch_sub(1, Relaxed);
     }
 
     /// An idle processor; if possible the one with index `own`.
@@ -227,7 +230,7 @@ impl Runtime {
         core.set_running(0);
         let chosen = {
             let mut synced = self.synced.lock();
-            let must_run = !core.processor.is_empty() || !synced.global.is_empty();
+            let must_run = !core.queue.is_empty() || !synced.global.is_empty();
             let must_wait =
                 synced.polling.is_none() && (self.timers.earliest() != NEVER || self.poller.has_sources());
             if synced.live > synced.target || self.is_stopping() || !(must_run || must_wait) {
@@ -248,16 +251,15 @@ impl Runtime {
             }
         };
         let Some((chosen, core)) = chosen else {
-            // ORDERING: SeqCst fence; pairs with the fence in `wake_one`, as in `release`.
-            fence(SeqCst);
+            self.wakeups.released();
             if self.has_visible_work() {
                 self.wake_one();
             }
             return Ok(());
         };
-        self.begin_spinning();
+        self.wakeups.begin_spinning();
         self.start(chosen, Mail::Core(core)).map_err(|(error, mail)| {
-            self.end_spinning();
+            self.wakeups.end_spinning();
             match mail {
                 Mail::Core(core) | Mail::Run(core, _) => (error, core),
                 Mail::Stop => unreachable!("a worker without a thread was given a processor"),
@@ -328,7 +330,7 @@ impl Runtime {
         self.publish(&synced);
         drop(synced);
         self.alarm.work_begins();
-        self.begin_spinning();
+        self.wakeups.begin_spinning();
         self.queue_all(&mut core, ready);
         Some(Mail::Core(core))
     }
@@ -343,21 +345,12 @@ impl Runtime {
 
     /// Whether a processor is idle.
     pub(crate) fn has_idle(&self) -> bool {
-        // ORDERING: Relaxed; a hint.
-        self.idle.load(Relaxed) > 0
+        self.wakeups.idle() > 0
     }
 
-    /// Whether one more worker may spin: at most half as many as are busy.
+    /// Whether one more worker may spin: at most half as many as are busy. A limit that may be missed by a few.
     pub(crate) fn may_spin(&self) -> bool {
-        // ORDERING: Relaxed; a limit that may be missed by a few.
-        let (spinning, idle) = (self.spinning.load(Relaxed), self.idle.load(Relaxed));
-        2 * spinning < self.live().saturating_sub(idle)
-    }
-
-    /// A worker with a processor has begun to look for work elsewhere.
-    pub(crate) fn begin_spinning(&self) {
-        // ORDERING: Relaxed; wakers that miss it wake one more.
-        self.spinning.fetch_add(1, Relaxed);
+        2 * self.wakeups.spinning() < self.live().saturating_sub(self.wakeups.idle())
     }
 }
 

@@ -36,8 +36,11 @@
 //! | a system call that blocks hands its P off by itself | wrap it in [`blocking()`] |
 //! | a goroutine that computes is interrupted | it goes on until it waits or comes to a [`checkpoint`] |
 #![deny(unsafe_code)]
+// A model checker drives single files of this crate (`models/main.rs`); as a whole it runs on std only.
+#![cfg(not(loom))]
 
 mod blocking;
+mod cells;
 #[doc(hidden)]
 pub mod cgroup;
 pub mod chan;
@@ -49,6 +52,7 @@ mod goroutine;
 mod histogram;
 mod hogs;
 mod idle;
+mod lazy;
 mod machine;
 mod metrics;
 pub mod net;
@@ -58,6 +62,7 @@ mod packet;
 mod park;
 mod poller;
 mod preempt;
+mod prefetch;
 mod primitives;
 mod processor;
 mod procs;
@@ -65,6 +70,7 @@ mod queue;
 mod readiness;
 mod report;
 mod resize;
+mod run_queue;
 mod runtime;
 mod scheduler;
 mod signals;
@@ -80,6 +86,7 @@ pub mod time;
 mod timers;
 mod token;
 pub mod trace;
+mod wakeups;
 mod worker;
 
 pub use blocking::blocking;

@@ -4,12 +4,15 @@
 //! A `Core` is moved, never shared: to execute goroutines a worker must hold one, and there are at most GOMAXPROCS of
 //! them. That is why no more goroutines execute at once.
 
+use crate::cells::Cells;
 use crate::goroutine::Runnable;
+use crate::lazy::Laziness;
 use crate::metrics::Stats;
 use crate::preempt::Wish;
 use crate::primitives::Arc;
 use crate::primitives::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::queue::{self, Local, Slot, Stealer};
+use crate::run_queue::RunQueue;
 use crate::runtime::Runtime;
 use crate::stack::{self, Class, Stack, StackError};
 use std::ops::Range;
@@ -30,6 +33,9 @@ const CLOCK_RUNS: u32 = 64;
 
 /// Nanoseconds between two looks at the timers and the network of a busy processor.
 pub(crate) const LOOK_NS: u64 = 200_000;
+
+/// Time slices between two looks at the global queue ahead of the own one. As in Go.
+const GLOBAL_SLICES: u64 = 61;
 
 /// Ready-to-run latency is measured once in so many times that a goroutine is queued.
 const SAMPLE_EVERY: u32 = 64;
@@ -91,7 +97,7 @@ impl Processor {
         self.clock_ns.load(Relaxed)
     }
 
-    /// Whether nothing waits for this processor.
+    /// Whether nothing that others see waits for this processor.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.next.mark() == 0
     }
@@ -100,10 +106,16 @@ impl Processor {
 /// What the holder of a processor alone touches.
 pub(crate) struct Core {
     pub(crate) processor: Arc<Processor>,
-    pub(crate) local: Local<Runnable>,
+    pub(crate) queue: RunQueue,
+    /// The runtime's generation that the fields below belong to.
+    generation: u64,
+    /// It must be given back: there are too many, or the runtime ends.
+    must_release: bool,
     next_runs: u32,
     ids: Range<u64>,
     stacks: Vec<Stack>,
+    pub(crate) cells: Cells,
+    pub(crate) laziness: Laziness,
     /// Runs since the last look at the clock, and how many there may be.
     clock_runs: u32,
     clock_every: u32,
@@ -117,11 +129,15 @@ impl Core {
     pub(crate) fn new(processor: Arc<Processor>, local: Local<Runnable>) -> Box<Self> {
         let random = u32::try_from(processor.index).map_or(1, |index| index.wrapping_mul(2_654_435_761) | 1);
         Box::new(Self {
+            queue: RunQueue::new(Arc::clone(&processor), local),
             processor,
-            local,
+            generation: 0,
+            must_release: false,
             next_runs: 0,
             ids: 0..0,
             stacks: Vec::with_capacity(STACKS_KEPT),
+            cells: Cells::default(),
+            laziness: Laziness::default(),
             clock_runs: 0,
             clock_every: 1,
             clock_ns: 0,
@@ -134,33 +150,57 @@ impl Core {
         &self.processor.stats
     }
 
-    /// Queues `runnable` to run next; whoever was to run next goes to the end of the ring.
-    pub(crate) fn put_next(&mut self, runtime: &Runtime, runnable: Runnable) {
-        if let Some(kicked) = self.processor.next.put(runnable) {
-            self.put_last(runtime, kicked);
+    /// Queues `runnable` to run next; whoever was to run next goes to the end of the ring. Returns whether `runnable` is
+    /// all that waits.
+    pub(crate) fn put_next(&mut self, runtime: &Runtime, runnable: Runnable) -> bool {
+        match self.queue.put_next(runnable) {
+            Some(kicked) => {
+                self.put_last(runtime, kicked);
+                false
+            }
+            None => self.queue.has_only_next(),
         }
     }
 
     /// Queues `runnable` at the end. If the ring is full, half of it goes to the global queue.
     pub(crate) fn put_last(&mut self, runtime: &Runtime, runnable: Runnable) {
-        if let Err(runnable) = self.local.push(runnable) {
-            let mut overflow = self.local.pop_half();
-            overflow.push(runnable);
-            runtime.inject(overflow);
+        if let Err(runnable) = self.queue.push(runnable) {
+            self.overflow(runtime, runnable);
         }
     }
 
-    /// The next goroutine of this processor's own queue.
-    pub(crate) fn take_local(&mut self, runtime: &Runtime) -> Option<Runnable> {
-        if let Some(next) = self.processor.next.take() {
-            if self.next_runs < NEXT_RUNS {
-                self.next_runs += 1;
-                return Some(next);
-            }
-            self.put_last(runtime, next);
+    #[cold]
+    fn overflow(&mut self, runtime: &Runtime, runnable: Runnable) {
+        let mut overflow = self.queue.pop_half();
+        overflow.push(runnable);
+        runtime.inject(overflow);
+    }
+
+    /// Whoever was queued to run next, unless it was so too often in a row: then it goes to the end.
+    pub(crate) fn take_next(&mut self, runtime: &Runtime) -> Option<Runnable> {
+        let next = self.queue.take_next()?;
+        if self.next_runs < NEXT_RUNS {
+            self.next_runs += 1;
+            return Some(next);
         }
-        self.begin_slice();
-        self.local.pop()
+        self.put_last(runtime, next);
+        None
+    }
+
+    /// Whether what it knows of the runtime as a whole is of this generation.
+    pub(crate) fn is_of(&self, generation: u64) -> bool {
+        self.generation == generation
+    }
+
+    /// Notes what has changed in the runtime.
+    pub(crate) fn set_generation(&mut self, generation: u64, must_release: bool) {
+        self.generation = generation;
+        self.must_release = must_release;
+    }
+
+    /// Whether it must be given back.
+    pub(crate) fn must_release(&self) -> bool {
+        self.must_release
     }
 
     /// Whatever runs next is given a slice of its own.
@@ -174,15 +214,17 @@ impl Core {
     }
 
     /// Time slices begun, ever.
-    pub(crate) fn slices(&self) -> u64 {
+    fn slices(&self) -> u64 {
         // ORDERING: Relaxed; written by the holder only.
         self.processor.slices.load(Relaxed)
     }
 
-    /// Everything that waits for this processor.
-    pub(crate) fn drain(&mut self) -> Vec<Runnable> {
-        let next = self.processor.next.take();
-        next.into_iter().chain(std::iter::from_fn(|| self.local.pop())).collect()
+    /// Whether it is the global queue's turn: now and then; every other time if slices are long, so that what timers and
+    /// network make ready, and the watch found, does not wait for 61 of them.
+    pub(crate) fn is_global_due(&self) -> bool {
+        let slices = self.slices();
+        let is_slow = self.clock_every == 1;
+        is_slow && slices.is_multiple_of(2) || slices.is_multiple_of(GLOBAL_SLICES)
     }
 
     /// Notes that `id` executes.
@@ -327,6 +369,24 @@ mod tests {
         }
         core.begin_run(1);
         assert!(core.is_clock_due());
+    }
+
+    #[test]
+    fn the_global_queue_has_its_turn_sooner_if_runs_are_long() {
+        let turns = |core: &mut Core| {
+            (0..122)
+                .filter(|_| {
+                    core.begin_slice();
+                    core.is_global_due()
+                })
+                .count()
+        };
+        let mut core = core();
+        core.looked_at_clock(1_000_000);
+        assert_eq!(turns(&mut core), 61 + 1);
+        (0..100).for_each(|_| core.begin_run(1));
+        core.looked_at_clock(1_000_000 + 100);
+        assert_eq!(turns(&mut core), 2);
     }
 
     #[test]

@@ -35,6 +35,10 @@ impl Runtime {
             (before, grew)
         };
         if grew && before > 0 {
+            // One that was alone keeps its queue to itself until its goroutine comes to a scheduling point.
+            self.processors().iter().for_each(|processor| {
+                processor.wish.make();
+            });
             self.wake_one();
         }
         before

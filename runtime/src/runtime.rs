@@ -5,6 +5,7 @@
 
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::idle::MOST_MACHINES;
+use crate::lazy::Alertness;
 use crate::machine::Machine;
 use crate::metrics::SharedStats;
 use crate::poller::{Bell, Poller};
@@ -18,6 +19,7 @@ use crate::processor::{Core, ID_BATCH, LOOK_NS, Processor};
 use crate::sysmon::Alarm;
 use crate::timers::{NEVER, Timers};
 use crate::trace::Track;
+use crate::wakeups::Wakeups;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Weak;
 use std::time::Instant;
@@ -26,8 +28,8 @@ use std::{io, mem};
 /// Most processors: what GOMAXPROCS may be.
 pub(crate) const MOST_PROCS: usize = 4096;
 
-/// Goroutines taken from the global queue at a time, at most: half a ring.
-const GLOBAL_BATCH: usize = crate::queue::CAPACITY / 2;
+/// Goroutines taken from the global queue at a time, at most.
+const GLOBAL_BATCH: usize = crate::queue::MOST_STOLEN;
 
 /// One runtime.
 pub(crate) struct Runtime {
@@ -37,10 +39,9 @@ pub(crate) struct Runtime {
     /// All processors that ever were, by index. Only grows.
     processors: Mutex<Arc<[Arc<Processor>]>>,
     next_id: AtomicU64,
-    /// `Synced::idle_cores.len()`, for those without the lock. Protocol in `idle.rs`.
-    pub(crate) idle: AtomicUsize,
-    /// Workers that hold a processor, have no work and look for some. Protocol in `idle.rs`.
-    pub(crate) spinning: AtomicUsize,
+    pub(crate) wakeups: Wakeups,
+    /// Counts the changes of `live`, `surplus` and `stopping`: what a worker looks at between two goroutines.
+    generation: AtomicU64,
     /// `Synced::global.len()`.
     queued: AtomicUsize,
     /// `Synced::live`.
@@ -61,6 +62,7 @@ pub(crate) struct Runtime {
     pub(crate) stats: SharedStats,
     pub(crate) alarm: Alarm,
     pub(crate) trace: Track,
+    pub(crate) alertness: Alertness,
 }
 
 /// What is under the lock.
@@ -105,8 +107,8 @@ impl Runtime {
             started: Instant::now(),
             processors: Mutex::new(Arc::new([])),
             next_id: AtomicU64::new(1),
-            idle: AtomicUsize::new(0),
-            spinning: AtomicUsize::new(0),
+            wakeups: Wakeups::default(),
+            generation: AtomicU64::new(1),
             queued: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
             surplus: AtomicBool::new(false),
@@ -120,6 +122,7 @@ impl Runtime {
             stats: SharedStats::default(),
             alarm,
             trace: Track::begin(),
+            alertness: Alertness::default(),
         });
         runtime.synced.lock().bells.push(Arc::new(Bell::new()?));
         runtime.set_procs(procs);
@@ -178,6 +181,7 @@ impl Runtime {
     pub(crate) fn begin_stop(&self) {
         // ORDERING: Release; pairs with the Acquire in `is_stopping`.
         self.stopping.store(true, Release);
+        self.next_generation();
     }
 
     /// Ends the runtime after `begin_stop`: tells everyone, and waits until no goroutine runs any more. Threads in
@@ -236,8 +240,8 @@ impl Runtime {
 
     /// Whether no processor is held by a worker.
     pub(crate) fn is_all_idle(&self) -> bool {
-        // ORDERING: Relaxed; for sysmon, which orders it by a fence where that matters.
-        self.idle.load(Relaxed) == self.live()
+        // For sysmon, which orders it by a fence where that matters.
+        self.wakeups.idle() == self.live()
     }
 
     /// Goroutines that wait for time or a descriptor. Exact while all processors are idle.
@@ -260,22 +264,44 @@ impl Runtime {
         }
     }
 
-    /// Whether a worker between two goroutines should give its processor back.
-    pub(crate) fn should_release(&self) -> bool {
-        // ORDERING: Relaxed; a hint, `put_back` decides under the lock.
-        self.surplus.load(Relaxed) || self.is_stopping()
+    /// Changes when there is something to look at for a worker between two goroutines, see `refresh`.
+    pub(crate) fn generation(&self) -> u64 {
+        // ORDERING: Acquire; pairs with the Release in `next_generation`: whoever sees a new one sees what is new.
+        self.generation.load(Acquire)
+    }
+
+    fn next_generation(&self) {
+        // ORDERING: Release; pairs with the Acquire in `generation`.
+        self.generation.fetch_add(1, Release);
+    }
+
+    /// Brings `core` to the present generation: whether it must be given back, and whether its queue may be private.
+    #[cold]
+    pub(crate) fn refresh(&self, core: &mut Core) {
+        let generation = self.generation();
+        // ORDERING: Relaxed; `put_back` decides under the lock.
+        core.set_generation(generation, self.surplus.load(Relaxed) || self.is_stopping());
+        let was_private = core.queue.is_private();
+        self.inject(core.queue.set_private(self.live() == 1));
+        if was_private && !core.queue.is_private() && !core.queue.is_empty() {
+            self.wake_one();
+        }
     }
 
     /// Copies to the atomics what those without the lock need to know. After every change, before the lock is released.
     pub(crate) fn publish(&self, synced: &Synced) {
-        // ORDERING: Relaxed; the protocol in `idle.rs` orders it by fences.
-        self.idle.store(synced.idle_cores.len(), Relaxed);
+        self.wakeups.set_idle(synced.idle_cores.len());
         // ORDERING: Relaxed; a hint, but for the protocol in `idle.rs`, which orders it by fences.
         self.queued.store(synced.global.len(), Relaxed);
-        // ORDERING: Relaxed; a hint.
-        self.live.store(synced.live, Relaxed);
-        // ORDERING: Relaxed; a hint.
-        self.surplus.store(synced.live > synced.target, Relaxed);
+        let surplus = synced.live > synced.target;
+        // ORDERING: Relaxed; written under the lock.
+        if self.live() != synced.live || self.surplus.load(Relaxed) != surplus {
+            // ORDERING: Relaxed; published by the generation.
+            self.live.store(synced.live, Relaxed);
+            // ORDERING: Relaxed; as above.
+            self.surplus.store(surplus, Relaxed);
+            self.next_generation();
+        }
     }
 
     /// Processors in use: idle, or held by a worker.
@@ -303,17 +329,22 @@ impl Runtime {
 
     /// Queues a goroutine that has become runnable: next on `core`, the processor of this thread, else globally.
     pub(crate) fn ready(&self, core: Option<&mut Core>, runnable: Runnable) {
-        if self.is_stopping() {
-            return;
-        }
         match core {
             Some(core) => {
                 self.stamp(core, &runnable);
-                core.put_next(self, runnable);
+                let is_only = core.put_next(self, runnable);
+                let may_wait = is_only && self.alertness.is_alert() && core.laziness.takes_its_time();
+                if !core.queue.is_private() && !may_wait {
+                    self.wake_one_for(core);
+                }
             }
-            None => self.inject([runnable]),
+            // At the end of the runtime no one is left who would take it out.
+            None if self.is_stopping() => {}
+            None => {
+                self.inject([runnable]);
+                self.wake_one();
+            }
         }
-        self.wake_one();
     }
 
     /// Notes when `runnable` was queued, if its latency is to be measured.
@@ -385,7 +416,7 @@ impl Runtime {
         let mut taken = synced.global.drain(..share);
         let first = taken.next();
         for runnable in taken {
-            assert!(core.local.push(runnable).is_ok(), "half a ring fits into an empty one");
+            assert!(core.queue.push(runnable).is_ok(), "so few fit into an empty ring");
         }
         self.publish(&synced);
         first

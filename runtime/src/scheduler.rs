@@ -1,7 +1,7 @@
 //! Goroutines on a few threads: the way in, and what a running goroutine may ask for.
 
 use crate::current;
-use crate::fiber::{Suspend, suspend};
+use crate::fiber::Suspend;
 use crate::overflow;
 use crate::primitives::{Arc, Once};
 use crate::procs::default_procs;
@@ -118,8 +118,8 @@ where
     Config::new().run(main)
 }
 
-/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime, and in a
-/// blocking call, the thread yields. While a panic unwinds it does nothing.
+/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime, and in
+/// a blocking call, the thread yields. While a panic unwinds it does nothing.
 ///
 /// ```
 /// use corefit_runtime::{Config, go, yield_now};
@@ -132,10 +132,10 @@ where
 /// });
 /// ```
 pub fn yield_now() {
-    if current::yielder().is_none() {
-        thread::yield_now();
-    } else if !thread::panicking() {
-        suspend(Suspend::Yield);
+    match current::exit() {
+        None => thread::yield_now(),
+        Some(_) if thread::panicking() => {}
+        Some(exit) => exit.leave(Suspend::Yield),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use crate::current;
 use crate::fiber::catch;
-use crate::goroutine::{Birth, Runnable};
+use crate::goroutine::{Birth, GoroutineRef, Runnable};
 use crate::packet::{Receipt, packet};
 use crate::processor::Core;
 use crate::runtime::Runtime;
+use crate::scheduler::yield_now;
 use crate::stack::{self, Class, Stack, StackError};
 use crate::trace::{self, Op};
 use std::any::Any;
@@ -50,7 +51,7 @@ impl std::error::Error for SpawnError {}
 ///     assert_eq!(payload.downcast_ref::<&str>(), Some(&"no luck"));
 /// });
 /// ```
-pub struct JoinHandle<T>(Receipt<T>);
+pub struct JoinHandle<T>(Receipt<T>, GoroutineRef);
 
 // What a panic leaves behind in the goroutine's own values is told by `join`, as an error.
 impl<T> UnwindSafe for JoinHandle<T> {}
@@ -65,6 +66,11 @@ impl<T> JoinHandle<T> {
     pub fn join(self) -> Result<T, Box<dyn Any + Send + 'static>> {
         let (object, site) = (self.0.object(), Location::caller());
         trace::note_call(object, site);
+        // Others that wait for this processor would run before the goroutine does, and each that ends then finds no one
+        // waiting. It is not so if the goroutine itself is next.
+        if !self.0.is_done() && current::is_behind_others(self.1) {
+            yield_now();
+        }
         let result = self.0.wait();
         trace::note_op(Op::Join, object, 0, Some(site));
         result
@@ -223,7 +229,7 @@ impl Builder {
             context.with_core(|core| start(&context.runtime, core, birthplace, &mut body))
         });
         match started {
-            Some(Ok(())) => Ok(JoinHandle(receipt)),
+            Some(Ok(goroutine)) => Ok(JoinHandle(receipt, goroutine)),
             Some(Err(error)) => Err(SpawnError(Reason::Stack(error))),
             None => Err(SpawnError(Reason::NoRuntime)),
         }
@@ -248,8 +254,9 @@ impl Builder {
             after();
             promise.complete(result);
         });
-        start(runtime, None, birthplace, &mut body).map_err(|error| SpawnError(Reason::Stack(error)))?;
-        Ok(JoinHandle(receipt))
+        let goroutine =
+            start(runtime, None, birthplace, &mut body).map_err(|error| SpawnError(Reason::Stack(error)))?;
+        Ok(JoinHandle(receipt, goroutine))
     }
 
     fn birthplace(self, site: &'static Location<'static>) -> Result<Birthplace, SpawnError> {
@@ -274,14 +281,15 @@ fn start(
     mut core: Option<&mut Core>,
     place: Birthplace,
     body: &mut Option<impl FnOnce() + Send + 'static>,
-) -> Result<(), StackError> {
+) -> Result<GoroutineRef, StackError> {
     let (id, stack) = prepare(runtime, core.as_deref_mut(), place.class)?;
     let body = body.take().expect("it is started once");
     let birth = Birth { id, site: place.site, pinned: place.pinned };
     let runnable = Runnable::new(birth, runtime, stack, body);
     runtime.trace.note(|stream| stream.spawn(id, place.site));
+    let goroutine = runnable.goroutine();
     runtime.ready(core, runnable);
-    Ok(())
+    Ok(goroutine)
 }
 
 /// A fresh goroutine's id and stack. Counts it as started.

@@ -10,6 +10,7 @@
 //! ```
 
 use crate::hogs::Hogs;
+use crate::lazy::Vigil;
 use crate::poller::{Bell, timespec};
 use crate::primitives::atomic::{
     AtomicBool,
@@ -29,6 +30,8 @@ use std::{io, thread};
 
 const SHORTEST_SLEEP: Duration = Duration::from_micros(20);
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
+/// The longest while a processor is lazy (`lazy.rs`).
+const ALERT_SLEEP: Duration = Duration::from_micros(100);
 
 /// Nanoseconds without a look at timers and network after which the watch looks. Twice a time slice: a worker whose
 /// goroutine checks has looked by then, and queued what it found ahead of those that were preempted.
@@ -114,6 +117,7 @@ fn watch(runtime: &Arc<Runtime>) {
     let mut sleep = SHORTEST_SLEEP;
     let mut idle_rounds = 0;
     let mut trimmed_ns = 0;
+    let mut vigil = Vigil::default();
     while !runtime.is_stopping() {
         if idle_rounds < IDLE_ROUNDS {
             let left = Duration::from_nanos(due_ns.saturating_sub(runtime.now_ns()));
@@ -135,6 +139,9 @@ fn watch(runtime: &Arc<Runtime>) {
             hogs.tell(runtime, id, Duration::from_nanos(ran_ns));
         }
         sleep = if found_something { SHORTEST_SLEEP } else { (sleep * 2).min(LONGEST_SLEEP) };
+        if vigil.look(runtime, now_ns) {
+            sleep = sleep.min(ALERT_SLEEP);
+        }
         if runtime.is_all_idle() {
             idle_rounds += u32::from(sleep == LONGEST_SLEEP);
             report::exit_if_deadlocked(runtime);

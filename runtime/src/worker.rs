@@ -12,9 +12,6 @@ use crate::runtime::Runtime;
 use crate::stack;
 use crate::trace;
 
-/// Time slices between two looks at the global queue ahead of the own one. As in Go.
-const GLOBAL_SLICES: u64 = 61;
-
 /// How often a worker goes round the other processors before it gives up. As in Go.
 const STEAL_ROUNDS: u32 = 4;
 
@@ -96,11 +93,14 @@ fn serve(context: &Context, core: Box<Core>, mut first: Option<Runnable>) -> Idl
 fn find(context: &Context, mut core: Box<Core>, mut is_spinning: bool) -> Option<(Box<Core>, Runnable)> {
     let runtime = &context.runtime;
     loop {
-        if !runtime.should_release()
+        if !core.is_of(runtime.generation()) {
+            runtime.refresh(&mut core);
+        }
+        if !core.must_release()
             && let Some(goroutine) = look_everywhere(runtime, &mut core, &mut is_spinning)
         {
             if is_spinning {
-                runtime.end_spinning();
+                runtime.wakeups.end_spinning();
                 // The next one looks for more.
                 runtime.wake_one();
             }
@@ -119,29 +119,35 @@ fn look_everywhere(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -
         core.looked_at_clock(now_ns);
         queue(runtime, core, runtime.glance(now_ns));
     }
-    if core.slices().is_multiple_of(GLOBAL_SLICES)
+    if let Some(next) = core.take_next(runtime) {
+        return Some(next);
+    }
+    core.begin_slice();
+    if core.is_global_due()
         && let Some(goroutine) = runtime.take_global()
     {
-        core.begin_slice();
         return Some(goroutine);
     }
-    if let Some(runnable) = core.take_local(runtime) {
-        return Some(runnable);
-    }
+    core.queue.pop().or_else(|| look_further(runtime, core, is_spinning))
+}
+
+/// The next goroutine for a processor whose own queue is empty.
+#[cold]
+fn look_further(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -> Option<Runnable> {
     trace::note(|lane| lane.searches());
     if let Some(goroutine) = runtime.take_global_share(core) {
         return Some(goroutine);
     }
     if !runtime.poller.is_asleep() {
         queue(runtime, core, runtime.look(runtime.now_ns()));
-        if let Some(goroutine) = core.local.pop() {
+        if let Some(goroutine) = core.queue.pop() {
             return Some(goroutine);
         }
     }
     if *is_spinning || runtime.may_spin() {
         if !*is_spinning {
             *is_spinning = true;
-            runtime.begin_spinning();
+            runtime.wakeups.begin_spinning();
         }
         return steal(runtime, core);
     }
@@ -167,7 +173,7 @@ fn steal(runtime: &Runtime, core: &mut Core) -> Option<Runnable> {
                 continue;
             }
             core.stats().steal_attempts.bump();
-            if let Some((first, count)) = victim.queue.steal(&mut core.local) {
+            if let Some((first, count)) = core.queue.steal_from(victim) {
                 core.stats().steals.add(count as u64);
                 return Some(first);
             }
@@ -200,6 +206,8 @@ enum Ran {
 }
 
 /// Runs `runnable` until it leaves its stack, and does what it asked for.
+// Always inlined: see `fiber/switch.rs`.
+#[inline(always)]
 fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
     let runtime = &*context.runtime;
     let is_pinned = runnable.is_pinned();
@@ -266,6 +274,8 @@ fn elsewhere(context: &Context, runnable: &Runnable) -> Option<Arc<Machine>> {
 
 /// Lets `runnable` run with `core`. Returns what it asked for when it left its stack (`None`: it has ended), and the
 /// processor, unless it gave that away.
+// Always inlined: see `fiber/switch.rs`.
+#[inline(always)]
 fn switch_to(
     context: &Context,
     core: Box<Core>,
@@ -297,9 +307,9 @@ fn queue_again(runtime: &Runtime, core: Option<&mut Core>, runnable: Runnable) {
     match core {
         Some(core) => {
             runtime.stamp(core, &runnable);
-            let others_wait = !core.processor.is_empty();
+            let others_may_help = !core.queue.is_private() && !core.queue.is_empty();
             core.put_last(runtime, runnable);
-            if others_wait && runtime.has_idle() {
+            if others_may_help && runtime.has_idle() {
                 runtime.wake_one();
             }
         }

@@ -138,7 +138,7 @@ impl From<RecvError> for RecvTimeoutError {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -12,7 +12,7 @@ mod select_macro;
 mod sender;
 mod state;
 
-use std::sync::Arc;
+use crate::primitives::Arc;
 use std::time::Instant;
 
 pub use error::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};

@@ -1,9 +1,9 @@
 //! The receiving half of a channel, and iteration over what it receives.
 
+use crate::primitives::Arc;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::panic::Location;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::chan::channel::Channel;

@@ -287,7 +287,7 @@ fn stand(arms: &mut [&mut dyn Arm], index: usize, wait: &Wait, object: usize) ->
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::chan::chan;
@@ -310,10 +310,10 @@ mod tests {
 
         fn stand(&mut self, wait: &Wait, _: usize, others: &mut dyn FnMut() -> Waited) -> Waited {
             if self.is_early {
-                self.sender.try_send(1).unwrap();
+                self.sender.try_send(1).expect("room");
                 return wait.give_up();
             }
-            self.sender.try_send(2).unwrap();
+            self.sender.try_send(2).expect("room");
             others()
         }
     }

@@ -1,8 +1,8 @@
 //! The sending half of a channel.
 
+use crate::primitives::Arc;
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
 
 use crate::chan::channel::Channel;
 use crate::chan::error::{SendError, TrySendError};

@@ -185,7 +185,7 @@ impl<T> Move<'_, T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::sync::line::Rank;

@@ -1,11 +1,10 @@
 //! What all sockets share: trying an operation, waiting while it would block, and trying again.
 
+use crate::primitives::atomic::{AtomicU64, Ordering::Relaxed};
 use std::io;
 use std::mem;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::netpoll::{Direction, Pollable};

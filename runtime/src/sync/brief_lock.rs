@@ -9,14 +9,13 @@
 //!
 //! std's mutex was rejected: it unlocks with a second read-modify-write, to see whether somebody sleeps in the kernel.
 
-use std::hint::spin_loop;
-use std::thread;
 use std::time::Duration;
 
 use crate::primitives::atomic::{
     AtomicBool,
     Ordering::{Acquire, Relaxed, Release},
 };
+use crate::primitives::{nap, spin_loop, yield_thread};
 
 /// Pauses before the second look. A pause takes 10 ns here.
 const FIRST_PAUSES: u32 = 8;
@@ -35,6 +34,7 @@ pub(crate) struct BriefLock {
 }
 
 impl BriefLock {
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub(crate) const fn new() -> Self {
         Self { is_taken: AtomicBool::new(false) }
     }
@@ -75,18 +75,22 @@ impl BriefLock {
 
 /// Waits before the next look, after `looks` in vain.
 fn stay_away(looks: u32) {
+    if cfg!(loom) {
+        return yield_thread();
+    }
     match looks {
         0..SPINS => (0..FIRST_PAUSES.saturating_mul(1 << looks).min(MAX_PAUSES)).for_each(|_| spin_loop()),
-        SPINS.. if looks < SPINS + YIELDS => thread::yield_now(),
-        _ => thread::sleep(NAP),
+        SPINS.. if looks < SPINS + YIELDS => yield_thread(),
+        _ => nap(NAP),
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::primitives::Arc;
     use crate::primitives::atomic::AtomicUsize;
+    use std::thread;
 
     #[test]
     fn only_one_is_inside() {

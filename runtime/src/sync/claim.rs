@@ -15,6 +15,7 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub(crate) const fn new() -> Self {
         Self { winner: AtomicUsize::new(OPEN) }
     }
@@ -44,7 +45,7 @@ impl Claim {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

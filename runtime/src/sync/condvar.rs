@@ -34,6 +34,7 @@ pub struct Condvar {
 impl Condvar {
     /// A condition nobody waits for.
     #[must_use]
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub const fn new() -> Self {
         Self { line: Line::new(()) }
     }

@@ -91,6 +91,7 @@ unsafe impl<S: Send, N: Send, const QUEUES: usize> Sync for Line<S, N, QUEUES> {
 unsafe impl<S: Send, N: Send, const QUEUES: usize> Send for Line<S, N, QUEUES> {}
 
 impl<S, N, const QUEUES: usize> Line<S, N, QUEUES> {
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub(crate) const fn new(state: S) -> Self {
         let inside = Inside { queues: [const { WaitList::new() }; QUEUES], state };
         Self { lock: BriefLock::new(), inside: UnsafeCell::new(inside) }
@@ -191,7 +192,6 @@ impl<S, N, const QUEUES: usize> Section<'_, S, N, QUEUES> {
     }
 
     /// How many are in `queue`.
-    #[cfg(test)]
     pub(super) fn count(&self, queue: usize) -> usize {
         let list = &self.inside().queues[queue];
         // SAFETY: it is in a queue of this line, so it is alive, and it belongs to that queue (`Seat::sit`).
@@ -426,7 +426,7 @@ impl<S, N, const QUEUES: usize> Drop for Seat<'_, S, N, QUEUES> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -2,6 +2,7 @@
 //! also work between plain threads, and between threads and goroutines. None poisons: a panic releases what is held.
 
 mod barrier;
+#[cfg_attr(loom, path = "../../models/brief_lock.rs")]
 mod brief_lock;
 pub(crate) mod claim;
 mod condvar;

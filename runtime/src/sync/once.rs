@@ -1,7 +1,9 @@
 //! Doing something once.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use crate::primitives::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 
 use crate::park::WaitReason;
 use crate::sync::line::{Line, Rank};
@@ -25,6 +27,7 @@ pub struct Once {
 impl Once {
     /// Nothing done yet.
     #[must_use]
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub const fn new() -> Self {
         Self { is_completed: AtomicBool::new(false), running: Line::new(false) }
     }
@@ -88,7 +91,7 @@ impl Drop for Attempt<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};

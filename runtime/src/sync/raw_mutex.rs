@@ -29,7 +29,7 @@
 //! unlocks. A waiter that only joins a queue need not fence: the one that made it non-empty does, and is served first or
 //! serves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::fences;
 use crate::park::WaitReason;
@@ -37,6 +37,7 @@ use crate::primitives::atomic::{
     AtomicBool, AtomicU8,
     Ordering::{Acquire, Relaxed, Release},
 };
+use crate::primitives::{Instant, spin_loop};
 use crate::sync::crowd::Granted;
 use crate::sync::line::{End, Line, Rank, Section};
 
@@ -50,7 +51,7 @@ const STARVATION: Duration = Duration::from_millis(1);
 /// Looks at a taken lock before parking, each after twice as many pauses as the one before: 0.3 us in all. No look at all is
 /// faster when the lock is taken again at once (12 ns a lock instead of 15), and slower when 100 ns pass in between (106
 /// instead of 84): a look moves the lock's line, and a park takes longer than most sections.
-const LOOKS: u32 = 5;
+const LOOKS: u32 = if cfg!(loom) { 1 } else { 5 };
 
 #[derive(Debug)]
 pub(super) struct RawMutex {
@@ -68,6 +69,7 @@ struct Waiting {
 }
 
 impl RawMutex {
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub(super) const fn new() -> Self {
         Self { is_locked: AtomicBool::new(false), waiting: AtomicU8::new(0), line: Line::new(()) }
     }
@@ -142,7 +144,7 @@ impl RawMutex {
 
     fn spin(&self) -> bool {
         (0..LOOKS).any(|look| {
-            (0..1 << look).for_each(|_| std::hint::spin_loop());
+            (0..1 << look).for_each(|_| spin_loop());
             self.try_lock()
         })
     }
@@ -224,7 +226,7 @@ impl RawMutex {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::primitives::Arc;

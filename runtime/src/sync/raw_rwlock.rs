@@ -10,8 +10,10 @@
 //! `QUEUED` says that the queue is not empty; it changes only inside the line's critical section, and while it is set
 //! the state changes outside only by readers and the writer leaving. `WRITER` excludes readers.
 
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::primitives::atomic::{
+    AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
 
 use crate::park::WaitReason;
 use crate::sync::crowd::Crowd;
@@ -44,6 +46,7 @@ impl Access {
 }
 
 impl RawRwLock {
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub(super) const fn new() -> Self {
         Self { state: AtomicUsize::new(0), line: Line::new(()) }
     }
@@ -112,23 +115,22 @@ impl RawRwLock {
     #[cold]
     fn serve(&self, turn: Access) {
         let mut section = self.line.lock();
-        let mut served = match turn {
-            Access::Read => section.grant_all(Access::Read as usize),
-            Access::Write => Crowd::new(),
+        let readers = match turn {
+            Access::Read => section.count(Access::Read as usize),
+            Access::Write => 0,
         };
-        let mut state = served.len() * READER;
-        if served.len() == 0 {
-            // Readers queue only behind a writer: the one that just left, or one in the queue.
-            let writer = section.grant(Access::Write as usize);
-            served.push(writer.expect("a queue without readers to serve has a writer"));
-            state = WRITER;
+        // Readers queue only behind a writer: the one that just left, or one in the queue.
+        let access = if readers > 0 { Access::Read } else { Access::Write };
+        let (count, come) = if readers > 0 { (readers, readers * READER) } else { (1, WRITER) };
+        let all = section.count(Access::Read as usize) + section.count(Access::Write as usize);
+        let stay = if all > count { QUEUED } else { 0 };
+        // Before anyone's wait ends: it may leave before this section is left.
+        // ORDERING: Release; pairs with the Acquire of those who enter without waiting.
+        self.state.store(come | stay, Release);
+        let mut served = Crowd::new();
+        for _ in 0..count {
+            served.push(section.grant(access as usize).expect("as many wait"));
         }
-        if !section.is_empty(Access::Read as usize) || !section.is_empty(Access::Write as usize) {
-            state |= QUEUED;
-        }
-        // ORDERING: Release; pairs with the Acquire of those who enter without waiting. Those granted learn of it inside
-        // the section.
-        self.state.store(state, Release);
         drop(section);
         served.unpark();
     }

@@ -35,6 +35,7 @@ unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
 impl<T> RwLock<T> {
     /// An unlocked lock around `value`.
+    #[const_fn::const_fn(cfg(not(loom)))]
     pub const fn new(value: T) -> Self {
         Self { raw: RawRwLock::new(), data: UnsafeCell::new(value) }
     }
@@ -205,7 +206,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockWriteGuard<'_, T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -1,6 +1,6 @@
 //! Waiting until a number of things are done.
 
-use std::sync::Arc;
+use crate::primitives::Arc;
 
 use std::panic::Location;
 
@@ -88,7 +88,7 @@ impl Default for WaitGroup {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

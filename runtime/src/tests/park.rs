@@ -397,3 +397,29 @@ fn a_runtime_that_ended_with_sleepers_may_still_be_woken() {
     let sleepers = sleepers.lock().unwrap();
     sleepers.iter().chain(sleepers.iter()).for_each(Waiter::unpark);
 }
+
+#[test]
+fn who_is_next_behind_a_goroutine_that_computes_is_run_by_another_processor() {
+    Config::new().procs(2).run(|| {
+        let (up, down) = (Arc::new(Baton::default()), Arc::new(Baton::default()));
+        let (their_up, their_down) = (Arc::clone(&up), Arc::clone(&down));
+        let ran = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&ran);
+        let other = go(move || {
+            (0..20_000).for_each(|_| their_down.put(their_up.take() + 1));
+            their_up.take();
+            theirs.store(true, SeqCst);
+        });
+        // Hand-overs make the processor lazy.
+        for n in 0..20_000 {
+            up.put(n);
+            down.take();
+        }
+        up.put(0);
+        // No scheduling point from here on.
+        while !ran.load(SeqCst) {
+            std::hint::spin_loop();
+        }
+        other.join().unwrap();
+    });
+}

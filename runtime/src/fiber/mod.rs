@@ -1,0 +1,169 @@
+//! A stack with a computation on it: the context switch, and nothing of the scheduler.
+//!
+//! There are two ways to switch: an own one for x86-64 (`switch.rs`), and that of corosensei (`portable.rs`) elsewhere.
+//! A fiber lies at a fixed place, in its goroutine; both sides of a switch find it there.
+#![allow(unsafe_code, reason = "a suspended stack moves between threads")]
+
+#[cfg(any(test, not(target_arch = "x86_64")))]
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod switch;
+
+use crate::current;
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) use portable::Fiber;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use switch::Fiber;
+
+/// What a goroutine asks of its worker when it leaves its stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suspend {
+    /// Queue me again.
+    Yield,
+    /// Queue me again, behind everyone: my time slice is used up.
+    Preempted,
+    /// Do not queue me until someone unparks me.
+    Park,
+    /// Never run me again: the runtime has ended.
+    Abandon,
+}
+
+/// Bytes of captures that fit on every stack. What is larger is boxed: it is written to the stack before anyone can run
+/// into its guard.
+const BODY_BYTES: usize = 1024;
+
+/// Runs the body of a goroutine. A panic ends here.
+fn run_body(body: impl FnOnce()) {
+    if let Err(payload) = catch(body) {
+        // Its destructor is user code too, and there is no one left to tell.
+        std::mem::forget(payload);
+    }
+}
+
+/// Runs `f` and catches its panic.
+// Never inlined: catching counts down this thread's panics, a thread-local whose address the code around it must not keep
+// over a switch to the next panic.
+#[inline(never)]
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> thread::Result<R> {
+    catch_unwind(AssertUnwindSafe(f))
+}
+
+/// Leaves the current goroutine's stack; returns when a worker, maybe on another thread, resumes it.
+///
+/// # Panics
+/// Outside a goroutine.
+pub(crate) fn suspend(why: Suspend) {
+    current::exit().expect("a goroutine runs here").leave(why);
+}
+
+/// The way out of the running goroutine. To be used at once: it is that goroutine's.
+pub(crate) struct Exit(*mut Fiber);
+
+impl Exit {
+    /// The way out of `fiber`.
+    ///
+    /// # Safety
+    /// The goroutine on `fiber` asks, or lets someone ask, who drops it before the goroutine goes on.
+    pub(crate) unsafe fn of(fiber: *mut Fiber) -> Self {
+        Self(fiber)
+    }
+
+    /// As [`suspend`], for whoever has just asked for `current::exit`.
+    // Never inlined: no address of a thread-local may be kept over the switch by the code around it.
+    #[inline(never)]
+    pub(crate) fn leave(self, why: Suspend) {
+        // SAFETY: the goroutine on this very stack got it (`of`).
+        unsafe { Fiber::leave(self.0, why) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::goroutine::{Birth, Runnable};
+    use crate::primitives::Arc;
+    use crate::runtime::Runtime;
+    use crate::stack::{self, Class, Stack};
+    use std::panic::Location;
+
+    fn runnable(stack: Stack, body: impl FnOnce() + Send + 'static) -> Runnable {
+        let runtime = Runtime::new(1).unwrap();
+        let birth = Birth { id: 1, site: Location::caller(), pinned: false };
+        let runnable = Runnable::new(birth, &runtime, stack, body);
+        // It would be leaked by its `stop`.
+        std::mem::forget(runtime);
+        runnable
+    }
+
+    #[test]
+    fn a_body_runs_to_its_end_on_the_stack_it_was_given() {
+        let stack = stack::acquire(Class::DEFAULT).unwrap();
+        let guard = stack.guard();
+        let (send, receive) = std::sync::mpsc::channel();
+        let mut runnable = runnable(stack, move || {
+            let local = 1;
+            send.send((&raw const local).addr()).unwrap();
+        });
+        assert_eq!(runnable.resume(), None);
+        let address = receive.recv().unwrap();
+        assert!(address > guard.end && address < guard.start + (64 << 10));
+        let stack = runnable.end();
+        assert_eq!(stack.guard(), guard);
+        stack::release(stack.class(), [stack]);
+    }
+
+    #[test]
+    fn a_fiber_that_never_ran_is_leaked_with_what_it_captured() {
+        let captured = Arc::new(());
+        let theirs = Arc::clone(&captured);
+        drop(runnable(stack::acquire(Class::DEFAULT).unwrap(), move || drop(theirs)));
+        assert_eq!(Arc::strong_count(&captured), 2);
+    }
+
+    /// Runs a body on a fiber of the type `$fiber` at a place of its own, which leaves its stack `leaves` times.
+    macro_rules! round_trips {
+        ($fiber:ty, $leaves:expr) => {{
+            let stack = stack::acquire(Class::DEFAULT).unwrap();
+            let place = Box::into_raw(Box::<$fiber>::new_uninit()).cast::<$fiber>();
+            let address = place.addr();
+            let sum = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+            let theirs = Arc::clone(&sum);
+            // Large enough to be boxed, and aligned to more than a stack is.
+            #[repr(align(128))]
+            struct Captured([usize; 200]);
+            let captured = Captured(std::array::from_fn(|n| n));
+            let fiber = <$fiber>::new(stack, place, move || {
+                let (captured, mut float) = (captured, 1.5_f64);
+                assert_eq!((&raw const captured).addr() % 128, 0);
+                for n in 0..$leaves {
+                    theirs.fetch_add(captured.0[n % 200], std::sync::atomic::Ordering::SeqCst);
+                    float *= 2.0;
+                    // SAFETY: the place of this fiber, on which this runs.
+                    unsafe { <$fiber>::leave(std::ptr::with_exposed_provenance_mut(address), Suspend::Park) };
+                }
+                assert_eq!(float, 1.5 * 2.0_f64.powi($leaves as i32));
+            });
+            place.expose_provenance();
+            // SAFETY: `place` is of its size, and nobody's yet.
+            unsafe { place.write(fiber) };
+            for _ in 0..$leaves {
+                // SAFETY: it has not ended.
+                assert_eq!(unsafe { <$fiber>::resume(place) }, Some(Suspend::Park));
+            }
+            // SAFETY: as above.
+            assert_eq!(unsafe { <$fiber>::resume(place) }, None);
+            // SAFETY: it has ended, and is read once.
+            let stack = unsafe { place.read() }.into_stack();
+            stack::release(stack.class(), [stack]);
+            assert_eq!(sum.load(std::sync::atomic::Ordering::SeqCst), (0..$leaves).map(|n| n % 200).sum());
+        }};
+    }
+
+    #[test]
+    fn both_ways_to_switch_keep_what_lives_on_the_stack() {
+        round_trips!(portable::Fiber, 500_usize);
+        round_trips!(Fiber, 500_usize);
+    }
+}

@@ -1,0 +1,202 @@
+//! The switch between a worker's stack and a goroutine's, for x86-64 and the System V calling convention.
+//!
+//! Both directions are the same few instructions: the side that leaves pushes the registers that the compiler cannot be
+//! told about (RBP, RBX) and the address where it goes on, stores its stack pointer, loads the other's, and *jumps*. All
+//! other registers are declared overwritten, so the compiler saves those that it needs. The floating-point control words
+//! stay as they are: no code of Rust's changes them.
+//!
+//! ```text
+//! suspended (a worker or a goroutine)      not begun
+//!   │ its frames       │                     │ header     │ ◀─ top, aligned to 64
+//!   │ RBP              │                     │ body       │ ◀─ aligned to 16, up to 64
+//!   │ RBX              │                     │ place      │
+//!   │ where to go on   │ ◀─ `sp`             │ body's     │    its address
+//!                                            │ `main::<F>`│
+//!                                            │ `begin`    │ ◀─ `sp`
+//! ```
+//!
+//! Why not corosensei's (`portable.rs`), which does nothing else: it goes there by `call` and back by `ret`. A processor
+//! predicts a `ret` by the calls before it. Between two of a goroutine's switches its worker calls and returns, and vice
+//! versa; with `call` and `ret` at the seam each level of calls between the seam and the loops on both sides is one
+//! wrong prediction of some 20 cycles. With jumps either side's calls and returns are balanced as seen from the other,
+//! and the jumps have one target each, if `leave` is one function, and `resume` inlined into the worker's loop.
+//!
+//! Unwinding ends in `main`, which catches; a backtrace ends in `begin`, which says that no one called it.
+
+use super::{BODY_BYTES, Suspend, run_body};
+use crate::stack::{HEADER_ALIGN, Stack};
+use std::arch::{asm, global_asm};
+use std::{process, ptr};
+
+/// What is passed to the worker: that it has ended, or a `Suspend` and one.
+const ENDED: usize = 0;
+
+/// A computation on a stack of its own. Dropped unfinished, it is leaked with its stack: others may hold references to
+/// what lives there.
+pub(crate) struct Fiber {
+    /// Where the goroutine goes on, while it does not run.
+    sp: usize,
+    /// Where the worker goes on, while the goroutine runs.
+    worker_sp: usize,
+    stack: Stack,
+}
+
+unsafe extern "C" {
+    /// Where a fiber begins: it takes the rest of the picture above off the stack, and calls `main`.
+    fn corefit_runtime_fiber_begin();
+}
+
+global_asm!(
+    ".pushsection .text.corefit_runtime_fiber_begin,\"ax\",@progbits",
+    ".balign 16",
+    ".globl corefit_runtime_fiber_begin",
+    ".hidden corefit_runtime_fiber_begin",
+    ".type corefit_runtime_fiber_begin,@function",
+    "corefit_runtime_fiber_begin:",
+    ".cfi_startproc",
+    ".cfi_undefined rip",
+    // `main::<F>`, its arguments, and then the stack is aligned to 16.
+    "pop rax",
+    "pop rdi",
+    "pop rsi",
+    // The chain of frame pointers ends here.
+    "xor ebp, ebp",
+    "call rax",
+    // `main` does not return. A return address at the very end of a function would belong to the next one.
+    "ud2",
+    ".cfi_endproc",
+    ".size corefit_runtime_fiber_begin, . - corefit_runtime_fiber_begin",
+    ".popsection",
+);
+
+/// Leaves this stack for that at `to`, with `message`; returns, when someone switches to what is stored at `from`, the
+/// message that came.
+///
+/// # Safety
+/// `to` was stored by a `switch` that no one has gone back to, or is the `sp` of a fiber that has not begun. `from` is
+/// valid for a write. Who goes on, and this side when it is gone back to, are not run by anyone else.
+// Always inlined: see the module docs.
+#[inline(always)]
+unsafe fn switch(from: *mut usize, to: usize, message: usize) -> usize {
+    let answer;
+    // SAFETY: the contract of this function. All registers are saved here or declared overwritten; the stack is as it was
+    // when the second label is reached.
+    unsafe {
+        asm!(
+            "push rbp",
+            "push rbx",
+            "lea rax, [rip + 2f]",
+            "push rax",
+            "mov [rdi], rsp",
+            "mov rsp, rsi",
+            "pop rax",
+            "jmp rax",
+            "2:",
+            "pop rbx",
+            "pop rbp",
+            in("rdi") from,
+            in("rsi") to,
+            inlateout("rdx") message => answer,
+            lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
+            clobber_abi("sysv64"),
+        );
+    }
+    answer
+}
+
+impl Fiber {
+    /// A fiber that will run `body` on `stack`. It must be written to `place` before it is resumed.
+    pub(crate) fn new<F: FnOnce() + Send + 'static>(stack: Stack, place: *mut Self, body: F) -> Self {
+        if size_of::<F>() > BODY_BYTES || align_of::<F>() > HEADER_ALIGN {
+            return Self::with(stack, place, Box::new(body));
+        }
+        Self::with(stack, place, body)
+    }
+
+    /// As `new`, for a body that fits.
+    fn with<F: FnOnce() + Send + 'static>(stack: Stack, place: *mut Self, body: F) -> Self {
+        let top = stack.header().address();
+        let body_at = (top - size_of::<F>()) & !(align_of::<F>().max(16) - 1);
+        // SAFETY: below the header, in memory of the stack, which this function owns; aligned by the line above.
+        unsafe { ptr::with_exposed_provenance_mut::<F>(body_at).write(body) };
+        let begin: unsafe extern "C" fn() = corefit_runtime_fiber_begin;
+        let main: unsafe extern "C" fn(*mut F, *mut Self) -> ! = main::<F>;
+        let frame = [begin as usize, main as usize, body_at, place.expose_provenance()];
+        let sp = body_at - size_of_val(&frame);
+        // SAFETY: as above; `body_at` is a multiple of 16, and so is this.
+        unsafe { ptr::with_exposed_provenance_mut::<[usize; 4]>(sp).write(frame) };
+        Self { sp, worker_sp: 0, stack }
+    }
+
+    /// Runs it until it suspends; `None` if it has ended.
+    ///
+    /// # Safety
+    /// It lies where it was said to; it has not ended, and no one else runs it.
+    // Always inlined: see the module docs.
+    #[inline(always)]
+    pub(crate) unsafe fn resume(this: *mut Self) -> Option<Suspend> {
+        // SAFETY: no one runs it, so no one else accesses it.
+        let to = unsafe { (*this).sp };
+        // SAFETY: a place within `this`.
+        let from = unsafe { &raw mut (*this).worker_sp };
+        // SAFETY: `to` is from `new`, or from the `leave` that has suspended it, and this caller alone goes there.
+        match unsafe { switch(from, to, 0) } {
+            ENDED => None,
+            1 => Some(Suspend::Yield),
+            2 => Some(Suspend::Park),
+            3 => Some(Suspend::Preempted),
+            _ => Some(Suspend::Abandon),
+        }
+    }
+
+    /// Leaves its stack; returns when it is resumed.
+    ///
+    /// # Safety
+    /// The caller runs on that stack.
+    #[inline(always)]
+    pub(crate) unsafe fn leave(this: *mut Self, why: Suspend) {
+        let message = match why {
+            Suspend::Yield => 1,
+            Suspend::Park => 2,
+            Suspend::Preempted => 3,
+            Suspend::Abandon => 4,
+        };
+        // SAFETY: written by the `resume` that runs it.
+        let to = unsafe { (*this).worker_sp };
+        // SAFETY: a place within `this`.
+        let from = unsafe { &raw mut (*this).sp };
+        // SAFETY: `to` is where that `resume` waits. What it then finds in `sp` is run by one worker, by the contract of
+        // `resume`.
+        unsafe { switch(from, to, message) };
+    }
+
+    /// The lowest address of what it will touch when it is resumed.
+    ///
+    /// # Safety
+    /// It lies where it was said to, and no one runs it.
+    pub(crate) unsafe fn goes_on_at(this: *const Self) -> *const u8 {
+        // SAFETY: no one runs it, so no one else accesses it.
+        ptr::without_provenance(unsafe { (*this).sp })
+    }
+
+    /// The stack of one that has ended.
+    pub(crate) fn into_stack(self) -> Stack {
+        self.stack
+    }
+}
+
+/// The first function on a fiber's stack.
+///
+/// # Safety
+/// Called by `begin` only: `body` is on the stack and is read once; `fiber` runs here.
+unsafe extern "C" fn main<F: FnOnce()>(body: *mut F, fiber: *mut Fiber) -> ! {
+    // SAFETY: written by `new`, and read here only.
+    run_body(unsafe { body.read() });
+    // SAFETY: as in `leave`.
+    let to = unsafe { (*fiber).worker_sp };
+    // SAFETY: as in `leave`.
+    let from = unsafe { &raw mut (*fiber).sp };
+    // SAFETY: as in `leave`. No one goes back: a fiber that has ended is not resumed.
+    unsafe { switch(from, to, ENDED) };
+    process::abort()
+}
