@@ -304,6 +304,11 @@ impl Core {
         self.clock_every = 1;
     }
 
+    /// Whether goroutines run for so long here that the clock is looked at after each.
+    pub(crate) fn are_runs_long(&self) -> bool {
+        self.clock_every == 1
+    }
+
     /// Whether the latency of the goroutine that is queued now is to be measured.
     pub(crate) fn is_sample_due(&mut self) -> bool {
         self.until_latency -= 1;

@@ -227,6 +227,12 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
                 queue_again(runtime, back.as_deref_mut().filter(|_| !is_pinned), runnable);
                 return left(back, is_pinned);
             }
+            Some(Suspend::Preempted) => {
+                trace::note(|lane| lane.yielded());
+                // Not to the ring: that would be run dry before anyone looks at the global queue.
+                queue_again(runtime, None, runnable);
+                return left(back, is_pinned);
+            }
             Some(Suspend::Park) => {
                 if let Some(core) = &back {
                     core.stats().parks.bump();
