@@ -53,6 +53,7 @@ mod sysmon;
 #[cfg(test)]
 mod tests;
 pub mod time;
+mod timer_queue;
 mod timers;
 mod token;
 mod worker;

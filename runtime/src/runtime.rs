@@ -15,7 +15,7 @@ use crate::primitives::atomic::{
 use crate::primitives::{Arc, Condvar, Mutex};
 use crate::processor::{Core, ID_BATCH, LOOK_NS, Processor};
 use crate::sysmon::Alarm;
-use crate::timers::{NEVER, Timers};
+use crate::timers::{NEVER, TimedWait, Timers};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Weak;
 use std::time::Instant;
@@ -420,17 +420,18 @@ impl Runtime {
         self.own(ready)
     }
 
-    /// Sets a timer that unparks `goroutine`, the caller. Returns the number of the wait, for `Timers::cancel`.
-    pub(crate) fn set_timer(&self, goroutine: GoroutineRef, deadline: Instant) -> u64 {
+    /// Sets a timer that unparks `goroutine`, the caller, which runs on the processor `index`. Returns the wait, for
+    /// `Timers::cancel`.
+    pub(crate) fn set_timer(&self, index: usize, goroutine: GoroutineRef, deadline: Instant) -> TimedWait {
         let deadline_ns = self.clock_ns(deadline);
-        let (epoch, is_earliest) = self.timers.add(goroutine, deadline_ns);
+        let (wait, is_earliest) = self.timers.add(index, goroutine, deadline_ns);
         if is_earliest
             && self.poller.must_ring(deadline_ns)
             && let Some((_, bell)) = &self.synced.lock().polling
         {
             bell.ring();
         }
-        epoch
+        wait
     }
 
     /// Processors that there should be: GOMAXPROCS.

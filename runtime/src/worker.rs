@@ -10,6 +10,7 @@ use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::stack;
+use std::num::NonZeroU64;
 
 /// Time slices between two looks at the global queue ahead of the own one. As in Go.
 const GLOBAL_SLICES: u64 = 61;
@@ -17,9 +18,16 @@ const GLOBAL_SLICES: u64 = 61;
 /// How often a worker goes round the other processors before it gives up. As in Go.
 const STEAL_ROUNDS: u32 = 4;
 
+/// How late the kernel may wake a worker that sleeps until a timer is due, for the sake of fewer wake-ups. Its default,
+/// 50 µs, made up half of the lateness of a sleep of 1 ms (94 µs, with this 43). Inherited by processes that a goroutine
+/// starts.
+const TIMER_SLACK_NS: u64 = 1_000;
+
 /// The main function of a worker's thread. Its first mail is there.
 pub(crate) fn main(runtime: Arc<Runtime>, machine: Arc<Machine>) {
     overflow::prepare_thread();
+    // Where it cannot be set, timers are later.
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(TIMER_SLACK_NS));
     let context = Context::new(runtime, machine);
     current::enter(&context, || work(&context));
     context.runtime.worker_ended(&context.machine);
