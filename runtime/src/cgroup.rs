@@ -30,19 +30,25 @@ pub enum Version {
 /// The tightest quota over the process `pid` (`self`, or a number); `None` without one. `root` is `/` but in tests.
 #[must_use]
 pub fn limit(root: &Path, pid: &str) -> Option<Limit> {
-    let place = place(root, pid)?;
-    let folders = place.leaf.ancestors().take_while(|folder| folder.starts_with(&place.top));
-    let limits = folders.filter_map(|folder| {
-        let cpus = quota(place.version, folder)?;
-        Some(Limit { cpus, folder: folder.to_owned() })
-    });
+    let (version, folders) = groups(root, pid, "cpu")?;
+    let limits =
+        folders.into_iter().filter_map(|folder| Some(Limit { cpus: quota(version, &folder)?, folder }));
     limits.min_by(|a, b| a.cpus.total_cmp(&b.cpus))
+}
+
+/// The folders of the groups by which `controller` (`cpu`, `memory`, `pids`) governs the process `pid`: its own, then
+/// those above it. `None` without cgroups. `root` is `/` but in tests.
+#[must_use]
+pub fn groups(root: &Path, pid: &str, controller: &str) -> Option<(Version, Vec<PathBuf>)> {
+    let place = place(root, pid, controller)?;
+    let folders = place.leaf.ancestors().take_while(|folder| folder.starts_with(&place.top));
+    Some((place.version, folders.map(Path::to_owned).collect()))
 }
 
 /// Which cgroup version governs the CPU of this process; `None` without cgroups.
 #[must_use]
 pub fn version(root: &Path) -> Option<Version> {
-    place(root, "self").map(|place| place.version)
+    place(root, "self", "cpu").map(|place| place.version)
 }
 
 /// The quota set on one group, in CPUs.
@@ -63,7 +69,7 @@ fn quota(version: Version, folder: &Path) -> Option<f64> {
     (quota > 0.0 && period > 0.0 && (quota / period).is_finite()).then_some(quota / period)
 }
 
-/// Where the group that governs a process's CPU is.
+/// Where the group is by which a controller governs a process.
 struct Place {
     version: Version,
     leaf: PathBuf,
@@ -71,26 +77,28 @@ struct Place {
     top: PathBuf,
 }
 
-fn place(root: &Path, pid: &str) -> Option<Place> {
+fn place(root: &Path, pid: &str, controller: &str) -> Option<Place> {
     let proc = root.join("proc");
     let groups = fs::read_to_string(proc.join(pid).join("cgroup")).ok()?;
     // Our own: it is through them that the folders are read, also for a process that has others.
     let mounts = fs::read_to_string(proc.join("self/mountinfo")).ok()?;
     // Lines are `number:controllers:path`, with no controllers for version 2; the path may contain colons. On a machine
-    // with both versions, the one that has the CPU controller counts.
+    // with both versions, the one that has the controller counts.
     let entries = || groups.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-    let first = entries().find(|(controllers, _)| controllers.split(',').any(|name| name == "cpu"));
-    first.and_then(|(_, path)| place_in(root, &mounts, Version::V1, Path::new(path))).or_else(|| {
-        let (_, path) = entries().find(|(controllers, _)| controllers.is_empty())?;
-        place_in(root, &mounts, Version::V2, Path::new(path))
-    })
+    let first = entries().find(|(controllers, _)| controllers.split(',').any(|name| name == controller));
+    let mounts = |version| mounts.lines().filter_map(move |line| mount(line, version, controller)).collect();
+    first.and_then(|(_, path)| place_in(root, mounts(Version::V1), Version::V1, Path::new(path))).or_else(
+        || {
+            let (_, path) = entries().find(|(controllers, _)| controllers.is_empty())?;
+            place_in(root, mounts(Version::V2), Version::V2, Path::new(path))
+        },
+    )
 }
 
-/// The group `path` in one of `mounts`: in one that shows it if there is one.
-fn place_in(root: &Path, mounts: &str, version: Version, path: &Path) -> Option<Place> {
-    let fitting: Vec<_> = mounts.lines().filter_map(|line| mount(line, version)).collect();
-    let shown = fitting.iter().find_map(|(mount_root, point)| Some((below(path, mount_root)?, point)));
-    let (below, point) = shown.or_else(|| Some((Path::new(""), &fitting.first()?.1)))?;
+/// The group `path` in one of `mounts` (root and mount point of each): in one that shows it if there is one.
+fn place_in(root: &Path, mounts: Vec<(PathBuf, PathBuf)>, version: Version, path: &Path) -> Option<Place> {
+    let shown = mounts.iter().find_map(|(mount_root, point)| Some((below(path, mount_root)?, point)));
+    let (below, point) = shown.or_else(|| Some((Path::new(""), &mounts.first()?.1)))?;
     let top = root.join(point.strip_prefix("/").unwrap_or(point));
     // Joining nothing would leave a slash at the end.
     let leaf = if below == Path::new("") { top.clone() } else { top.join(below) };
@@ -103,16 +111,16 @@ fn below<'a>(path: &'a Path, mount_root: &Path) -> Option<&'a Path> {
     below.components().all(|part| part.as_os_str() != "..").then_some(below)
 }
 
-/// Root and mount point of a line of `mountinfo` that mounts the hierarchy of the CPU controller:
+/// Root and mount point of a line of `mountinfo` that mounts the hierarchy of `controller`:
 /// `30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw`.
-fn mount(line: &str, version: Version) -> Option<(PathBuf, PathBuf)> {
+fn mount(line: &str, version: Version, controller: &str) -> Option<(PathBuf, PathBuf)> {
     let (before, after) = line.split_once(" - ")?;
     let mut fields = before.split(' ').skip(3);
     let (root, point) = (unescape(fields.next()?), unescape(fields.next()?));
     let mut after = after.split(' ');
     let (kind, options) = (after.next()?, after.nth(1)?);
     let fits = match version {
-        Version::V1 => kind == "cgroup" && options.split(',').any(|option| option == "cpu"),
+        Version::V1 => kind == "cgroup" && options.split(',').any(|option| option == controller),
         Version::V2 => kind == "cgroup2",
     };
     fits.then_some((root, point))

@@ -14,6 +14,27 @@
 //! ```
 //!
 //! What a goroutine must not hold while it waits is said in [`go`], under Soundness.
+//!
+//! # For who comes from Go
+//!
+//! | Go | here |
+//! |---|---|
+//! | `func main()` | the closure of [`run`]; as there, goroutines that live on do not run any more when it returns |
+//! | `go f()` | [`go(f)`](go()), whose [`JoinHandle`] may be dropped |
+//! | `make(chan T, n)` | [`chan(n)`](chan()): a [`chan::Sender`] and a [`chan::Receiver`], each of which may be cloned |
+//! | `close(ch)` | [`chan::Sender::close`], or the drop of the last sender; to send then is an error, no panic |
+//! | `v, ok := <-ch`, `for v := range ch` | [`chan::Receiver::recv`], `for v in &receiver` |
+//! | `select` | [`select!`], with `default`, and `timeout(duration)` in place of `<-time.After(d)` |
+//! | a nil channel, which is never ready | leave the arm out |
+//! | `sync.Mutex`, `RWMutex`, `Cond`, `WaitGroup`, `Once` | [`sync`]: a lock holds its value and gives a guard |
+//! | `time.Sleep`, `After`, `NewTicker`, `context.WithTimeout` | [`time::sleep`], [`time::after`], [`time::interval`], [`time::timeout`] |
+//! | `net.Listen`, `net.Dial`, `SetDeadline` | [`net`]: std's sockets, with timeouts |
+//! | `runtime.Gosched`, `GOMAXPROCS`, `LockOSThread` | [`yield_now`], [`gomaxprocs`], [`spawn_pinned`] |
+//! | `runtime/metrics` | [`metrics`] |
+//! | an unrecovered panic ends the program | it is the `Err` of [`JoinHandle::join`], as with threads |
+//! | a stack that grows from 2 kB | 64 KiB of address space, or what [`Builder::stack_size`] says; only touched pages cost memory |
+//! | a system call that blocks hands its P off by itself | wrap it in [`blocking()`] |
+//! | a goroutine that computes is interrupted | it goes on until it waits or comes to a [`checkpoint`] |
 #![deny(unsafe_code)]
 
 mod blocking;
@@ -21,10 +42,12 @@ mod blocking;
 pub mod cgroup;
 pub mod chan;
 mod current;
+mod fences;
 mod fiber;
 mod foreign;
 mod goroutine;
 mod histogram;
+mod hogs;
 mod idle;
 mod machine;
 mod metrics;
@@ -45,6 +68,7 @@ mod resize;
 mod runtime;
 mod scheduler;
 mod signals;
+mod slices;
 mod sources;
 mod spawn;
 mod stack;
@@ -56,6 +80,7 @@ pub mod time;
 mod timer_queue;
 mod timers;
 mod token;
+pub mod trace;
 mod worker;
 
 pub use blocking::blocking;

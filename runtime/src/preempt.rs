@@ -17,6 +17,7 @@
 use crate::current;
 use crate::fiber::{Suspend, suspend};
 use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use crate::trace;
 use std::thread;
 
 /// Wishes not yet fulfilled, of all processors of all runtimes. On cache lines of its own, which all processors share
@@ -67,6 +68,18 @@ impl Drop for Wish {
 /// Yields if the current goroutine has used up its time slice (10 ms): a check for long loops. Costs a load and a branch,
 /// less than 1 ns, if no goroutine has. Outside a goroutine it does nothing. [`preemptible`](crate::preemptible) puts it
 /// into whole functions.
+///
+/// ```
+/// use corefit_runtime::{checkpoint, run};
+///
+/// let sum = run(|| {
+///     (0..1_000_000_u64).fold(0, |sum: u64, n| {
+///         checkpoint();
+///         sum.wrapping_add(n * n)
+///     })
+/// });
+/// assert_eq!(sum, 333_332_833_333_500_000);
+/// ```
 #[inline]
 pub fn checkpoint() {
     // ORDERING: Relaxed; a wish publishes nothing. No thread-local is looked at here, so nothing is kept over a switch.
@@ -101,9 +114,12 @@ fn honour() {
             if let Some(core) = core {
                 core.processor.wish.forget();
                 core.stats().preemptions.bump();
+                // What is due since is not to wait for the slice of the next one too.
+                core.look_at_clock_soon();
             }
         });
     });
+    trace::note(|lane| lane.preempt());
     suspend(Suspend::Yield);
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Processor {
     slices: AtomicU64,
     /// Id of the goroutine that executes; 0 if none. Written by the holder.
     running: AtomicU64,
+    /// When the holder last looked at the clock, ns of the runtime's clock.
+    clock_ns: AtomicU64,
     /// That the goroutine that executes yield.
     pub(crate) wish: Wish,
     pub(crate) stats: Stats,
@@ -62,6 +64,7 @@ impl Processor {
             runs: AtomicU64::new(0),
             slices: AtomicU64::new(0),
             running: AtomicU64::new(0),
+            clock_ns: AtomicU64::new(0),
             wish: Wish::default(),
             stats: Stats::default(),
         };
@@ -80,6 +83,12 @@ impl Processor {
         let slice = self.slices.load(Relaxed);
         // ORDERING: Relaxed; as above.
         (slice, self.running.load(Relaxed))
+    }
+
+    /// When its holder last looked at the clock, ns of the runtime's clock.
+    pub(crate) fn clock_ns(&self) -> u64 {
+        // ORDERING: Relaxed; sysmon estimates by it when a slice began.
+        self.clock_ns.load(Relaxed)
     }
 
     /// Whether nothing waits for this processor.
@@ -205,6 +214,13 @@ impl Core {
         self.clock_every = runs.clamp(1, CLOCK_RUNS);
         self.clock_runs = 0;
         self.clock_ns = now_ns;
+        // ORDERING: Relaxed; see `Processor::clock_ns`.
+        self.processor.clock_ns.store(now_ns, Relaxed);
+    }
+
+    /// A long run has ended: the clock is to be looked at before the next one.
+    pub(crate) fn look_at_clock_soon(&mut self) {
+        self.clock_every = 1;
     }
 
     /// Whether the latency of the goroutine that is queued now is to be measured.

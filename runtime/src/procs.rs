@@ -31,6 +31,18 @@ pub struct DefaultProcs {
 }
 
 /// Looks at the variable `GOMAXPROCS`, the affinity mask and the cgroup quota (v1 and v2, parents too).
+///
+/// ```
+/// use corefit_runtime::{ProcsReason, default_procs};
+///
+/// let default = default_procs();
+/// match default.reason {
+///     ProcsReason::Variable => println!("{} by GOMAXPROCS", default.procs),
+///     ProcsReason::Affinity => println!("{} CPUs may be used", default.procs),
+///     ProcsReason::Quota => println!("{} for a quota of {:?} CPUs", default.procs, default.quota_cpus),
+/// }
+/// assert!(default.procs >= 1);
+/// ```
 #[must_use]
 pub fn default_procs() -> DefaultProcs {
     let variable = std::env::var_os("GOMAXPROCS").map(|value| value.to_string_lossy().into_owned());

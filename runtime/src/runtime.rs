@@ -4,6 +4,7 @@
 //! the global queue, for the lists of idle processors and workers, and for resizing.
 
 use crate::goroutine::{GoroutineRef, Runnable};
+use crate::idle::MOST_MACHINES;
 use crate::machine::Machine;
 use crate::metrics::SharedStats;
 use crate::poller::{Bell, Poller};
@@ -16,6 +17,7 @@ use crate::primitives::{Arc, Condvar, Mutex};
 use crate::processor::{Core, ID_BATCH, LOOK_NS, Processor};
 use crate::sysmon::Alarm;
 use crate::timers::{NEVER, TimedWait, Timers};
+use crate::trace::Track;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Weak;
 use std::time::Instant;
@@ -58,6 +60,7 @@ pub(crate) struct Runtime {
     bound: Mutex<HashMap<u64, Arc<Machine>>>,
     pub(crate) stats: SharedStats,
     pub(crate) alarm: Alarm,
+    pub(crate) trace: Track,
 }
 
 /// What is under the lock.
@@ -84,6 +87,8 @@ pub(crate) struct Synced {
     pub(crate) bound_waiting: usize,
     /// All workers.
     pub(crate) machines: Vec<Arc<Machine>>,
+    /// How many workers there may be.
+    pub(crate) most_machines: usize,
     /// Workers in a blocking call.
     pub(crate) blocked: usize,
     pub(crate) next_machine: usize,
@@ -107,13 +112,14 @@ impl Runtime {
             surplus: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             last_look_ns: AtomicU64::new(0),
-            synced: Mutex::default(),
+            synced: Mutex::new(Synced { most_machines: MOST_MACHINES, ..Synced::default() }),
             quiet: Condvar::new(),
             timers: Timers::new(),
             poller,
             bound: Mutex::default(),
             stats: SharedStats::default(),
             alarm,
+            trace: Track::begin(),
         });
         runtime.synced.lock().bells.push(Arc::new(Bell::new()?));
         runtime.set_procs(procs);

@@ -77,6 +77,32 @@ fn a_mutex_whose_owner_hogs_it_still_serves_the_others() {
     });
 }
 
+/// Whoever is woken by an unlock runs on another processor if this one does not let it: how soon depends on how soon an
+/// idle CPU wakes up, here that it does.
+#[test]
+fn a_woken_waiter_is_not_left_behind_a_busy_processor() {
+    corefit_runtime::Config::new().procs(2).run(|| {
+        let mutex = Arc::new(Mutex::new(()));
+        for _ in 0..20 {
+            let has_passed = Arc::new(AtomicBool::new(false));
+            let guard = mutex.lock();
+            let waiter = {
+                let (mutex, has_passed) = (mutex.clone(), has_passed.clone());
+                Ground::Goroutines.spawn(move || {
+                    drop(mutex.lock());
+                    has_passed.store(true, SeqCst);
+                })
+            };
+            (0..3).for_each(|_| yield_now());
+            drop(guard);
+            while !has_passed.load(SeqCst) {
+                std::hint::spin_loop();
+            }
+            waiter.join();
+        }
+    });
+}
+
 #[test]
 fn a_mutex_is_released_by_a_panic() {
     everywhere(|_| {

@@ -1,7 +1,9 @@
-//! How long a CPU limit has held a cgroup up. Where the limit is, the runtime finds, which needs it too.
+//! What cgroups limit and count. Where a process's groups and its CPU limit are, the runtime finds, which needs it too.
 
 use std::fs;
+use std::path::Path;
 
+use corefit_runtime::cgroup::groups;
 pub(crate) use corefit_runtime::cgroup::{Limit, Version, limit, version};
 
 /// How much of its time a limit has held its cgroup up, since the cgroup exists.
@@ -14,6 +16,42 @@ pub(crate) struct Throttling {
     /// Periods in which the quota ran out.
     pub(crate) throttled_periods: u64,
 }
+
+/// What a cgroup limits by a number and counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    /// Processes and threads.
+    Pids,
+    /// Bytes.
+    Memory,
+}
+
+/// How much of `resource` this process and its like may still take: the least that its cgroup and those above leave.
+/// `None` if none of them limits it.
+pub(crate) fn room(root: &Path, resource: Resource) -> Option<u64> {
+    let controller = match resource {
+        Resource::Pids => "pids",
+        Resource::Memory => "memory",
+    };
+    let (version, folders) = groups(root, "self", controller)?;
+    let (most, used) = match (resource, version) {
+        (Resource::Pids, _) => ("pids.max", "pids.current"),
+        (Resource::Memory, Version::V1) => ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        (Resource::Memory, Version::V2) => ("memory.max", "memory.current"),
+    };
+    let number = |folder: &Path, file: &str| -> Option<u64> {
+        // Without a limit it is `max`, or a number beyond all memory.
+        let number = fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()?;
+        (number < UNLIMITED).then_some(number)
+    };
+    folders
+        .iter()
+        .filter_map(|folder| Some(number(folder, most)?.saturating_sub(number(folder, used)?)))
+        .min()
+}
+
+/// Version 1 writes an unlimited memory as the largest number of whole pages.
+const UNLIMITED: u64 = 1 << 60;
 
 /// The counts of the cgroup of `limit` now; `None` if the kernel keeps none.
 pub(crate) fn throttling(limit: &Limit) -> Option<Throttling> {
@@ -64,6 +102,20 @@ mod tests {
         ]);
         let limit = limit(root.path(), "self").unwrap();
         assert_eq!(throttling(&limit).map(|counts| counts.throttled_s), Some(7.0));
+    }
+
+    #[test]
+    fn version_1_limits_memory_where_its_controller_is_mounted() {
+        let mount = |name: &str| format!("36 25 0:30 / /sys/fs/cgroup/{name} rw - cgroup cgroup rw,{name}\n");
+        let root = root(&[
+            ("proc/self/cgroup", "5:memory:/m\n4:cpu,cpuacct:/a\n"),
+            ("proc/self/mountinfo", &(mount("cpu") + &mount("memory"))),
+            ("sys/fs/cgroup/memory/m/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "5000\n"),
+            ("sys/fs/cgroup/memory/memory.usage_in_bytes", "3000\n"),
+        ]);
+        assert_eq!(room(root.path(), Resource::Memory), Some(2000));
+        assert_eq!(room(root.path(), Resource::Pids), None);
     }
 
     #[test]

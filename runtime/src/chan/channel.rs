@@ -1,24 +1,28 @@
-//! A channel: its state under a lock, and waiting for the state to change.
+//! A channel: its moves under a lock, and waiting for one to become possible.
 //!
-//! The lock is held for one move of `state` and released before anyone is unparked, anything waits, and any value is
-//! dropped.
+//! The lock is held for one move and released before anyone is unparked, anything waits, and any value is dropped.
 
-use std::sync::MutexGuard;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::pin::pin;
 use std::time::Instant;
 
-use crate::chan::claim::Party;
 use crate::chan::error::{RecvTimeoutError, SendError, TryRecvError, TrySendError};
-use crate::chan::state::{Alarm, Ended, Offered, Side, State, Took};
-use crate::park::{WaitReason, Waiter, park, park_until};
-use crate::sync::critical::Critical;
+use crate::chan::state::{Alarm, Move, Moves, Offered, Place, RECEIVERS, SENDERS, State, Took};
+use crate::park::{WaitReason, park, park_until};
+use crate::primitives::atomic::{
+    AtomicUsize,
+    Ordering::{AcqRel, Relaxed},
+};
+use crate::sync::crowd::Granted;
+use crate::sync::line::{End, Rank};
+use crate::trace::{self, Op, Site};
 
 #[derive(Debug)]
 pub(super) struct Channel<T> {
-    state: Critical<State<T>>,
+    moves: Moves<T>,
     senders: AtomicUsize,
     receivers: AtomicUsize,
+    /// For traces.
+    capacity: usize,
 }
 
 impl<T> Channel<T> {
@@ -33,28 +37,41 @@ impl<T> Channel<T> {
     }
 
     fn with_state(state: State<T>) -> Self {
-        Self { state: Critical::new(state), senders: AtomicUsize::new(1), receivers: AtomicUsize::new(1) }
-    }
-
-    /// The state, with an alarm that is due delivered.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State<T>> {
-        let mut state = self.state.lock();
-        if state.alarm_at().is_some() {
-            let woken = state.ring(Instant::now());
-            if !woken.is_empty() {
-                drop(state);
-                unpark_all(woken);
-                state = self.state.lock();
-            }
+        let capacity = state.capacity();
+        Self {
+            moves: Moves::new(state),
+            senders: AtomicUsize::new(1),
+            receivers: AtomicUsize::new(1),
+            capacity,
         }
-        state
     }
 
+    /// The right to make a move, with an alarm that is due delivered.
+    #[inline]
+    pub(super) fn lock(&self) -> Move<'_, T> {
+        let turn = self.moves.lock();
+        if turn.alarm_at().is_some() { self.ring(turn) } else { turn }
+    }
+
+    #[cold]
+    fn ring<'l>(&'l self, mut turn: Move<'l, T>) -> Move<'l, T> {
+        let Some(woken) = turn.ring(Instant::now()) else { return turn };
+        drop(turn);
+        woken.unpark();
+        self.moves.lock()
+    }
+
+    /// A place in the line of those who wait with `value` to send, or to receive.
+    pub(super) fn moves(&self) -> &Moves<T> {
+        &self.moves
+    }
+
+    #[inline]
     pub(super) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         let offered = self.lock().offer(value);
         match offered {
             Offered::Taken(receiver) => {
-                unpark_all(receiver);
+                unpark(receiver);
                 Ok(())
             }
             Offered::Full(value) => Err(TrySendError::Full(value)),
@@ -62,33 +79,39 @@ impl<T> Channel<T> {
         }
     }
 
+    #[inline]
     pub(super) fn send(&self, value: T) -> Result<(), SendError<T>> {
-        let mut state = self.lock();
-        let value = match state.offer(value) {
+        let mut turn = self.lock();
+        match turn.offer(value) {
             Offered::Taken(receiver) => {
-                drop(state);
-                unpark_all(receiver);
-                return Ok(());
+                drop(turn);
+                unpark(receiver);
+                Ok(())
             }
-            Offered::Closed(value) => return Err(SendError(value)),
-            Offered::Full(value) => value,
-        };
-        let key = state.queue(Party::Alone(Waiter::current()), Side::Send, Some(value));
-        drop(state);
-        loop {
-            park(WaitReason::ChanSend, self.address());
-            let mut state = self.lock();
-            if state.has_ended(Side::Send, &key) {
-                return sent(state.leave(Side::Send, key));
-            }
+            Offered::Closed(value) => Err(SendError(value)),
+            Offered::Full(value) => self.wait_to_send(turn, value),
         }
     }
 
+    #[inline(never)]
+    fn wait_to_send(&self, turn: Move<'_, T>, value: T) -> Result<(), SendError<T>> {
+        let mut seat = pin!(Place::new(&self.moves, SENDERS, Some(value)));
+        seat.as_mut().sit(turn, Rank::Last);
+        while seat.end().is_none() {
+            park(WaitReason::ChanSend, self.address());
+        }
+        match seat.leave() {
+            Some(End::Served) => Ok(()),
+            _ => Err(SendError(unsent(seat.as_mut().note()))),
+        }
+    }
+
+    #[inline]
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
         let took = self.lock().take();
         match took {
             Took::Value(value, sender) => {
-                unpark_all(sender);
+                unpark(sender);
                 Ok(value)
             }
             Took::Empty => Err(TryRecvError::Empty),
@@ -97,37 +120,49 @@ impl<T> Channel<T> {
     }
 
     /// Receives; waits until `deadline` at most, or as long as it takes.
+    #[inline]
     pub(super) fn recv(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        let mut state = self.lock();
-        match state.take() {
+        let mut turn = self.lock();
+        match turn.take() {
             Took::Value(value, sender) => {
-                drop(state);
-                unpark_all(sender);
-                return Ok(value);
+                drop(turn);
+                unpark(sender);
+                Ok(value)
             }
-            Took::Closed => return Err(RecvTimeoutError::Closed),
-            Took::Empty => {}
+            Took::Closed => Err(RecvTimeoutError::Closed),
+            Took::Empty => self.wait_to_recv(turn, deadline),
         }
-        let key = state.queue(Party::Alone(Waiter::current()), Side::Recv, None);
-        let wake_at = earlier(deadline, state.alarm_at());
-        drop(state);
-        loop {
-            match wake_at {
+    }
+
+    #[inline(never)]
+    fn wait_to_recv(&self, turn: Move<'_, T>, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
+        let alarm_at = turn.alarm_at();
+        let mut seat = pin!(Place::new(&self.moves, RECEIVERS, None));
+        seat.as_mut().sit(turn, Rank::Last);
+        while seat.end().is_none() {
+            match earlier(deadline, alarm_at) {
                 None => park(WaitReason::ChanRecv, self.address()),
-                Some(wake_at) => park_until(WaitReason::ChanRecv, self.address(), wake_at),
+                Some(wake_at) => {
+                    park_until(WaitReason::ChanRecv, self.address(), wake_at);
+                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        break;
+                    }
+                    // Delivers the alarm if it is due.
+                    drop(self.lock());
+                }
             }
-            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            let mut state = self.lock();
-            if is_late || state.has_ended(Side::Recv, &key) {
-                return received(state.leave(Side::Recv, key));
-            }
+        }
+        match seat.leave() {
+            Some(End::Served) => Ok(received(seat.as_mut().note())),
+            Some(End::Refused) => Err(RecvTimeoutError::Closed),
+            None => Err(RecvTimeoutError::Timeout),
         }
     }
 
     /// Closes it for sending; what is buffered can still be received.
     pub(super) fn close(&self) {
         let woken = self.lock().close();
-        unpark_all(woken);
+        woken.unpark();
     }
 
     pub(super) fn add_sender(&self) {
@@ -152,13 +187,19 @@ impl<T> Channel<T> {
     pub(super) fn drop_receiver(&self) {
         // ORDERING: AcqRel; as in `drop_sender`.
         if self.receivers.fetch_sub(1, AcqRel) == 1 {
-            let mut state = self.lock();
-            let woken = state.close();
-            let unreceived = state.drain();
-            drop(state);
-            unpark_all(woken);
+            let mut turn = self.lock();
+            let woken = turn.close();
+            let unreceived = turn.drain();
+            drop(turn);
+            woken.unpark();
             drop(unreceived);
         }
+    }
+
+    /// Records an operation on it.
+    #[inline(always)]
+    pub(super) fn note(&self, op: Op, site: Site) {
+        trace::note_op(op, self.address(), self.capacity, Some(site));
     }
 
     /// What reports and traces know the channel by.
@@ -167,23 +208,14 @@ impl<T> Channel<T> {
     }
 }
 
-/// The end of a wait to send.
-pub(super) fn sent<T>(ended: Ended<T>) -> Result<(), SendError<T>> {
-    match ended {
-        Ended::Served(_) => Ok(()),
-        Ended::Refused(value) | Ended::Left(value) => {
-            Err(SendError(value.expect("a sender's value stays in its entry until it is taken")))
-        }
-    }
+/// The value of a sender that has not been served.
+pub(super) fn unsent<T>(note: &mut Option<T>) -> T {
+    note.take().expect("a sender's value stays in its seat until it is taken")
 }
 
-/// The end of a wait to receive.
-pub(super) fn received<T>(ended: Ended<T>) -> Result<T, RecvTimeoutError> {
-    match ended {
-        Ended::Served(value) => Ok(value.expect("a receiver is served with a value")),
-        Ended::Refused(_) => Err(RecvTimeoutError::Closed),
-        Ended::Left(_) => Err(RecvTimeoutError::Timeout),
-    }
+/// The value of a receiver that has been served.
+pub(super) fn received<T>(note: &mut Option<T>) -> T {
+    note.take().expect("a receiver is served with a value")
 }
 
 /// The earlier of two deadlines; `None` is never.
@@ -191,6 +223,9 @@ pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
     one.into_iter().chain(other).min()
 }
 
-pub(super) fn unpark_all(woken: impl IntoIterator<Item = Waiter>) {
-    woken.into_iter().for_each(|waiter| waiter.unpark());
+#[inline]
+pub(super) fn unpark(granted: Option<Granted>) {
+    if let Some(granted) = granted {
+        granted.unpark();
+    }
 }

@@ -3,7 +3,6 @@
 //! Between plain threads, and between threads and goroutines, they work as well.
 
 mod channel;
-mod claim;
 mod dice;
 mod error;
 mod receiver;

@@ -1,16 +1,16 @@
 //! Waiting for the first of several channel operations: what `select!` expands to.
 //!
 //! 1. **Try** every arm once, in random order. The first that can go on at once is the answer.
-//! 2. **Queue** in every channel, in the order of their addresses, one entry an arm, all with one shared `Claim`. Under
+//! 2. **Queue** in every channel, in the order of their addresses, one seat an arm, all with one shared `Claim`. Under
 //!    each channel's lock, look again: if the arm has become ready, withdraw the claim, leave all queues and start
-//!    again.
+//!    again. Each arm holds its seat in its own frame and calls the next arm from there, so nothing is allocated.
 //! 3. **Park.** A counterpart that comes to one of the channels claims the select for that arm, with one compare-and-swap,
 //!    and completes the arm in the same critical section; for every other counterpart the select is not there any
 //!    more. The deadline withdraws the claim by the same compare-and-swap.
 //! 4. **Leave** all queues: with the outcome from the arm that was claimed, with the unsent value from the others.
 //!
 //! *No wake-up is lost.* An arm is looked at and queued in one critical section. Whoever makes it ready later finds
-//! the entry, and claims the select, unless it is decided already.
+//! the seat, and claims the select, unless it is decided already.
 //!
 //! *Two selects that are each other's counterpart* never both withdraw for ever. A select withdraws at some channel
 //! because another, open, is already queued there. In the order of addresses that other one is past this channel, so
@@ -20,18 +20,21 @@
 //! Locking all channels at once, as Go does, was rejected: it needs raw locks of different types held together, and a
 //! second look costs less than that.
 
-use std::sync::Arc;
+use std::cell::Cell;
+use std::panic::Location;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use crate::chan::channel::{Channel, earlier, received, sent, unpark_all};
-use crate::chan::claim::{Claim, Party};
+use crate::chan::channel::{Channel, earlier, received, unpark, unsent};
 use crate::chan::dice::shuffle;
 use crate::chan::error::{RecvError, SendError};
 use crate::chan::receiver::Receiver;
 use crate::chan::sender::Sender;
-use crate::chan::state::{Ended, Offered, Side, Took};
+use crate::chan::state::{Offered, Place, RECEIVERS, SENDERS, Took};
 use crate::park::{WaitReason, Waiter, park, park_until};
-use crate::sync::wait_list::Key;
+use crate::sync::claim::Claim;
+use crate::sync::line::{End, Rank};
+use crate::trace::{self, Op, Site};
 
 /// How long a select waits for an arm.
 #[derive(Clone, Copy, Debug)]
@@ -50,23 +53,35 @@ pub trait Arm {
     fn address(&self) -> usize;
     /// Completes the operation if it need not wait.
     fn attempt(&mut self) -> bool;
-    /// Queues as arm `index` of `claim`; false, and not queued, if the operation need not wait.
-    fn queue(&mut self, claim: &Enrolment, index: usize) -> bool;
-    /// Leaves the queue, if queued, and keeps what came of it.
-    fn leave(&mut self);
-    /// When the channel will have a value by itself.
-    fn alarm_at(&self) -> Option<Instant>;
+    /// Queues as arm `index`, has `others` queue and wait, leaves the queue and keeps what came of it. The result is that
+    /// of `others`; if the operation need not wait, it does not queue, and the result is that of `give_up`.
+    fn stand(&mut self, wait: &Wait, index: usize, others: &mut dyn FnMut() -> Waited) -> Waited;
 }
 
-/// The claim of a waiting select, as its arms see it.
+/// What the arms of a waiting select share.
 #[derive(Debug)]
-pub struct Enrolment(Arc<Claim>);
+pub struct Wait {
+    waiter: Waiter,
+    claim: Claim,
+    deadline: Option<Instant>,
+    /// When one of the channels will have a value by itself.
+    alarm_at: Cell<Option<Instant>>,
+}
+
+/// How a wait went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Waited {
+    /// An arm was claimed, or the deadline has passed.
+    Decided,
+    /// Neither, and no arm can be claimed any more: try again.
+    Again,
+}
 
 /// An arm that receives.
 #[derive(Debug)]
 pub struct RecvArm<'a, T> {
     channel: &'a Channel<T>,
-    key: Option<Key>,
     outcome: Option<Result<T, RecvError>>,
 }
 
@@ -76,30 +91,43 @@ pub struct SendArm<'a, T> {
     channel: &'a Channel<T>,
     /// The value while it is here: not in the queue, not sent.
     value: Option<T>,
-    key: Option<Key>,
     outcome: Option<Result<(), SendError<T>>>,
 }
 
 impl<'a, T> RecvArm<'a, T> {
     /// Receives from `receiver`.
+    #[inline]
     pub fn new(receiver: &'a Receiver<T>) -> Self {
-        Self { channel: receiver.channel(), key: None, outcome: None }
+        Self { channel: receiver.channel(), outcome: None }
     }
 
     /// The result, if this is the arm that was chosen.
+    #[inline]
+    #[track_caller]
     pub fn into_outcome(self) -> Option<Result<T, RecvError>> {
+        match self.outcome {
+            Some(Ok(_)) => self.channel.note(Op::Receive, Location::caller()),
+            Some(Err(RecvError)) => self.channel.note(Op::ReceiveClosed, Location::caller()),
+            None => {}
+        }
         self.outcome
     }
 }
 
 impl<'a, T> SendArm<'a, T> {
     /// Sends `value` to `sender`.
+    #[inline]
     pub fn new(sender: &'a Sender<T>, value: T) -> Self {
-        Self { channel: sender.channel(), value: Some(value), key: None, outcome: None }
+        Self { channel: sender.channel(), value: Some(value), outcome: None }
     }
 
     /// The result, if this is the arm that was chosen; otherwise the value is dropped.
+    #[inline]
+    #[track_caller]
     pub fn into_outcome(self) -> Option<Result<(), SendError<T>>> {
+        if let Some(Ok(())) = self.outcome {
+            self.channel.note(Op::Send, Location::caller());
+        }
         self.outcome
     }
 }
@@ -113,7 +141,7 @@ impl<T> Arm for RecvArm<'_, T> {
         let took = self.channel.lock().take();
         self.outcome = match took {
             Took::Value(value, sender) => {
-                unpark_all(sender);
+                unpark(sender);
                 Some(Ok(value))
             }
             Took::Closed => Some(Err(RecvError)),
@@ -122,25 +150,21 @@ impl<T> Arm for RecvArm<'_, T> {
         self.outcome.is_some()
     }
 
-    fn queue(&mut self, Enrolment(claim): &Enrolment, index: usize) -> bool {
-        let mut state = self.channel.lock();
-        let may_queue = !state.is_ready(Side::Recv, claim);
-        if may_queue {
-            self.key = Some(state.queue(Party::Arm(Arc::clone(claim), index), Side::Recv, None));
+    fn stand(&mut self, wait: &Wait, index: usize, others: &mut dyn FnMut() -> Waited) -> Waited {
+        let turn = self.channel.lock();
+        if turn.is_ready(RECEIVERS, &wait.claim) {
+            drop(turn);
+            return wait.give_up();
         }
-        may_queue
-    }
-
-    fn leave(&mut self) {
-        let Some(key) = self.key.take() else { return };
-        let ended = self.channel.lock().leave(Side::Recv, key);
-        if !matches!(ended, Ended::Left(_)) {
-            self.outcome = Some(received(ended).or(Err(RecvError)));
-        }
-    }
-
-    fn alarm_at(&self) -> Option<Instant> {
-        self.channel.lock().alarm_at()
+        wait.note_alarm(turn.alarm_at());
+        let mut seat = pin!(Place::of_arm(self.channel.moves(), RECEIVERS, wait.arm(index), None));
+        seat.as_mut().sit(turn, Rank::Last);
+        let waited = others();
+        self.outcome = seat.leave().map(|end| match end {
+            End::Served => Ok(received(seat.as_mut().note())),
+            End::Refused => Err(RecvError),
+        });
+        waited
     }
 }
 
@@ -150,11 +174,11 @@ impl<T> Arm for SendArm<'_, T> {
     }
 
     fn attempt(&mut self) -> bool {
-        let value = self.value.take().expect("the value is here between attempts");
+        let value = unsent(&mut self.value);
         let offered = self.channel.lock().offer(value);
         self.outcome = match offered {
             Offered::Taken(receiver) => {
-                unpark_all(receiver);
+                unpark(receiver);
                 Some(Ok(()))
             }
             Offered::Closed(value) => Some(Err(SendError(value))),
@@ -166,32 +190,70 @@ impl<T> Arm for SendArm<'_, T> {
         self.outcome.is_some()
     }
 
-    fn queue(&mut self, Enrolment(claim): &Enrolment, index: usize) -> bool {
-        let mut state = self.channel.lock();
-        let may_queue = !state.is_ready(Side::Send, claim);
-        if may_queue {
-            let party = Party::Arm(Arc::clone(claim), index);
-            self.key = Some(state.queue(party, Side::Send, self.value.take()));
+    fn stand(&mut self, wait: &Wait, index: usize, others: &mut dyn FnMut() -> Waited) -> Waited {
+        let turn = self.channel.lock();
+        if turn.is_ready(SENDERS, &wait.claim) {
+            drop(turn);
+            return wait.give_up();
         }
-        may_queue
+        let value = self.value.take();
+        let mut seat = pin!(Place::of_arm(self.channel.moves(), SENDERS, wait.arm(index), value));
+        seat.as_mut().sit(turn, Rank::Last);
+        let waited = others();
+        match seat.leave() {
+            Some(End::Served) => self.outcome = Some(Ok(())),
+            Some(End::Refused) => self.outcome = Some(Err(SendError(unsent(seat.as_mut().note())))),
+            None => self.value = seat.as_mut().note().take(),
+        }
+        waited
+    }
+}
+
+impl Wait {
+    fn new(deadline: Option<Instant>) -> Self {
+        Self { waiter: Waiter::current(), claim: Claim::new(), deadline, alarm_at: Cell::new(None) }
     }
 
-    fn leave(&mut self) {
-        let Some(key) = self.key.take() else { return };
-        let ended = self.channel.lock().leave(Side::Send, key);
-        match ended {
-            Ended::Left(value) => self.value = value,
-            ended => self.outcome = Some(sent(ended)),
-        }
+    /// What the seat of arm `index` is made of.
+    fn arm(&self, index: usize) -> (Waiter, &Claim, usize) {
+        (self.waiter, &self.claim, index)
     }
 
-    fn alarm_at(&self) -> Option<Instant> {
-        self.channel.lock().alarm_at()
+    fn note_alarm(&self, alarm_at: Option<Instant>) {
+        self.alarm_at.set(earlier(self.alarm_at.get(), alarm_at));
+    }
+
+    /// Waits no more. If an arm was claimed before that is the answer.
+    fn give_up(&self) -> Waited {
+        if self.claim.withdraw() { Waited::Again } else { Waited::Decided }
+    }
+
+    /// Parks until an arm has been claimed, the deadline has passed, or an alarm is due, which the next attempt delivers.
+    fn park(&self, object: usize) -> Waited {
+        while !self.claim.is_won() {
+            let Some(wake_at) = earlier(self.deadline, self.alarm_at.get()) else {
+                park(WaitReason::Select, object);
+                continue;
+            };
+            park_until(WaitReason::Select, object, wake_at);
+            let now = Instant::now();
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
+                // Withdrawn now or claimed before: decided either way.
+                let _ = self.give_up();
+                return Waited::Decided;
+            }
+            if now >= wake_at {
+                return self.give_up();
+            }
+        }
+        Waited::Decided
     }
 }
 
 /// Completes one of `arms`, which then has an outcome, or none if patience ends first.
+#[track_caller]
 pub fn select(arms: &mut [&mut dyn Arm], patience: Patience) {
+    let site = Location::caller();
     let deadline = match patience {
         // A deadline past the end of the clock is none.
         Patience::For(timeout) => Instant::now().checked_add(timeout),
@@ -202,48 +264,26 @@ pub fn select(arms: &mut [&mut dyn Arm], patience: Patience) {
         if arms.iter_mut().any(|arm| arm.attempt()) || matches!(patience, Patience::Never) {
             return;
         }
-        if wait(arms, deadline) {
+        if wait(arms, deadline, site) == Waited::Decided {
             return;
         }
     }
 }
 
-/// Queues everywhere and parks until an arm is claimed or the deadline passes. False: an arm has become ready while
-/// queueing, try again.
-fn wait(arms: &mut [&mut dyn Arm], deadline: Option<Instant>) -> bool {
+/// Queues everywhere and parks until an arm is claimed or the deadline passes.
+#[inline(never)]
+fn wait(arms: &mut [&mut dyn Arm], deadline: Option<Instant>, site: Site) -> Waited {
     arms.sort_unstable_by_key(|arm| arm.address());
-    let enrolment = Enrolment(Arc::new(Claim::new(Waiter::current())));
-    let claim = &enrolment.0;
-    let are_queued = arms.iter_mut().enumerate().all(|(index, arm)| arm.queue(&enrolment, index));
-    let is_decided = if are_queued {
-        park_until_claimed(arms, claim, deadline);
-        true
-    } else {
-        // An arm that was queued before may have been claimed meanwhile; then that is the answer.
-        claim.withdraw().is_err()
-    };
-    arms.iter_mut().for_each(|arm| arm.leave());
-    is_decided
+    let object = arms.first().map_or(0, |arm| arm.address());
+    trace::note_call(object, site);
+    stand(arms, 0, &Wait::new(deadline), object)
 }
 
-/// Parks until an arm of `claim` has been claimed, or withdraws it at the deadline.
-fn park_until_claimed(arms: &[&mut dyn Arm], claim: &Claim, deadline: Option<Instant>) {
-    let object = arms.first().map_or(0, |arm| arm.address());
-    while claim.winner().is_none() {
-        // Looking for alarms also delivers those that are due, perhaps to one of these arms.
-        let alarm_at = arms.iter().fold(None, |first, arm| earlier(first, arm.alarm_at()));
-        if claim.winner().is_some() {
-            return;
-        }
-        match earlier(deadline, alarm_at) {
-            None => park(WaitReason::Select, object),
-            Some(wake_at) => park_until(WaitReason::Select, object, wake_at),
-        }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            // Withdrawn now or claimed before: decided either way.
-            let _ = claim.withdraw();
-            return;
-        }
+/// Queues `arms`, the first of which is number `index`, and parks.
+fn stand(arms: &mut [&mut dyn Arm], index: usize, wait: &Wait, object: usize) -> Waited {
+    match arms.split_first_mut() {
+        Some((arm, others)) => arm.stand(wait, index, &mut || stand(others, index + 1, wait, object)),
+        None => wait.park(object),
     }
 }
 
@@ -268,20 +308,13 @@ mod tests {
             false
         }
 
-        fn queue(&mut self, _: &Enrolment, _: usize) -> bool {
+        fn stand(&mut self, wait: &Wait, _: usize, others: &mut dyn FnMut() -> Waited) -> Waited {
             if self.is_early {
                 self.sender.try_send(1).unwrap();
+                return wait.give_up();
             }
-            !self.is_early
-        }
-
-        fn leave(&mut self) {}
-
-        fn alarm_at(&self) -> Option<Instant> {
-            if !self.is_early {
-                self.sender.try_send(2).unwrap();
-            }
-            None
+            self.sender.try_send(2).unwrap();
+            others()
         }
     }
 
@@ -290,7 +323,10 @@ mod tests {
         let ((tx, rx), (idle_tx, idle)) = (chan(1), chan::<u8>(0));
         tx.send(5).unwrap();
         let (mut ready, mut waits) = (RecvArm::new(&rx), RecvArm::new(&idle));
-        assert!(!wait(&mut [&mut ready, &mut waits], Some(Instant::now())));
+        assert_eq!(
+            wait(&mut [&mut ready, &mut waits], Some(Instant::now()), Location::caller()),
+            Waited::Again
+        );
         // Nobody is left in the queues.
         assert!(idle_tx.try_send(1).is_err());
         assert!(ready.attempt() && ready.into_outcome() == Some(Ok(5)) && waits.into_outcome().is_none());
@@ -301,7 +337,10 @@ mod tests {
         let ((tx, rx), (_tx, idle)) = (chan(0), chan::<u8>(0));
         let (mut arm, mut other) = (RecvArm::new(&rx), RecvArm::new(&idle));
         let mut meddler = Meddler { sender: &tx, is_early: true };
-        assert!(wait(&mut [&mut arm, &mut meddler, &mut other], None));
+        assert_eq!(
+            wait(&mut [&mut arm, &mut meddler, &mut other], None, Location::caller()),
+            Waited::Decided
+        );
         assert_eq!((arm.into_outcome(), other.into_outcome()), (Some(Ok(1)), None));
     }
 
@@ -310,7 +349,10 @@ mod tests {
         let (tx, rx) = chan(0);
         let mut arm = RecvArm::new(&rx);
         let mut meddler = Meddler { sender: &tx, is_early: false };
-        assert!(wait(&mut [&mut arm, &mut meddler], Some(Instant::now())));
+        assert_eq!(
+            wait(&mut [&mut arm, &mut meddler], Some(Instant::now()), Location::caller()),
+            Waited::Decided
+        );
         assert_eq!(arm.into_outcome(), Some(Ok(2)));
     }
 

@@ -1,9 +1,11 @@
 //! A point that a number of goroutines pass together.
 
 use std::fmt;
+use std::panic::Location;
 
 use crate::park::WaitReason;
-use crate::sync::line::{Line, unpark_all};
+use crate::sync::line::{Line, Rank};
+use crate::trace;
 
 /// A point that goroutines pass in groups of a fixed size; it can be used again at once.
 ///
@@ -30,19 +32,20 @@ impl Barrier {
     }
 
     /// Waits until the group is complete. True for one of them, the leader: the one that came last.
+    #[track_caller]
     pub fn wait(&self) -> bool {
-        let mut inside = self.arrived.lock();
-        inside.state += 1;
-        if inside.state < self.size {
-            let key = inside.queue.join(());
-            drop(inside);
-            self.arrived.wait(key, WaitReason::Barrier, std::ptr::from_ref(self).addr());
+        let object = std::ptr::from_ref(self).addr();
+        trace::note_call(object, Location::caller());
+        let mut arrived = self.arrived.lock();
+        *arrived += 1;
+        if *arrived < self.size {
+            self.arrived.wait(arrived, (0, Rank::Last, ()), (WaitReason::Barrier, object), || {});
             return false;
         }
-        inside.state = 0;
-        let granted = inside.queue.grant_all();
-        drop(inside);
-        unpark_all(granted);
+        *arrived = 0;
+        let group = arrived.grant_all(0);
+        drop(arrived);
+        group.unpark();
         true
     }
 }

@@ -1,142 +1,499 @@
-//! The waiting line that every primitive of this module is made of: some state, and a queue of who waits for it to
-//! change, under one critical section.
+//! Waiting lines: what channels and locks are made of. Some state, and queues of who waits for it to change, under one
+//! brief lock.
 //!
-//! Whoever changes the state *grants* the waiters it lets go on: it takes them out of the queue, does their share of
+//! Whoever changes the state *grants* the waiters it lets go on: it takes them out of their queue, does their share of
 //! the change for them (so nobody can slip in between), and unparks them once the section is left. A waiter goes on
-//! only when it finds itself granted, so a stray token costs it one look and nothing else.
+//! only when it finds that its wait has ended, so a stray token costs it one look and nothing else.
+//!
+//! Who waits has a `Seat` on its own stack: a node of the queue, with a note that whoever grants it reads and changes.
+//!
+//! ```text
+//!        sit                claim + end (under the lock)
+//! new ─────────▶ queued ──────────────────────────────────▶ ended ──leave──▶ left
+//!                  │ └── pass over: decided elsewhere ──▶ out ──leave─────────▲
+//!                  └──────────── leave ───────────────────────────────────────┘
+//! ```
+//! | seat   | links, note touched by          | its owner knows it by |
+//! | queued | whoever has the lock            | -                     |
+//! | out    | nobody; the owner, with the lock| -                     |
+//! | ended  | the owner                       | `end`, without the lock |
+//! | left   | the owner                       | having called `leave` |
+//!
+//! *A seat does not die while it is queued.* It is pinned, so it is dropped before its memory is used for anything else,
+//! and its drop leaves the queue. A goroutine that its runtime abandons is leaked together with its stack.
+#![allow(unsafe_code, reason = "state behind a lock, and nodes on their owners' stacks")]
 
-use std::sync::MutexGuard;
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::ptr::NonNull;
 use std::time::Instant;
 
 use crate::park::{WaitReason, Waiter, park, park_until};
-use crate::sync::critical::Critical;
-use crate::sync::wait_list::{Key, WaitList};
+use crate::primitives::atomic::{
+    AtomicU8,
+    Ordering::{Acquire, Release},
+};
+use crate::sync::brief_lock::BriefLock;
+use crate::sync::claim::Claim;
+use crate::sync::crowd::{Crowd, Granted};
+use crate::sync::wait_list::{Node, WaitList};
 
-/// `S`: the state. `N`: what is noted about each waiter.
-#[derive(Debug)]
-pub(super) struct Line<S, N = ()>(Critical<Inside<S, N>>);
-
-/// What is inside the critical section.
-#[derive(Debug)]
-pub(super) struct Inside<S, N = ()> {
-    pub(super) state: S,
-    pub(super) queue: Queue<N>,
+/// State `S`, and `QUEUES` queues of waiters, about each of whom an `N` is noted.
+///
+/// Between `lock` and the drop of the section there is no park, no unpark, no system call and no code of the user (no drop
+/// of a user's value either): a law that every user in this crate keeps.
+pub(crate) struct Line<S, N = (), const QUEUES: usize = 1> {
+    lock: BriefLock,
+    inside: UnsafeCell<Inside<S, N, QUEUES>>,
 }
 
-/// Who waits, first come first.
-#[derive(Debug)]
-pub(super) struct Queue<N>(WaitList<Place<N>>);
+struct Inside<S, N, const QUEUES: usize> {
+    queues: [WaitList<Place<N>>; QUEUES],
+    state: S,
+}
 
+/// What a node of a queue holds.
 #[derive(Debug)]
 struct Place<N> {
-    /// `None` once granted.
-    waiter: Option<Waiter>,
-    note: N,
+    waiter: Waiter,
+    /// With whom the decision is shared, and as which arm.
+    claim: Option<(NonNull<Claim>, usize)>,
+    /// An `End`; 0 while there is none. Set under the lock, by whoever grants, as the last thing done to the seat.
+    end: AtomicU8,
+    note: UnsafeCell<N>,
 }
 
-impl<S, N> Line<S, N> {
-    pub(super) const fn new(state: S) -> Self {
-        Self(Critical::new(Inside { state, queue: Queue(WaitList::new()) }))
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The waiter got what it waited for.
+    Served = 1,
+    /// It will not get it.
+    Refused = 2,
+}
+
+/// The front or the back of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    First,
+    Last,
+}
+
+// SAFETY: sharing a line gives out `&mut` to its state and its notes in whichever thread has the lock, one at a time, so
+// both have to be `Send`. `Waiter`s are used in any thread; claims are `Sync`.
+unsafe impl<S: Send, N: Send, const QUEUES: usize> Sync for Line<S, N, QUEUES> {}
+
+// SAFETY: a line that moves is not borrowed, so no seat, which borrows it, is in its queues, but for those of abandoned
+// goroutines, which nobody touches but with the lock; its state is `Send`.
+unsafe impl<S: Send, N: Send, const QUEUES: usize> Send for Line<S, N, QUEUES> {}
+
+impl<S, N, const QUEUES: usize> Line<S, N, QUEUES> {
+    pub(crate) const fn new(state: S) -> Self {
+        let inside = Inside { queues: [const { WaitList::new() }; QUEUES], state };
+        Self { lock: BriefLock::new(), inside: UnsafeCell::new(inside) }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Inside<S, N>> {
-        self.0.lock()
+    /// Enters the section.
+    #[inline]
+    pub(crate) fn lock(&self) -> Section<'_, S, N, QUEUES> {
+        self.lock.lock();
+        Section { line: self, not_send: PhantomData }
     }
+}
 
-    /// Parks until granted; gives back the note. Called outside the section.
-    pub(super) fn wait(&self, key: Key, reason: WaitReason, object: usize) -> N {
-        loop {
+impl<S, N, const QUEUES: usize> Line<S, N, QUEUES> {
+    /// Queues in the name of whoever runs here, leaves the section and parks until granted. `before` runs in between, when
+    /// the place in the queue is taken. Gives back the note.
+    pub(super) fn wait(
+        &self,
+        section: Section<'_, S, N, QUEUES>,
+        (queue, rank, note): (usize, Rank, N),
+        (reason, object): (WaitReason, usize),
+        before: impl FnOnce(),
+    ) -> N
+    where
+        N: Copy,
+    {
+        let mut seat = std::pin::pin!(Seat::new(self, queue, note));
+        seat.as_mut().sit(section, rank);
+        before();
+        while seat.end().is_none() {
             park(reason, object);
-            let mut inside = self.lock();
-            if inside.queue.is_granted(&key) {
-                return inside.queue.leave(key);
-            }
         }
+        seat.leave();
+        *seat.as_mut().note()
     }
 
-    /// Parks until granted or until `deadline`; says whether it was granted.
-    pub(super) fn wait_until(&self, key: Key, reason: WaitReason, object: usize, deadline: Instant) -> bool {
-        loop {
+    /// Like [`wait`](Self::wait), until `deadline` at the latest; says whether it was granted.
+    pub(super) fn wait_until(
+        &self,
+        section: Section<'_, S, N, QUEUES>,
+        (queue, rank, note): (usize, Rank, N),
+        (reason, object): (WaitReason, usize),
+        deadline: Instant,
+        before: impl FnOnce(),
+    ) -> bool {
+        let mut seat = std::pin::pin!(Seat::new(self, queue, note));
+        seat.as_mut().sit(section, rank);
+        before();
+        while seat.end().is_none() {
             park_until(reason, object, deadline);
-            let is_late = Instant::now() >= deadline;
-            let mut inside = self.lock();
-            let is_granted = inside.queue.is_granted(&key);
-            if is_granted || is_late {
-                inside.queue.leave(key);
-                return is_granted;
+            if Instant::now() >= deadline {
+                break;
             }
         }
+        seat.leave().is_some()
     }
 }
 
-impl<N> Queue<N> {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+impl<S, N, const QUEUES: usize> fmt::Debug for Line<S, N, QUEUES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").finish_non_exhaustive()
+    }
+}
+
+/// The right to what is inside a line; dropping it leaves.
+pub(crate) struct Section<'l, S, N, const QUEUES: usize = 1> {
+    line: &'l Line<S, N, QUEUES>,
+    /// Makes it `!Send`.
+    not_send: PhantomData<*const ()>,
+}
+
+impl<S, N, const QUEUES: usize> Section<'_, S, N, QUEUES> {
+    #[inline]
+    fn inside(&self) -> &Inside<S, N, QUEUES> {
+        // SAFETY: a section is made by `lock`, and the lock is given back when it is dropped, so there is no other one. A
+        // `&mut` from `inside_mut` borrows this one mutably, so it is not alive now.
+        unsafe { &*self.line.inside.get() }
     }
 
-    /// Joins the end of the queue in the name of whoever runs here.
-    pub(super) fn join(&mut self, note: N) -> Key {
-        self.0.push_back(Place { waiter: Some(Waiter::current()), note })
+    #[inline]
+    fn inside_mut(&mut self) -> &mut Inside<S, N, QUEUES> {
+        // SAFETY: as in `inside`; and `&mut self` shows that no reference from this section is alive.
+        unsafe { &mut *self.line.inside.get() }
     }
 
-    /// Joins the queue in front of all.
-    pub(super) fn join_front(&mut self, note: N) -> Key {
-        self.0.push_front(Place { waiter: Some(Waiter::current()), note })
+    /// Whether nobody is in `queue`.
+    #[inline]
+    pub(crate) fn is_empty(&self, queue: usize) -> bool {
+        self.inside().queues[queue].is_empty()
     }
 
-    /// The note of the first.
-    pub(super) fn front(&self) -> Option<&N> {
-        self.0.front().map(|place| &place.note)
+    /// The note of the first in `queue`.
+    pub(super) fn front(&self, queue: usize) -> Option<&N> {
+        // SAFETY: it is in a queue of this line, so it is alive.
+        let first = self.inside().queues[queue].front().map(|node| unsafe { node.as_ref() })?;
+        // SAFETY: notes of seats in a queue are touched with the lock only; changing one takes the section by `&mut`.
+        Some(unsafe { &*first.entry.note.get() })
     }
 
-    /// Grants the first, whose note `amend` may change for it to read.
-    pub(super) fn grant_amended(&mut self, amend: impl FnOnce(&mut N)) -> Option<Granted> {
-        self.0.pop_front().map(|place| {
-            amend(&mut place.note);
-            place.granted()
-        })
+    /// How many are in `queue`.
+    #[cfg(test)]
+    pub(super) fn count(&self, queue: usize) -> usize {
+        let list = &self.inside().queues[queue];
+        // SAFETY: it is in a queue of this line, so it is alive, and it belongs to that queue (`Seat::sit`).
+        std::iter::successors(list.front(), |node| unsafe { list.after(*node) }).count()
     }
 
-    pub(super) fn grant(&mut self) -> Option<Granted> {
-        self.0.pop_front().map(Place::granted)
+    /// Whether someone in `queue` could be served by `other`, which is not its own counterpart.
+    pub(crate) fn is_anyone_open_to(&self, queue: usize, other: &Claim) -> bool {
+        let list = &self.inside().queues[queue];
+        let mut next = list.front();
+        while let Some(node) = next {
+            // SAFETY: it is in a queue of this line, so it is alive.
+            if unsafe { node.as_ref() }.entry.is_open_to(other) {
+                return true;
+            }
+            // SAFETY: as above; and a node belongs to one queue (`Seat::sit`).
+            next = unsafe { list.after(node) };
+        }
+        false
     }
 
-    /// Grants the first whose note `is_wanted`.
-    pub(super) fn grant_first(&mut self, is_wanted: impl Fn(&N) -> bool) -> Option<Granted> {
-        self.0.pop_first(|place| is_wanted(&place.note)).map(Place::granted)
+    /// The first in `queue` that can be served, out of the queue. Those that were decided elsewhere lose their place on
+    /// the way; their owners leave by themselves.
+    #[inline]
+    pub(crate) fn claim_first(&mut self, queue: usize) -> Option<Claimed<'_, N>> {
+        let list = &mut self.inside_mut().queues[queue];
+        while let Some(node) = list.pop_front() {
+            // SAFETY: it was in a queue of this line until now, so it is alive; and it stays so, for its owner leaves only
+            // when it has ended, or with the lock, which is ours as long as the result lives.
+            let place = &unsafe { node.as_ref() }.entry;
+            if place.claim() {
+                return Some(Claimed { place, is_last: list.is_empty() });
+            }
+        }
+        None
     }
 
-    pub(super) fn grant_all(&mut self) -> Vec<Granted> {
-        std::iter::from_fn(|| self.grant()).collect()
+    /// Grants the first in `queue`.
+    #[inline]
+    pub(super) fn grant(&mut self, queue: usize) -> Option<Granted> {
+        self.claim_first(queue).map(|claimed| claimed.end(End::Served))
     }
 
-    fn is_granted(&self, key: &Key) -> bool {
-        self.0.get(key).waiter.is_none()
+    /// Grants all in `queue`.
+    pub(super) fn grant_all(&mut self, queue: usize) -> Crowd {
+        let mut crowd = Crowd::new();
+        while let Some(granted) = self.grant(queue) {
+            crowd.push(granted);
+        }
+        crowd
     }
+}
 
-    fn leave(&mut self, key: Key) -> N {
-        self.0.remove(key).note
+impl<S, N, const QUEUES: usize> Deref for Section<'_, S, N, QUEUES> {
+    type Target = S;
+
+    #[inline]
+    fn deref(&self) -> &S {
+        &self.inside().state
+    }
+}
+
+impl<S, N, const QUEUES: usize> DerefMut for Section<'_, S, N, QUEUES> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.inside_mut().state
+    }
+}
+
+impl<S, N, const QUEUES: usize> Drop for Section<'_, S, N, QUEUES> {
+    #[inline]
+    fn drop(&mut self) {
+        self.line.lock.unlock();
     }
 }
 
 impl<N> Place<N> {
-    fn granted(&mut self) -> Granted {
-        Granted(self.waiter.take().expect("who is queued has not been granted"))
+    /// Makes sure that nobody else serves this seat; false if another of its owner's seats has been served, or its owner
+    /// gave up. Called with the lock while the seat is queued, or just taken out.
+    #[inline]
+    fn claim(&self) -> bool {
+        match self.claim {
+            None => true,
+            // SAFETY: a seat borrows its claim, and it is alive: see the callers of `claim`.
+            Some((claim, index)) => unsafe { claim.as_ref() }.decide(index),
+        }
+    }
+
+    fn is_open_to(&self, other: &Claim) -> bool {
+        match self.claim {
+            None => true,
+            // SAFETY: as in `claim`.
+            Some((claim, _)) => claim != NonNull::from(other) && unsafe { claim.as_ref() }.is_open(),
+        }
     }
 }
 
-/// A waiter that may go on and does not know it yet: to be unparked once the section is left.
+/// A seat that was taken out of its queue to be served. Its owner waits until `end` is called.
+#[must_use = "its owner sleeps until its wait is ended"]
+pub(crate) struct Claimed<'s, N> {
+    place: &'s Place<N>,
+    is_last: bool,
+}
+
+impl<N> Claimed<'_, N> {
+    #[inline]
+    pub(crate) fn note(&mut self) -> &mut N {
+        // SAFETY: the seat is in no queue, so no other section finds it, and its owner touches the note only once it has
+        // ended or with the lock, which ours is.
+        unsafe { &mut *self.place.note.get() }
+    }
+
+    /// Whether nobody is left in the queue.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last
+    }
+
+    /// Ends the wait. Unpark the waiter once the section is left. It may go on even before that, so whatever it reads
+    /// outside of the section has to be there already.
+    #[inline]
+    pub(crate) fn end(self, end: End) -> Granted {
+        let waiter = self.place.waiter;
+        // ORDERING: Release; pairs with the Acquire in `Seat::end`: the owner sees the note as it is now. From here on the
+        // seat is its owner's, and may be gone.
+        self.place.end.store(end as u8, Release);
+        Granted(waiter)
+    }
+}
+
+/// A place in one of the queues of a line, held by whoever waits.
 #[derive(Debug)]
-#[must_use = "the waiter sleeps until it is unparked"]
-pub(super) struct Granted(Waiter);
+pub(crate) struct Seat<'l, S, N, const QUEUES: usize = 1> {
+    line: &'l Line<S, N, QUEUES>,
+    queue: usize,
+    /// Whether it was queued and has not been left.
+    is_taken: Cell<bool>,
+    claim: PhantomData<&'l Claim>,
+    node: Node<Place<N>>,
+}
 
-impl Granted {
-    pub(super) fn unpark(self) {
-        self.0.unpark();
+impl<'l, S, N, const QUEUES: usize> Seat<'l, S, N, QUEUES> {
+    /// A seat, not queued yet, for whoever runs here, by itself.
+    #[inline]
+    pub(crate) fn new(line: &'l Line<S, N, QUEUES>, queue: usize, note: N) -> Self {
+        Self::with_claim(line, queue, Waiter::current(), None, note)
+    }
+
+    /// A seat for one arm of `claim`.
+    pub(crate) fn of_arm(
+        line: &'l Line<S, N, QUEUES>,
+        queue: usize,
+        (waiter, claim, arm): (Waiter, &'l Claim, usize),
+        note: N,
+    ) -> Self {
+        Self::with_claim(line, queue, waiter, Some((NonNull::from(claim), arm)), note)
+    }
+
+    #[inline]
+    fn with_claim(
+        line: &'l Line<S, N, QUEUES>,
+        queue: usize,
+        waiter: Waiter,
+        claim: Option<(NonNull<Claim>, usize)>,
+        note: N,
+    ) -> Self {
+        let place = Place { waiter, claim, end: AtomicU8::new(0), note: UnsafeCell::new(note) };
+        Self { line, queue, is_taken: Cell::new(false), claim: PhantomData, node: Node::new(place) }
+    }
+
+    /// Joins the queue, and leaves the section.
+    ///
+    /// # Panics
+    /// The section is of another line, or the seat was queued before.
+    #[inline]
+    pub(crate) fn sit(self: Pin<&mut Self>, mut section: Section<'_, S, N, QUEUES>, rank: Rank) {
+        assert!(std::ptr::eq(section.line, self.line) && !self.is_taken.replace(true), "a seat is used once");
+        let node = NonNull::from(&self.node);
+        let list = &mut section.inside_mut().queues[self.queue];
+        match rank {
+            // SAFETY: it is in no list, since this is its first time. It is pinned, and its drop leaves this queue, the only one
+            // it ever joins.
+            Rank::Last => unsafe { list.push_back(node) },
+            // SAFETY: as above.
+            Rank::First => unsafe { list.push_front(node) },
+        }
+    }
+
+    /// How the wait has ended, if it has. Once it has, the note is the owner's.
+    #[inline]
+    pub(crate) fn end(&self) -> Option<End> {
+        // ORDERING: Acquire; pairs with the Release in `Claimed::end`.
+        match self.node.entry.end.load(Acquire) {
+            0 => None,
+            end if end == End::Served as u8 => Some(End::Served),
+            _ => Some(End::Refused),
+        }
+    }
+
+    /// Leaves the queue if still in it; says how the wait ended, if it did.
+    #[inline]
+    pub(crate) fn leave(&self) -> Option<End> {
+        self.leave_queue();
+        self.end()
+    }
+
+    /// The note.
+    ///
+    /// # Panics
+    /// The seat was queued and has not been left.
+    #[inline]
+    pub(crate) fn note(self: Pin<&mut Self>) -> &mut N {
+        assert!(!self.is_taken.get(), "the note of a seat that is queued is not its owner's");
+        // SAFETY: nothing is moved out of `self`; the note is not pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.node.entry.note.get_mut()
+    }
+
+    #[inline]
+    fn leave_queue(&self) {
+        if self.is_taken.replace(false) && self.end().is_none() {
+            let mut section = self.line.lock();
+            // SAFETY: the node is ours, and this queue the only one it was ever in.
+            unsafe { section.inside_mut().queues[self.queue].remove(NonNull::from(&self.node)) };
+        }
     }
 }
 
-/// Unparks them in order.
-pub(super) fn unpark_all(granted: impl IntoIterator<Item = Granted>) {
-    granted.into_iter().for_each(Granted::unpark);
+impl<S, N, const QUEUES: usize> Drop for Seat<'_, S, N, QUEUES> {
+    #[inline]
+    fn drop(&mut self) {
+        self.leave_queue();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::time::Duration;
+
+    const WHY: (WaitReason, usize) = (WaitReason::Join, 0);
+
+    #[test]
+    fn whoever_is_granted_before_it_parks_does_not_wait() {
+        let line: Line<u8, u8> = Line::new(1);
+        let noted = line.wait(line.lock(), (0, Rank::Last, 7), WHY, || {
+            let mut section = line.lock();
+            assert_eq!((*section, section.front(0)), (1, Some(&7)));
+            let mut first = section.claim_first(0).unwrap();
+            *first.note() += 1;
+            let granted = first.end(End::Served);
+            drop(section);
+            granted.unpark();
+        });
+        assert_eq!(noted, 8);
+        assert!(line.lock().is_empty(0));
+    }
+
+    #[test]
+    fn a_deadline_leaves_nobody_queued() {
+        let line: Line<()> = Line::new(());
+        let at = (0, Rank::Last, ());
+        assert!(!line.wait_until(line.lock(), at, WHY, Instant::now(), || {}));
+        assert!(line.lock().is_empty(0));
+        let late = Instant::now() + Duration::from_secs(60);
+        assert!(line.wait_until(line.lock(), at, WHY, late, || line.lock().grant(0).unwrap().unpark()));
+    }
+
+    #[test]
+    fn a_panic_while_queued_leaves_the_queue() {
+        let line: Line<()> = Line::new(());
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            line.wait(line.lock(), (0, Rank::Last, ()), WHY, || {
+                std::panic::resume_unwind(Box::new("before the park"))
+            });
+        }));
+        assert!(panicked.is_err());
+        assert!(line.lock().grant(0).is_none());
+    }
+
+    #[test]
+    fn the_first_rank_is_served_before_the_last() {
+        let line: Line<(), u8> = Line::new(());
+        let mut seats: Vec<_> = (0..3).map(|note| Box::pin(Seat::new(&line, 0, note))).collect();
+        for (seat, rank) in seats.iter_mut().zip([Rank::Last, Rank::Last, Rank::First]) {
+            seat.as_mut().sit(line.lock(), rank);
+        }
+        let mut served = Vec::new();
+        let mut section = line.lock();
+        while let Some(mut first) = section.claim_first(0) {
+            served.push(*first.note());
+            first.end(End::Served).unpark();
+        }
+        assert_eq!(served, [2, 0, 1]);
+    }
+
+    #[test]
+    fn a_seat_of_another_line_is_refused() {
+        let (line, other): (Line<()>, Line<()>) = (Line::new(()), Line::new(()));
+        let mut seat = Box::pin(Seat::new(&line, 0, ()));
+        let panicked = catch_unwind(AssertUnwindSafe(|| seat.as_mut().sit(other.lock(), Rank::Last)));
+        assert!(panicked.is_err());
+        assert!(other.lock().is_empty(0) && line.lock().is_empty(0));
+    }
 }

@@ -2,9 +2,11 @@
 //! also work between plain threads, and between threads and goroutines. None poisons: a panic releases what is held.
 
 mod barrier;
+mod brief_lock;
+pub(crate) mod claim;
 mod condvar;
-pub(crate) mod critical;
-mod line;
+pub(crate) mod crowd;
+pub(crate) mod line;
 mod mutex;
 mod once;
 mod raw_mutex;
@@ -12,7 +14,7 @@ mod raw_rwlock;
 mod rwlock;
 mod semaphore;
 mod wait_group;
-pub(crate) mod wait_list;
+mod wait_list;
 
 pub use barrier::Barrier;
 pub use condvar::Condvar;

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use crate::park::WaitReason;
-use crate::sync::line::{Line, unpark_all};
+use crate::sync::line::{Line, Rank};
 
 /// Runs one closure once, whoever comes first; the others wait until it is done.
 ///
@@ -53,17 +53,16 @@ impl Once {
     /// Waits for its turn. True: run the closure; false: another one has run.
     fn may_run(&self) -> bool {
         loop {
-            let mut inside = self.running.lock();
+            let mut is_running = self.running.lock();
             if self.is_completed() {
                 return false;
             }
-            if !inside.state {
-                inside.state = true;
+            if !*is_running {
+                *is_running = true;
                 return true;
             }
-            let key = inside.queue.join(());
-            drop(inside);
-            self.running.wait(key, WaitReason::Once, std::ptr::from_ref(self).addr());
+            let object = std::ptr::from_ref(self).addr();
+            self.running.wait(is_running, (0, Rank::Last, ()), (WaitReason::Once, object), || {});
         }
     }
 }
@@ -81,11 +80,11 @@ struct Attempt<'a> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let mut inside = self.once.running.lock();
-        inside.state = false;
-        let granted = inside.queue.grant_all();
-        drop(inside);
-        unpark_all(granted);
+        let mut is_running = self.once.running.lock();
+        *is_running = false;
+        let granted = is_running.grant_all(0);
+        drop(is_running);
+        granted.unpark();
     }
 }
 

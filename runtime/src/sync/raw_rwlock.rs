@@ -14,7 +14,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use crate::park::WaitReason;
-use crate::sync::line::{Line, unpark_all};
+use crate::sync::crowd::Crowd;
+use crate::sync::line::{Line, Rank};
 
 const WRITER: usize = 1;
 const QUEUED: usize = 2;
@@ -23,7 +24,7 @@ const READER: usize = 4;
 #[derive(Debug)]
 pub(super) struct RawRwLock {
     state: AtomicUsize,
-    line: Line<(), Access>,
+    line: Line<(), (), 2>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl RawRwLock {
 
     #[cold]
     fn lock_slowly(&self, access: Access) {
-        let mut inside = self.line.lock();
+        let section = self.line.lock();
         // ORDERING: Acquire, Relaxed; as in `try_lock` if this enters. If it does not, the one that makes room leaves later in
         // the order of this atomic, sees QUEUED and enters the section after us.
         let before = self
@@ -102,35 +103,33 @@ impl RawRwLock {
         if before.is_ok_and(|state| access.enter(state).is_some()) {
             return;
         }
-        let key = inside.queue.join(access);
-        drop(inside);
-        self.line.wait(key, WaitReason::RwLock, std::ptr::from_ref(self).addr());
+        let why = (WaitReason::RwLock, std::ptr::from_ref(self).addr());
+        self.line.wait(section, (access as usize, Rank::Last, ()), why, || {});
     }
 
     /// Lets in all readers that wait, if it is their `turn`, else the first writer. The caller has just left and nobody is
     /// in; QUEUED keeps everyone else out until the state is set here.
     #[cold]
     fn serve(&self, turn: Access) {
-        let mut inside = self.line.lock();
-        let queue = &mut inside.queue;
-        let mut served = Vec::new();
-        if turn == Access::Read {
-            served.extend(std::iter::from_fn(|| queue.grant_first(|access| *access == Access::Read)));
-        }
+        let mut section = self.line.lock();
+        let mut served = match turn {
+            Access::Read => section.grant_all(Access::Read as usize),
+            Access::Write => Crowd::new(),
+        };
         let mut state = served.len() * READER;
-        if served.is_empty() {
+        if served.len() == 0 {
             // Readers queue only behind a writer: the one that just left, or one in the queue.
-            let writer = queue.grant_first(|access| *access == Access::Write);
+            let writer = section.grant(Access::Write as usize);
             served.push(writer.expect("a queue without readers to serve has a writer"));
             state = WRITER;
         }
-        if !queue.is_empty() {
+        if !section.is_empty(Access::Read as usize) || !section.is_empty(Access::Write as usize) {
             state |= QUEUED;
         }
         // ORDERING: Release; pairs with the Acquire of those who enter without waiting. Those granted learn of it inside
         // the section.
         self.state.store(state, Release);
-        drop(inside);
-        unpark_all(served);
+        drop(section);
+        served.unpark();
     }
 }

@@ -1,9 +1,12 @@
 //! A number of permits, handed out first come, first served.
 
 use std::fmt;
+use std::panic::Location;
 
 use crate::park::WaitReason;
-use crate::sync::line::{Line, unpark_all};
+use crate::sync::crowd::Crowd;
+use crate::sync::line::{Line, Rank};
+use crate::trace::{self, Op};
 
 /// A fixed number of permits. A goroutine that wants more than are left waits; nobody overtakes it, also not one that
 /// wants fewer, so a large request is not starved by small ones.
@@ -29,38 +32,53 @@ impl Semaphore {
     }
 
     /// Waits for one permit.
+    #[track_caller]
     pub fn acquire(&self) -> Permit<'_> {
         self.acquire_many(1)
     }
 
     /// Waits for `count` permits at once. More than the semaphore has ever had means waiting for ever.
+    #[track_caller]
     pub fn acquire_many(&self, count: usize) -> Permit<'_> {
-        let mut inside = self.permits.lock();
-        if inside.queue.is_empty() && inside.state >= count {
-            inside.state -= count;
-            return Permit { semaphore: self, count };
-        }
-        let key = inside.queue.join(count);
-        drop(inside);
-        // Who grants takes the permits off in our name.
-        self.permits.wait(key, WaitReason::Semaphore, std::ptr::from_ref(self).addr());
+        let site = Location::caller();
+        trace::note_call(self.address(), site);
+        self.take(count);
+        trace::note_op(Op::Wait, self.address(), 0, Some(site));
         Permit { semaphore: self, count }
     }
 
+    fn take(&self, count: usize) {
+        let mut left = self.permits.lock();
+        if left.is_empty(0) && *left >= count {
+            *left -= count;
+            return;
+        }
+        let why = (WaitReason::Semaphore, self.address());
+        // Who grants takes the permits off in our name.
+        self.permits.wait(left, (0, Rank::Last, count), why, || {});
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Takes one permit if one is left and nobody waits.
+    #[track_caller]
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
-        let mut inside = self.permits.lock();
-        if !inside.queue.is_empty() {
+        let mut left = self.permits.lock();
+        if !left.is_empty(0) {
             return None;
         }
-        inside.state = inside.state.checked_sub(1)?;
+        *left = left.checked_sub(1)?;
+        drop(left);
+        trace::note_op(Op::Wait, self.address(), 0, Some(Location::caller()));
         Some(Permit { semaphore: self, count: 1 })
     }
 
     /// Permits left at this moment.
     #[must_use]
     pub fn available(&self) -> usize {
-        self.permits.lock().state
+        *self.permits.lock()
     }
 
     /// Adds `count` permits, as if somebody gave them back: for permits that were [forgotten](Permit::forget), or that
@@ -68,18 +86,22 @@ impl Semaphore {
     ///
     /// # Panics
     /// More permits than a `usize` counts.
+    #[track_caller]
     pub fn release(&self, count: usize) {
-        let mut inside = self.permits.lock();
-        inside.state = inside.state.checked_add(count).expect("a usize counts all permits");
-        let mut granted = Vec::new();
-        while let Some(&wanted) = inside.queue.front()
-            && let Some(left) = inside.state.checked_sub(wanted)
+        trace::note_op(Op::Signal, self.address(), 0, Some(Location::caller()));
+        let mut left = self.permits.lock();
+        *left = left.checked_add(count).expect("a usize counts all permits");
+        let mut served = Crowd::new();
+        while let Some(&wanted) = left.front(0)
+            && let Some(rest) = left.checked_sub(wanted)
         {
-            inside.state = left;
-            granted.extend(inside.queue.grant());
+            *left = rest;
+            if let Some(granted) = left.grant(0) {
+                served.push(granted);
+            }
         }
-        drop(inside);
-        unpark_all(granted);
+        drop(left);
+        served.unpark();
     }
 }
 

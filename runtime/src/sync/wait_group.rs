@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use std::panic::Location;
+
 use crate::park::WaitReason;
-use crate::sync::line::{Line, unpark_all};
+use crate::sync::crowd::Crowd;
+use crate::sync::line::{Line, Rank};
+use crate::trace::{self, Op};
 
 /// A count of things still to be done; whoever waits goes on when it is zero. Clones share the count.
 ///
@@ -35,10 +39,10 @@ impl WaitGroup {
     /// # Panics
     /// More than `usize::MAX` to be done.
     pub fn add(&self, count: usize) {
-        let mut inside = self.pending.lock();
-        let sum = inside.state.checked_add(count);
-        inside.state = sum.unwrap_or(inside.state);
-        drop(inside);
+        let mut pending = self.pending.lock();
+        let sum = pending.checked_add(count);
+        *pending = sum.unwrap_or(*pending);
+        drop(pending);
         assert!(sum.is_some(), "a wait group counts to {} at most", usize::MAX);
     }
 
@@ -46,25 +50,35 @@ impl WaitGroup {
     ///
     /// # Panics
     /// Nothing was left to be done.
+    #[track_caller]
     pub fn done(&self) {
-        let mut inside = self.pending.lock();
-        let left = inside.state.checked_sub(1);
-        inside.state = left.unwrap_or(0);
-        let granted = if left == Some(0) { inside.queue.grant_all() } else { Vec::new() };
-        drop(inside);
+        trace::note_op(Op::Signal, self.address(), 0, Some(Location::caller()));
+        let mut pending = self.pending.lock();
+        let left = pending.checked_sub(1);
+        *pending = left.unwrap_or(0);
+        let all = if left == Some(0) { pending.grant_all(0) } else { Crowd::new() };
+        drop(pending);
         assert!(left.is_some(), "`WaitGroup::done` was called more often than was added");
-        unpark_all(granted);
+        all.unpark();
     }
 
     /// Waits until nothing is left to be done; at once if nothing is.
+    #[track_caller]
     pub fn wait(&self) {
-        let mut inside = self.pending.lock();
-        if inside.state == 0 {
-            return;
+        let site = Location::caller();
+        trace::note_call(self.address(), site);
+        let pending = self.pending.lock();
+        if *pending > 0 {
+            let why = (WaitReason::WaitGroup, self.address());
+            self.pending.wait(pending, (0, Rank::Last, ()), why, || {});
+        } else {
+            drop(pending);
         }
-        let key = inside.queue.join(());
-        drop(inside);
-        self.pending.wait(key, WaitReason::WaitGroup, Arc::as_ptr(&self.pending).addr());
+        trace::note_op(Op::Wait, self.address(), 0, Some(site));
+    }
+
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.pending).addr()
     }
 }
 

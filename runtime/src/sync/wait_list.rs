@@ -1,149 +1,139 @@
-//! A first-in, first-out list of waiters that anyone in it can leave in constant time.
-//!
-//! ```text
-//!            push                 pop_front
-//! (nothing) ──────▶ queued, seated ────────▶ seated ──remove──▶ (nothing)
-//!                        └────────────remove──────────────────────▲
-//! ```
-//! Whoever serves a waiter takes it out of the queue (`pop_front`) but leaves its entry in its seat, where the waiter
-//! finds what it was given. Only the waiter gives the seat up (`remove`, which takes the `Key` that cannot be cloned),
-//! so a key never names another waiter's seat. Seats are used again: a list that has seen its longest queue allocates
-//! no more.
+//! A first-in, first-out list whose links lie in its members, so that joining and leaving, also from the middle, take
+//! constant time and no memory. Raw: `line` makes it safe.
+#![allow(unsafe_code, reason = "a list through nodes that their owners hold")]
 
-/// No seat.
-const NONE: usize = usize::MAX;
+use std::cell::UnsafeCell;
+use std::marker::PhantomPinned;
+use std::ptr::NonNull;
 
-/// The right to one seat.
+/// One member: the links, and `E`, which the list does not look at.
 #[derive(Debug)]
-pub(crate) struct Key(usize);
-
-#[derive(Debug)]
-struct Seat<E> {
-    /// `None` while the seat is free.
-    entry: Option<E>,
-    is_queued: bool,
-    prev: usize,
-    /// The next in the queue, or the next free seat.
-    next: usize,
+pub(super) struct Node<E> {
+    links: UnsafeCell<Links<E>>,
+    pub(super) entry: E,
+    /// The list has pointers to it.
+    _pinned: PhantomPinned,
 }
 
 #[derive(Debug)]
-pub(crate) struct WaitList<E> {
-    seats: Vec<Seat<E>>,
-    free: usize,
-    head: usize,
-    tail: usize,
+struct Links<E> {
+    prev: Option<NonNull<Node<E>>>,
+    next: Option<NonNull<Node<E>>>,
+    is_queued: bool,
+}
+
+/// The list. Every node in it is alive and does not move, and nobody touches the links of a node but the methods below,
+/// which take the list the node belongs to: that is what the callers of `push` promise.
+#[derive(Debug)]
+pub(super) struct WaitList<E> {
+    head: Option<NonNull<Node<E>>>,
+    tail: Option<NonNull<Node<E>>>,
+}
+
+impl<E> Node<E> {
+    pub(super) const fn new(entry: E) -> Self {
+        let links = Links { prev: None, next: None, is_queued: false };
+        Self { links: UnsafeCell::new(links), entry, _pinned: PhantomPinned }
+    }
 }
 
 impl<E> WaitList<E> {
-    pub(crate) const fn new() -> Self {
-        Self { seats: Vec::new(), free: NONE, head: NONE, tail: NONE }
+    pub(super) const fn new() -> Self {
+        Self { head: None, tail: None }
     }
 
-    /// Whether nobody is queued (some may still be seated).
-    pub(crate) fn is_empty(&self) -> bool {
-        self.head == NONE
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.is_none()
     }
 
-    pub(crate) fn push_back(&mut self, entry: E) -> Key {
-        let seat = self.sit(entry);
-        self.link(self.tail, seat, NONE);
-        Key(seat)
+    pub(super) fn front(&self) -> Option<NonNull<Node<E>>> {
+        self.head
     }
 
-    pub(crate) fn push_front(&mut self, entry: E) -> Key {
-        let seat = self.sit(entry);
-        self.link(NONE, seat, self.head);
-        Key(seat)
+    /// Who comes behind `node`.
+    ///
+    /// # Safety
+    /// As for [`remove`](Self::remove).
+    pub(super) unsafe fn after(&self, node: NonNull<Node<E>>) -> Option<NonNull<Node<E>>> {
+        // SAFETY: alive, as our caller promises.
+        let links = unsafe { node.as_ref() }.links.get();
+        // SAFETY: only methods of this list touch the links, and those that change them take it by `&mut`.
+        unsafe { (*links).next }
     }
 
-    /// Takes the first out of the queue; its entry stays in its seat.
-    pub(crate) fn pop_front(&mut self) -> Option<&mut E> {
-        self.pop_first(|_| true)
-    }
-
-    /// Takes the first that `is_wanted` out of the queue; its entry stays in its seat.
-    pub(crate) fn pop_first(&mut self, is_wanted: impl Fn(&E) -> bool) -> Option<&mut E> {
-        let mut seat = self.head;
-        while seat != NONE {
-            if is_wanted(self.entry(seat)) {
-                self.unlink(seat);
-                return self.seats[seat].entry.as_mut();
-            }
-            seat = self.seats[seat].next;
+    /// Joins the end of the queue.
+    ///
+    /// # Safety
+    /// The node is in no list, and stays where it is until it has left this one, by `pop_front` or `remove`. From the first
+    /// `push` on it belongs to this list: it is never given to another.
+    #[inline]
+    pub(super) unsafe fn push_back(&mut self, node: NonNull<Node<E>>) {
+        let links = Links { prev: self.tail, next: None, is_queued: true };
+        *self.links(node) = links;
+        match self.tail.replace(node) {
+            Some(tail) => self.links(tail).next = Some(node),
+            None => self.head = Some(node),
         }
-        None
     }
 
-    /// The first in the queue.
-    pub(crate) fn front(&self) -> Option<&E> {
-        self.iter().next()
-    }
-
-    /// The queued, first come first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &E> {
-        let mut seat = self.head;
-        std::iter::from_fn(move || {
-            let at = (seat != NONE).then_some(seat)?;
-            seat = self.seats[at].next;
-            self.seats[at].entry.as_ref()
-        })
-    }
-
-    /// The entry of a seat, queued or not.
-    pub(crate) fn get(&self, key: &Key) -> &E {
-        self.entry(key.0)
-    }
-
-    /// Gives the seat up, and the place in the queue if it still had one.
-    pub(crate) fn remove(&mut self, key: Key) -> E {
-        let Key(seat) = key;
-        if self.seats[seat].is_queued {
-            self.unlink(seat);
+    /// Joins in front of all.
+    ///
+    /// # Safety
+    /// As for [`push_back`](Self::push_back).
+    pub(super) unsafe fn push_front(&mut self, node: NonNull<Node<E>>) {
+        let links = Links { prev: None, next: self.head, is_queued: true };
+        *self.links(node) = links;
+        match self.head.replace(node) {
+            Some(head) => self.links(head).prev = Some(node),
+            None => self.tail = Some(node),
         }
-        self.seats[seat].next = self.free;
-        self.free = seat;
-        self.seats[seat].entry.take().expect("a key's seat is taken until the key is given up")
     }
 
-    fn entry(&self, seat: usize) -> &E {
-        self.seats[seat].entry.as_ref().expect("a queued or keyed seat is taken")
-    }
-
-    fn sit(&mut self, entry: E) -> usize {
-        let taken = Seat { entry: Some(entry), is_queued: false, prev: NONE, next: NONE };
-        let seat = self.free;
-        if seat == NONE {
-            self.seats.push(taken);
-            return self.seats.len() - 1;
+    /// Takes the first out.
+    #[inline]
+    pub(super) fn pop_front(&mut self) -> Option<NonNull<Node<E>>> {
+        let first = self.head?;
+        let links = self.links(first);
+        links.is_queued = false;
+        let next = links.next;
+        self.head = next;
+        match next {
+            Some(next) => self.links(next).prev = None,
+            None => self.tail = None,
         }
-        self.free = self.seats[seat].next;
-        self.seats[seat] = taken;
-        seat
+        Some(first)
     }
 
-    fn link(&mut self, prev: usize, seat: usize, next: usize) {
-        self.seats[seat].is_queued = true;
-        self.join(prev, seat);
-        self.join(seat, next);
-    }
-
-    fn unlink(&mut self, seat: usize) {
-        let Seat { prev, next, .. } = self.seats[seat];
-        self.seats[seat].is_queued = false;
-        self.join(prev, next);
-    }
-
-    /// Makes `next` follow `prev`; `NONE` is the end of the queue on either side.
-    fn join(&mut self, prev: usize, next: usize) {
+    /// Takes `node` out if it is in, wherever it stands.
+    ///
+    /// # Safety
+    /// The node is alive, and has never been in another list.
+    pub(super) unsafe fn remove(&mut self, node: NonNull<Node<E>>) {
+        let links = self.links(node);
+        if !std::mem::replace(&mut links.is_queued, false) {
+            return;
+        }
+        let (prev, next) = (links.prev, links.next);
         match prev {
-            NONE => self.head = next,
-            _ => self.seats[prev].next = next,
+            Some(prev) => self.links(prev).next = next,
+            None => self.head = next,
         }
         match next {
-            NONE => self.tail = prev,
-            _ => self.seats[next].prev = prev,
+            Some(next) => self.links(next).prev = prev,
+            None => self.tail = prev,
         }
+    }
+
+    /// The links of a node that is in the list, or that the caller was given as one that belongs to it.
+    #[inline]
+    fn links(&mut self, node: NonNull<Node<E>>) -> &mut Links<E> {
+        // SAFETY: private to this module, whose methods pass nodes that are in the list, which are alive by the contract of
+        // `push`, or the one they were given under the same contract.
+        let links = unsafe { node.as_ref() }.links.get();
+        // SAFETY: only methods of the list that the node belongs to touch its links; this one holds that list by `&mut`, and
+        // so does the result.
+        unsafe { &mut *links }
     }
 }
 
@@ -153,66 +143,63 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::VecDeque;
 
-    #[test]
-    fn the_first_in_is_the_first_out() {
-        let mut list = WaitList::new();
-        let keys: Vec<Key> = (0..3).map(|n| list.push_back(n)).collect();
-        assert_eq!(list.iter().copied().collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(list.pop_front(), Some(&mut 0));
-        assert_eq!(list.pop_first(|n| *n == 2), Some(&mut 2));
-        assert_eq!(keys.into_iter().map(|key| list.remove(key)).collect::<Vec<_>>(), [0, 1, 2]);
-        assert!(list.is_empty());
+    type Boxed = Box<Node<u64>>;
+
+    fn at(node: &Boxed) -> NonNull<Node<u64>> {
+        NonNull::from(&**node)
     }
 
-    #[test]
-    fn what_is_given_waits_in_the_seat() {
-        let mut list = WaitList::new();
-        let key = list.push_back("waiting");
-        *list.pop_front().unwrap() = "given";
-        let other = list.push_back("other");
-        assert_eq!(*list.get(&key), "given");
-        assert_eq!(list.remove(key), "given");
-        assert_eq!(list.remove(other), "other");
-    }
-
-    #[test]
-    fn seats_are_used_again() {
-        let mut list = WaitList::new();
-        for n in 0..100 {
-            let key = list.push_back(n);
-            assert_eq!(list.remove(key), n);
-        }
-        assert_eq!(list.seats.len(), 1);
+    fn all(list: &WaitList<u64>) -> Vec<u64> {
+        let mut next = list.front();
+        std::iter::from_fn(|| {
+            let node = next?;
+            // SAFETY: in the list, so alive (`it_is_a_queue_that_can_be_left` keeps the boxes).
+            next = unsafe { list.after(node) };
+            // SAFETY: as above.
+            Some(unsafe { node.as_ref() }.entry)
+        })
+        .collect()
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 64 }))]
 
         /// The list behaves as a `VecDeque` whose members can leave from the middle.
         #[test]
         fn it_is_a_queue_that_can_be_left(steps in proptest::collection::vec((0..5_u8, any::<usize>()), 0..80)) {
             let mut list = WaitList::new();
-            let mut keys: Vec<(u64, Key)> = Vec::new();
+            let mut nodes: Vec<Boxed> = Vec::new();
             let mut model: VecDeque<u64> = VecDeque::new();
             for (n, (step, pick)) in (0_u64..).zip(steps) {
                 match step {
-                    0 | 1 => {
-                        keys.push((n, list.push_back(n)));
-                        model.push_back(n);
+                    0..3 => {
+                        let node = Box::new(Node::new(n));
+                        if step < 2 {
+                            // SAFETY: the box leaves `nodes` only after it has left the list.
+                            unsafe { list.push_back(at(&node)) };
+                            model.push_back(n);
+                        } else {
+                            // SAFETY: as above.
+                            unsafe { list.push_front(at(&node)) };
+                            model.push_front(n);
+                        }
+                        nodes.push(node);
                     }
-                    2 => {
-                        keys.push((n, list.push_front(n)));
-                        model.push_front(n);
+                    3 => {
+                        let popped = list.pop_front();
+                        // SAFETY: it was in the list, and its box is still in `nodes`.
+                        let popped = popped.map(|node| unsafe { node.as_ref() }.entry);
+                        prop_assert_eq!(popped, model.pop_front());
                     }
-                    3 => prop_assert_eq!(list.pop_front().copied(), model.pop_front()),
-                    _ if keys.is_empty() => {}
+                    _ if nodes.is_empty() => {}
                     _ => {
-                        let (name, key) = keys.swap_remove(pick % keys.len());
-                        prop_assert_eq!(list.remove(key), name);
-                        model.retain(|other| *other != name);
+                        let node = nodes.swap_remove(pick % nodes.len());
+                        // SAFETY: alive, and there is only one list.
+                        unsafe { list.remove(at(&node)) };
+                        model.retain(|other| *other != node.entry);
                     }
                 }
-                prop_assert!(list.iter().eq(model.iter()));
+                prop_assert!(all(&list).iter().eq(model.iter()));
                 prop_assert_eq!(list.is_empty(), model.is_empty());
             }
         }
