@@ -31,6 +31,10 @@ const CLOCK_RUNS: u32 = 64;
 /// Nanoseconds between two looks at the timers and the network of a busy processor.
 pub(crate) const LOOK_NS: u64 = 200_000;
 
+/// Goroutines that may run in a row ahead of the ring, for which something outside came (see `Core::put_first`); then one of
+/// the ring. Also how many of the global queue are put there at a look. Guess.
+pub(crate) const URGENT_RUNS: u32 = 16;
+
 /// Ready-to-run latency is measured once in so many times that a goroutine is queued.
 const SAMPLE_EVERY: u32 = 64;
 
@@ -38,6 +42,8 @@ const SAMPLE_EVERY: u32 = 64;
 pub(crate) struct Processor {
     pub(crate) index: usize,
     pub(crate) queue: Stealer<Runnable>,
+    /// Goroutines that run ahead of those in `queue`.
+    pub(crate) urgent: Stealer<Runnable>,
     pub(crate) next: Slot<Runnable>,
     /// Goroutines run, ever. Written by the holder.
     runs: AtomicU64,
@@ -53,13 +59,17 @@ pub(crate) struct Processor {
     pub(crate) stats: Stats,
 }
 
+/// The owner's ends of a processor's rings: the usual one, and that of those ahead of it.
+pub(crate) type Ends = (Local<Runnable>, Local<Runnable>);
+
 impl Processor {
-    /// A processor with an empty queue, and the owner's end of the queue.
-    pub(crate) fn new(index: usize) -> (Self, Local<Runnable>) {
-        let (local, queue) = queue::ring();
+    /// A processor with empty queues, and the owner's ends of them.
+    pub(crate) fn new(index: usize) -> (Self, Ends) {
+        let ((local, queue), (urgent_end, urgent)) = (queue::ring(), queue::ring());
         let processor = Self {
             index,
             queue,
+            urgent,
             next: Slot::new(),
             runs: AtomicU64::new(0),
             slices: AtomicU64::new(0),
@@ -68,7 +78,7 @@ impl Processor {
             wish: Wish::default(),
             stats: Stats::default(),
         };
-        (processor, local)
+        (processor, (local, urgent_end))
     }
 
     /// How many goroutines it has run: unchanged while one runs.
@@ -91,9 +101,14 @@ impl Processor {
         self.clock_ns.load(Relaxed)
     }
 
+    /// Whether nothing waits in its rings.
+    pub(crate) fn is_queue_empty(&self) -> bool {
+        self.queue.is_empty() && self.urgent.is_empty()
+    }
+
     /// Whether nothing waits for this processor.
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.next.mark() == 0
+        self.is_queue_empty() && self.next.mark() == 0
     }
 }
 
@@ -101,6 +116,8 @@ impl Processor {
 pub(crate) struct Core {
     pub(crate) processor: Arc<Processor>,
     pub(crate) local: Local<Runnable>,
+    urgent: Local<Runnable>,
+    urgent_runs: u32,
     next_runs: u32,
     ids: Range<u64>,
     stacks: Vec<Stack>,
@@ -114,11 +131,13 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(processor: Arc<Processor>, local: Local<Runnable>) -> Box<Self> {
+    pub(crate) fn new(processor: Arc<Processor>, (local, urgent): Ends) -> Box<Self> {
         let random = u32::try_from(processor.index).map_or(1, |index| index.wrapping_mul(2_654_435_761) | 1);
         Box::new(Self {
             processor,
             local,
+            urgent,
+            urgent_runs: 0,
             next_runs: 0,
             ids: 0..0,
             stacks: Vec::with_capacity(STACKS_KEPT),
@@ -150,8 +169,32 @@ impl Core {
         }
     }
 
+    /// Queues `runnable` ahead of the ring: its time has come, or its descriptor is ready, and it has waited for the look
+    /// already. What does not fit goes to the end.
+    pub(crate) fn put_first(&mut self, runtime: &Runtime, runnable: Runnable) {
+        if let Err(runnable) = self.urgent.push(runnable) {
+            self.put_last(runtime, runnable);
+        }
+    }
+
+    /// One of those that run ahead of the ring, unless it is the ring's turn.
+    fn take_urgent(&mut self) -> Option<Runnable> {
+        if self.urgent_runs < URGENT_RUNS
+            && let Some(runnable) = self.urgent.pop()
+        {
+            self.urgent_runs += 1;
+            self.begin_slice();
+            return Some(runnable);
+        }
+        self.urgent_runs = 0;
+        None
+    }
+
     /// The next goroutine of this processor's own queue.
     pub(crate) fn take_local(&mut self, runtime: &Runtime) -> Option<Runnable> {
+        if let Some(urgent) = self.take_urgent() {
+            return Some(urgent);
+        }
         if let Some(next) = self.processor.next.take() {
             if self.next_runs < NEXT_RUNS {
                 self.next_runs += 1;
@@ -160,7 +203,7 @@ impl Core {
             self.put_last(runtime, next);
         }
         self.begin_slice();
-        self.local.pop()
+        self.local.pop().or_else(|| self.urgent.pop())
     }
 
     /// Whatever runs next is given a slice of its own.
@@ -182,7 +225,8 @@ impl Core {
     /// Everything that waits for this processor.
     pub(crate) fn drain(&mut self) -> Vec<Runnable> {
         let next = self.processor.next.take();
-        next.into_iter().chain(std::iter::from_fn(|| self.local.pop())).collect()
+        let queued = std::iter::from_fn(|| self.urgent.pop().or_else(|| self.local.pop()));
+        next.into_iter().chain(queued).collect()
     }
 
     /// Notes that `id` executes.
@@ -292,6 +336,7 @@ impl Drop for Core {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::goroutine::Birth;
 
     fn core() -> Box<Core> {
         let (processor, local) = Processor::new(3);
@@ -335,5 +380,25 @@ mod tests {
         assert!(!core.processor.wish.make());
         core.begin_slice();
         assert!(!core.processor.wish.is_made());
+    }
+
+    #[test]
+    fn what_came_from_outside_runs_ahead_of_the_ring_but_does_not_starve_it() {
+        let runtime = Runtime::new(1).unwrap();
+        let mut core = core();
+        let runnable = |id| {
+            let birth = Birth { id, site: std::panic::Location::caller(), pinned: false };
+            Runnable::new(birth, &runtime, stack::acquire(Class::DEFAULT).unwrap(), || ())
+        };
+        let urgent_runs = u64::from(URGENT_RUNS);
+        (100..102).for_each(|id| core.put_last(&runtime, runnable(id)));
+        (0..urgent_runs + 3).for_each(|id| core.put_first(&runtime, runnable(id)));
+        assert!(!core.processor.is_empty());
+        let order: Vec<u64> = std::iter::from_fn(|| core.take_local(&runtime)).map(|one| one.id()).collect();
+        let mut expected: Vec<u64> = (0..urgent_runs).chain([100]).collect();
+        expected.extend(urgent_runs..urgent_runs + 3);
+        expected.push(101);
+        assert_eq!(order, expected);
+        assert!(core.processor.is_empty());
     }
 }

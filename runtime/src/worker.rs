@@ -126,6 +126,8 @@ fn look_everywhere(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -
         let now_ns = runtime.now_ns();
         core.looked_at_clock(now_ns);
         queue(runtime, core, runtime.glance(now_ns));
+        // By time too, since slices may be long.
+        runtime.take_waiting(core);
     }
     if core.slices().is_multiple_of(GLOBAL_SLICES)
         && let Some(goroutine) = runtime.take_global()
@@ -142,7 +144,7 @@ fn look_everywhere(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -
     }
     if !runtime.poller.is_asleep() {
         queue(runtime, core, runtime.look(runtime.now_ns()));
-        if let Some(goroutine) = core.local.pop() {
+        if let Some(goroutine) = core.take_local(runtime) {
             return Some(goroutine);
         }
     }
@@ -156,10 +158,10 @@ fn look_everywhere(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -
     None
 }
 
-/// Queues what a look found, and wakes a worker for it.
+/// Queues what a look found ahead of the ring, and wakes a worker for it.
 fn queue(runtime: &Runtime, core: &mut Core, ready: Vec<Runnable>) {
     if !ready.is_empty() {
-        runtime.queue_all(core, ready);
+        runtime.queue_first(core, ready);
         runtime.wake_one();
     }
 }
@@ -175,7 +177,8 @@ fn steal(runtime: &Runtime, core: &mut Core) -> Option<Runnable> {
                 continue;
             }
             core.stats().steal_attempts.bump();
-            if let Some((first, count)) = victim.queue.steal(&mut core.local) {
+            let stolen = victim.urgent.steal(&mut core.local).or_else(|| victim.queue.steal(&mut core.local));
+            if let Some((first, count)) = stolen {
                 core.stats().steals.add(count as u64);
                 return Some(first);
             }
