@@ -94,6 +94,7 @@ mod sysmon;
 #[cfg(test)]
 mod tests;
 pub mod time;
+mod timer_queue;
 mod timers;
 mod token;
 pub mod trace;
