@@ -16,9 +16,12 @@
 mod brief_lock;
 #[path = "../src/chan/mod.rs"]
 pub mod chan;
+mod current;
 #[path = "../src/packet.rs"]
 mod packet;
 mod park;
+#[path = "../src/pieces.rs"]
+mod pieces;
 #[path = "../src/primitives.rs"]
 mod primitives;
 #[path = "../src/queue.rs"]

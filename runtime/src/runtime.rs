@@ -61,8 +61,8 @@ pub(crate) struct Runtime {
     bound: Mutex<HashMap<u64, Arc<Machine>>>,
     pub(crate) stats: SharedStats,
     pub(crate) alarm: Alarm,
-    pub(crate) trace: Track,
     pub(crate) alertness: Alertness,
+    pub(crate) trace: Track,
 }
 
 /// What is under the lock.
@@ -121,8 +121,8 @@ impl Runtime {
             bound: Mutex::default(),
             stats: SharedStats::default(),
             alarm,
-            trace: Track::begin(),
             alertness: Alertness::default(),
+            trace: Track::begin(),
         });
         runtime.synced.lock().bells.push(Arc::new(Bell::new()?));
         runtime.set_procs(procs);

@@ -283,7 +283,11 @@ fn switch_to(
 ) -> (Option<Suspend>, Option<Box<Core>>) {
     context.begin(core, runnable.goroutine());
     let suspend = runnable.resume();
-    (suspend, context.end())
+    let mut back = context.end();
+    if let Some(core) = &mut back {
+        core.end_sample(|| context.runtime.now_ns());
+    }
+    (suspend, back)
 }
 
 fn left(core: Option<Box<Core>>, is_pinned: bool) -> Ran {
@@ -297,6 +301,7 @@ fn left(core: Option<Box<Core>>, is_pinned: bool) -> Ran {
 /// Notes that `runnable` begins to run.
 fn begin(runtime: &Runtime, core: &mut Core, runnable: &Runnable) {
     core.begin_run(runnable.id());
+    core.begin_sample(|| runtime.now_ns());
     if let Some(ready_ns) = runnable.take_ready_ns() {
         core.stats().latency.record(runtime.now_ns().saturating_sub(ready_ns));
     }
