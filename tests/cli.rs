@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use corefit::{Corefit, Done};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// A quick sweep of a workload sized for tests.
@@ -618,7 +619,14 @@ fn wait_for_rows(journal: &Path, rows: usize) {
     }
 }
 
+/// Sends SIGINT; SIGTERM, which does the same, where the tests run with SIGINT ignored, as in the background of a plain
+/// shell: the program keeps to that.
 fn interrupt(pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("the process is there");
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
+    let ignored =
+        status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a line for ignored signals");
+    let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a mask");
+    let signal = if ignored & (1 << (Signal::INT.as_raw() - 1)) == 0 { Signal::INT } else { Signal::TERM };
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, signal).expect("the process is there");
 }

@@ -2,7 +2,7 @@
 
 use crate::current;
 use crate::fiber::{Suspend, catch, suspend};
-use crate::goroutine::Goroutine;
+use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Mail;
 use crate::primitives::Arc;
 use crate::processor::Core;
@@ -19,14 +19,14 @@ use std::thread;
 /// If `f` does, and if there is work for the processor but no thread for it: 10,000 are blocked already, or the system
 /// refuses one.
 pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
-    let Some((goroutine, core)) = take_core() else { return f() };
+    let Some((runtime, goroutine, core)) = take_core() else { return f() };
     let index = core.processor.index;
     core.stats().handoffs.bump();
-    enter(&goroutine.runtime, core);
+    enter(&runtime, core);
     // Caught, since no goroutine changes threads while it unwinds.
     let result = catch(f);
-    leave(&goroutine, index);
-    drop(goroutine);
+    leave(&runtime, goroutine, index);
+    drop(runtime);
     result.unwrap_or_else(|payload| go_on_unwinding(payload))
 }
 
@@ -39,11 +39,11 @@ fn go_on_unwinding(payload: Box<dyn Any + Send>) -> ! {
 
 /// The processor of the running goroutine, if it holds one.
 #[inline(never)]
-fn take_core() -> Option<(Arc<Goroutine>, Box<Core>)> {
+fn take_core() -> Option<(Arc<Runtime>, GoroutineRef, Box<Core>)> {
     current::with(|context| {
-        let goroutine = context.goroutine.borrow().clone()?;
-        let core = context.core.borrow_mut().take()?;
-        Some((goroutine, core))
+        let goroutine = context.goroutine()?;
+        let core = context.take_core()?;
+        Some((Arc::clone(&context.runtime), goroutine, core))
     })
     .flatten()
 }
@@ -53,16 +53,16 @@ fn take_core() -> Option<(Arc<Goroutine>, Box<Core>)> {
 fn set_core(core: Box<Core>, id: u64) {
     current::with(|context| {
         core.set_running(id);
-        *context.core.borrow_mut() = Some(core);
+        context.set_core(core);
     })
     .expect("a goroutine runs here");
 }
 
-fn enter(runtime: &Arc<Runtime>, core: Box<Core>) {
+fn enter(runtime: &Runtime, core: Box<Core>) {
     set_blocked(runtime, true);
     if let Err((error, core)) = runtime.hand_off(core) {
         set_blocked(runtime, false);
-        let id = current::with_goroutine(|goroutine| goroutine.birth.id).expect("a goroutine runs here");
+        let id = current::with_goroutine(|goroutine| goroutine.id()).expect("a goroutine runs here");
         set_core(core, id);
         panic!("a blocking call needs one more thread to run other goroutines: {error}");
     }
@@ -79,8 +79,7 @@ fn set_blocked(runtime: &Runtime, is_blocked: bool) {
 }
 
 /// Waits for a processor.
-fn leave(goroutine: &Arc<Goroutine>, index: usize) {
-    let runtime = &goroutine.runtime;
+fn leave(runtime: &Runtime, goroutine: GoroutineRef, index: usize) {
     if current::with_core_of(runtime, |_| ()).is_some() {
         // It waited inside the call, for a channel perhaps, and was then run by a worker with a processor.
         return;
@@ -90,16 +89,15 @@ fn leave(goroutine: &Arc<Goroutine>, index: usize) {
         abandon(may_switch);
     }
     match runtime.take_idle(Some(index)) {
-        Some(core) => go_on(goroutine, core, may_switch),
+        Some(core) => go_on(runtime, goroutine, core, may_switch),
         // The worker queues it, and is free for others.
         None if may_switch => suspend(Suspend::Yield),
-        None => wait_on_thread(goroutine),
+        None => wait_on_thread(runtime, goroutine),
     }
 }
 
 /// Lets the running goroutine go on with `core`, unless the runtime ends.
-fn go_on(goroutine: &Arc<Goroutine>, core: Box<Core>, may_switch: bool) {
-    let runtime = &goroutine.runtime;
+fn go_on(runtime: &Runtime, goroutine: GoroutineRef, core: Box<Core>, may_switch: bool) {
     set_blocked(runtime, false);
     // Looked at after the lock in `set_blocked`: a `stop` that still counted this thread as blocked, and does not wait
     // for it, had the lock before, so the end is seen here.
@@ -108,7 +106,7 @@ fn go_on(goroutine: &Arc<Goroutine>, core: Box<Core>, may_switch: bool) {
         set_blocked(runtime, true);
         abandon(may_switch);
     }
-    set_core(core, goroutine.birth.id);
+    set_core(core, goroutine.id());
 }
 
 /// Ends the running goroutine, which holds no processor: the runtime ends.
@@ -121,20 +119,22 @@ fn abandon(may_switch: bool) -> ! {
 }
 
 /// Waits, without leaving the stack, until a worker finds the goroutine in the queue and sends its processor here.
-fn wait_on_thread(goroutine: &Arc<Goroutine>) {
-    let runtime = &goroutine.runtime;
+#[allow(unsafe_code, reason = "the goroutine gives away the right to run itself")]
+fn wait_on_thread(runtime: &Runtime, goroutine: GoroutineRef) {
     let machine = current::with(|context| Arc::clone(&context.machine)).expect("a goroutine runs here");
-    if !goroutine.birth.pinned {
-        goroutine.bind(Arc::clone(&machine));
+    if !goroutine.is_pinned() {
+        runtime.bind(goroutine, Arc::clone(&machine));
     }
-    runtime.inject([Arc::clone(goroutine)]);
+    // SAFETY: it runs here, and goes on only when the mail brings the `Runnable` back, which ends in the match.
+    let runnable = unsafe { Runnable::of_running(goroutine) };
+    runtime.inject([runnable]);
     runtime.wake_one();
     match machine.receive() {
         Mail::Run(core, _) | Mail::Core(core) => {
-            if !goroutine.birth.pinned {
-                goroutine.unbind();
+            if !goroutine.is_pinned() {
+                runtime.unbind(goroutine);
             }
-            go_on(goroutine, core, false);
+            go_on(runtime, goroutine, core, false);
         }
         Mail::Stop => sleep_for_ever(),
     }

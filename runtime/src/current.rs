@@ -3,15 +3,18 @@
 //! A goroutine migrates between threads at every suspension, and compilers keep the *address* of a thread-local over a
 //! call. So no function here returns such an address, all are `#[inline(never)]`, and the closures they take do not
 //! suspend: each call reads the thread-local anew, on the thread that it runs on.
+//!
+//! The processor is taken out of its cell while someone works with it. Whoever looks at it again meanwhile finds that the
+//! thread holds none, which is always a safe answer.
 #![allow(unsafe_code, reason = "the thread-local points to the frame of the worker's main function")]
 
 use crate::fiber::Yielder;
-use crate::goroutine::Goroutine;
+use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ptr;
 
 /// What a worker knows about itself. Lives in the frame of its main function.
@@ -19,11 +22,59 @@ pub(crate) struct Context {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) machine: Arc<Machine>,
     /// The processor, while a goroutine runs with it: none in a blocking call.
-    pub(crate) core: RefCell<Option<Box<Core>>>,
+    core: Cell<Option<Box<Core>>>,
     /// The goroutine that runs now.
-    pub(crate) goroutine: RefCell<Option<Arc<Goroutine>>>,
+    goroutine: Cell<Option<GoroutineRef>>,
     /// Whether this thread is in a blocking call, and counted as such.
     pub(crate) is_blocked: Cell<bool>,
+}
+
+impl Context {
+    pub(crate) fn new(runtime: Arc<Runtime>, machine: Arc<Machine>) -> Self {
+        Self {
+            runtime,
+            machine,
+            core: Cell::new(None),
+            goroutine: Cell::new(None),
+            is_blocked: Cell::new(false),
+        }
+    }
+
+    /// `goroutine` begins to run with `core`.
+    pub(crate) fn begin(&self, core: Box<Core>, goroutine: GoroutineRef) {
+        self.core.set(Some(core));
+        self.goroutine.set(Some(goroutine));
+    }
+
+    /// The goroutine has left its stack: the processor, unless it gave that away.
+    pub(crate) fn end(&self) -> Option<Box<Core>> {
+        self.goroutine.set(None);
+        self.core.take()
+    }
+
+    pub(crate) fn goroutine(&self) -> Option<GoroutineRef> {
+        self.goroutine.get()
+    }
+
+    pub(crate) fn take_core(&self) -> Option<Box<Core>> {
+        self.core.take()
+    }
+
+    pub(crate) fn set_core(&self, core: Box<Core>) {
+        self.core.set(Some(core));
+    }
+
+    /// Calls `f` with the processor, if this thread holds one.
+    pub(crate) fn with_core<R>(&self, f: impl FnOnce(Option<&mut Core>) -> R) -> R {
+        match self.core.take() {
+            Some(mut core) => {
+                let result = f(Some(&mut core));
+                self.core.set(Some(core));
+                result
+            }
+            None => f(None),
+        }
+    }
 }
 
 thread_local! {
@@ -57,17 +108,17 @@ pub(crate) fn with<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
 
 /// Calls `f` with the running goroutine, if there is one. `f` must not suspend.
 #[inline(never)]
-pub(crate) fn with_goroutine<R>(f: impl FnOnce(&Arc<Goroutine>) -> R) -> Option<R> {
-    with(|context| context.goroutine.borrow().as_ref().map(f)).flatten()
+pub(crate) fn with_goroutine<R>(f: impl FnOnce(GoroutineRef) -> R) -> Option<R> {
+    with(|context| context.goroutine().map(f)).flatten()
 }
 
-/// Calls `f` with the processor that this thread holds, if it is a goroutine of `runtime` that does. `f` must neither
-/// suspend nor call anything that looks at the processor again.
+/// Calls `f` with the processor that this thread holds, if it is a goroutine of `runtime` that does. `f` must not
+/// suspend.
 #[inline(never)]
 pub(crate) fn with_core_of<R>(runtime: &Runtime, f: impl FnOnce(&mut Core) -> R) -> Option<R> {
     with(|context| {
         if ptr::eq(Arc::as_ptr(&context.runtime), runtime) {
-            context.core.borrow_mut().as_deref_mut().map(f)
+            context.with_core(|core| core.map(f))
         } else {
             None
         }
@@ -75,10 +126,25 @@ pub(crate) fn with_core_of<R>(runtime: &Runtime, f: impl FnOnce(&mut Core) -> R)
     .flatten()
 }
 
+/// Queues `runnable`, next on this thread's processor if it holds one, if this thread is a worker of `runtime`; else
+/// gives it back.
+#[inline(never)]
+pub(crate) fn ready(runtime: *const Runtime, runnable: Runnable) -> Option<Runnable> {
+    let mut runnable = Some(runnable);
+    let _ = with(|context| {
+        if ptr::eq(Arc::as_ptr(&context.runtime), runtime)
+            && let Some(runnable) = runnable.take()
+        {
+            context.with_core(|core| context.runtime.ready(core, runnable));
+        }
+    });
+    runnable
+}
+
 /// The running goroutine.
 #[inline(never)]
-pub(crate) fn goroutine() -> Option<Arc<Goroutine>> {
-    with_goroutine(Arc::clone)
+pub(crate) fn goroutine() -> Option<GoroutineRef> {
+    with_goroutine(|goroutine| goroutine)
 }
 
 /// The runtime whose goroutine runs here.
@@ -87,10 +153,10 @@ pub(crate) fn runtime() -> Option<Arc<Runtime>> {
     with(|context| Arc::clone(&context.runtime))
 }
 
-/// Remembers how the running goroutine leaves its stack.
+/// Whether this thread is a worker of a runtime.
 #[inline(never)]
-pub(crate) fn set_yielder(yielder: &Yielder) {
-    let _ = with_goroutine(|goroutine| goroutine.set_yielder(yielder));
+pub(crate) fn is_worker() -> bool {
+    !CONTEXT.get().is_null()
 }
 
 /// How the running goroutine leaves its stack.

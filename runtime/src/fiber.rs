@@ -2,8 +2,10 @@
 #![allow(unsafe_code, reason = "a suspended stack moves between threads")]
 
 use crate::current;
+use crate::goroutine::GoroutineRef;
 use crate::stack::Stack;
 use corosensei::{Coroutine, CoroutineResult};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
@@ -23,7 +25,7 @@ pub(crate) type Yielder = corosensei::Yielder<(), Suspend>;
 
 /// A computation on a stack of its own. Dropped unfinished, it is leaked with its stack: others may hold references to
 /// what lives there.
-pub(crate) struct Fiber(Option<Coroutine<(), Suspend, (), Stack>>);
+pub(crate) struct Fiber(ManuallyDrop<Coroutine<(), Suspend, (), Stack>>);
 
 // SAFETY: a coroutine is not `Send` because what lives on its stack may not be. The closure is `Send` (`new`). What it
 // then creates and holds across a suspension is the contract in the docs of `go`; goroutines for which it does not hold
@@ -31,10 +33,10 @@ pub(crate) struct Fiber(Option<Coroutine<(), Suspend, (), Stack>>);
 unsafe impl Send for Fiber {}
 
 impl Fiber {
-    /// A fiber that will run `body` on `stack`. A panic of `body` ends there.
-    pub(crate) fn new(stack: Stack, body: impl FnOnce() + Send + 'static) -> Self {
-        Self(Some(Coroutine::with_stack(stack, move |yielder: &Yielder, ()| {
-            current::set_yielder(yielder);
+    /// A fiber that will run `body` on `stack`, as `goroutine`. A panic of `body` ends there.
+    pub(crate) fn new(stack: Stack, goroutine: GoroutineRef, body: impl FnOnce() + Send + 'static) -> Self {
+        Self(ManuallyDrop::new(Coroutine::with_stack(stack, move |yielder: &Yielder, ()| {
+            goroutine.set_yielder(yielder);
             if let Err(payload) = catch(body) {
                 // Its destructor is user code too, and there is no one left to tell.
                 std::mem::forget(payload);
@@ -44,21 +46,15 @@ impl Fiber {
 
     /// Runs it until it suspends; `None` if it has ended.
     pub(crate) fn resume(&mut self) -> Option<Suspend> {
-        match self.0.as_mut().expect("a fiber has its coroutine until it is dropped").resume(()) {
+        match self.0.resume(()) {
             CoroutineResult::Yield(suspend) => Some(suspend),
             CoroutineResult::Return(()) => None,
         }
     }
 
     /// The stack of a fiber that has ended.
-    pub(crate) fn into_stack(mut self) -> Stack {
-        self.0.take().expect("a fiber has its coroutine until it is dropped").into_stack()
-    }
-}
-
-impl Drop for Fiber {
-    fn drop(&mut self) {
-        std::mem::forget(self.0.take());
+    pub(crate) fn into_stack(self) -> Stack {
+        ManuallyDrop::into_inner(self.0).into_stack()
     }
 }
 
@@ -87,22 +83,34 @@ pub(crate) fn suspend(why: Suspend) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::goroutine::{Birth, Runnable};
     use crate::primitives::Arc;
+    use crate::runtime::Runtime;
     use crate::stack::{self, Class};
+    use std::panic::Location;
+
+    fn runnable(stack: Stack, body: impl FnOnce() + Send + 'static) -> Runnable {
+        let runtime = Runtime::new(1).unwrap();
+        let birth = Birth { id: 1, site: Location::caller(), pinned: false };
+        let runnable = Runnable::new(birth, &runtime, stack, body);
+        // It would be leaked by its `stop`.
+        std::mem::forget(runtime);
+        runnable
+    }
 
     #[test]
     fn a_body_runs_to_its_end_on_the_stack_it_was_given() {
         let stack = stack::acquire(Class::DEFAULT).unwrap();
         let guard = stack.guard();
         let (send, receive) = std::sync::mpsc::channel();
-        let mut fiber = Fiber::new(stack, move || {
+        let mut runnable = runnable(stack, move || {
             let local = 1;
             send.send((&raw const local).addr()).unwrap();
         });
-        assert_eq!(fiber.resume(), None);
+        assert_eq!(runnable.resume(), None);
         let address = receive.recv().unwrap();
         assert!(address > guard.end && address < guard.start + (64 << 10));
-        let stack = fiber.into_stack();
+        let stack = runnable.end();
         assert_eq!(stack.guard(), guard);
         stack::release(stack.class(), [stack]);
     }
@@ -111,7 +119,7 @@ mod tests {
     fn a_fiber_that_never_ran_is_leaked_with_what_it_captured() {
         let captured = Arc::new(());
         let theirs = Arc::clone(&captured);
-        drop(Fiber::new(stack::acquire(Class::DEFAULT).unwrap(), move || drop(theirs)));
+        drop(runnable(stack::acquire(Class::DEFAULT).unwrap(), move || drop(theirs)));
         assert_eq!(Arc::strong_count(&captured), 2);
     }
 }

@@ -15,30 +15,45 @@
 //! Dead      any                  no       the worker that ran it; the stack goes to the pool
 //! ```
 //!
-//! No field holds the state: it follows from where the one right to run the goroutine is. That right is created once
-//! (spawn), moves through queues as an `Arc` (each element comes out once), and comes out of `Waiting` once, since only
-//! one `notify` finds `Parked`.
-#![allow(unsafe_code, reason = "whoever has the right to run it takes the fiber out of a shared cell")]
+//! No field holds the state: it follows from where the one right to run the goroutine is. That right is a [`Runnable`],
+//! which cannot be copied. It is created once (`Runnable::new`), moves through queues (each element comes out once), ends
+//! in `park` or `end`, and is created anew by `unpark`, of which only one finds `Parked`.
+//!
+//! **Where it lives.** At the top of its stack's slot (`stack/`): no allocation, and the line that a switch touches
+//! anyway. Slots are never unmapped, nor used for anything else. So a [`GoroutineRef`] needs no count: it is valid for
+//! ever, only the goroutine may be another one than it was. What a stale holder may touch is atomic, and valid when all
+//! bytes are zero (the page of a slot in the pool may have been given back to the kernel). A stale `unpark` leaves a
+//! token, or wakes whoever parks there now: a spurious wake, which the contract of `park` allows.
+//!
+//! **Its runtime** is a raw pointer: counting would cost two shared writes a goroutine. A goroutine that has not ended
+//! keeps its runtime in memory all the same: while it runs, the worker does; and when a runtime stops with goroutines
+//! left, it leaks itself (`Runtime::stop`).
+//!
+//! Rejected: `Arc<Goroutine>` (an allocation and some ten counts for each goroutine's life; spawn and join took 370 ns
+//! with it, and the list of all goroutines that it then needs had a lock).
+#![allow(unsafe_code, reason = "the goroutine lies in memory of its stack, and its fiber in a shared cell")]
 
+use crate::current;
 use crate::fiber::{Fiber, Suspend, Yielder};
-use crate::machine::Machine;
+use crate::foreign::Sleeper;
 use crate::park::WaitReason;
-use crate::primitives::Arc;
-use crate::primitives::Mutex;
 use crate::primitives::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
+    fence,
 };
+use crate::queue::Element;
 use crate::runtime::Runtime;
-use crate::stack::Stack;
+use crate::stack::{self, Stack, page_bytes};
 use crate::token::{Notified, Token};
 use std::cell::UnsafeCell;
-use std::ops::Range;
+use std::mem::MaybeUninit;
+use std::ops::{Deref, Range};
 use std::panic::Location;
-use std::ptr;
-use std::thread::Thread;
+use std::ptr::{self, NonNull};
 
 /// What is known about a goroutine before it has a stack.
+#[derive(Clone, Copy)]
 pub(crate) struct Birth {
     /// From 1 (main), not reused.
     pub(crate) id: u64,
@@ -47,87 +62,254 @@ pub(crate) struct Birth {
     pub(crate) pinned: bool,
 }
 
-/// One goroutine.
+/// One goroutine, or the place of one. All bytes zero: no one was here yet.
+#[repr(C, align(64))]
 pub(crate) struct Goroutine {
-    pub(crate) birth: Birth,
-    pub(crate) runtime: Arc<Runtime>,
+    /// 0 while no one is here.
+    id: AtomicU64,
     pub(crate) token: Token,
-    fiber: UnsafeCell<Option<Fiber>>,
+    pinned: AtomicBool,
+    /// Whether one machine alone may run it, see `Runtime::bind`.
+    bound: AtomicBool,
+    wait_reason: AtomicU8,
+    runtime: AtomicPtr<Runtime>,
     yielder: AtomicPtr<Yielder>,
-    /// Addresses of its guard page, and bytes of its stack: for the report of an overflow.
-    pub(crate) guard: Range<usize>,
-    pub(crate) stack_bytes: usize,
-    wait: Wait,
-    /// Counts its timed waits: a timer of an older one is void.
-    pub(crate) timer_epoch: AtomicU64,
     /// When it was queued, ns of the runtime's clock; 0 if this time is not sampled.
     pub(crate) ready_ns: AtomicU64,
-    /// Whether `machine` names the only worker that may run it now.
-    bound: AtomicBool,
-    machine: Mutex<Option<Arc<Machine>>>,
-    /// The thread to wake while its token is `Blocked`.
-    thread: Mutex<Option<Thread>>,
-    /// Its place in the list of all goroutines.
-    pub(crate) registry_slot: AtomicU32,
+    /// Initialized while someone is here.
+    fiber: UnsafeCell<MaybeUninit<Fiber>>,
+    site: AtomicPtr<Location<'static>>,
+    wait_object: AtomicUsize,
+    /// Counts the timed waits here: a timer of an older one is void. Goes on counting with the next goroutine.
+    pub(crate) timer_epoch: AtomicU64,
+    /// The lowest address of its stack.
+    bottom: AtomicUsize,
 }
 
-/// What it waits for, while it does. For reports.
-#[derive(Debug, Default)]
-struct Wait {
-    reason: AtomicU8,
-    object: AtomicUsize,
-}
+const _: () = {
+    assert!(size_of::<Goroutine>() <= stack::HEADER_BYTES, "the stack leaves room for it");
+    assert!(stack::HEADER_ALIGN.is_multiple_of(align_of::<Goroutine>()), "and aligns it");
+};
 
-// SAFETY: all fields but `fiber` and the pointer `yielder` are `Sync`. `fiber` is accessed only in `resume` and
-// `take_stack`, whose callers have the right to run the goroutine, which exists once (module docs) and is passed on
-// through queues and the token with Release and Acquire. `yielder` is read and written by the goroutine itself only.
+// SAFETY: all fields but `fiber` are atomics. `fiber` is accessed through a `Runnable` only, which exists once (module
+// docs) and is passed on through queues and the token with Release and Acquire.
 unsafe impl Sync for Goroutine {}
-// SAFETY: as above; `Fiber` is `Send`, and the rest does not care which thread drops it.
-unsafe impl Send for Goroutine {}
 
-impl Goroutine {
-    pub(crate) fn new(
-        birth: Birth,
-        runtime: Arc<Runtime>,
-        stack: Stack,
-        body: impl FnOnce() + Send + 'static,
-    ) -> Self {
-        Self {
-            birth,
-            runtime,
-            token: Token::default(),
-            guard: stack.guard(),
-            stack_bytes: stack.bytes(),
-            fiber: UnsafeCell::new(Some(Fiber::new(stack, body))),
-            yielder: AtomicPtr::new(ptr::null_mut()),
-            wait: Wait::default(),
-            timer_epoch: AtomicU64::new(0),
-            ready_ns: AtomicU64::new(0),
-            bound: AtomicBool::new(false),
-            machine: Mutex::new(None),
-            thread: Mutex::new(None),
-            registry_slot: AtomicU32::new(0),
+/// A goroutine, or the one that took its place since.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct GoroutineRef(NonNull<Goroutine>);
+
+// SAFETY: it gives access to a `Goroutine`, which is `Sync` and lives for ever.
+unsafe impl Send for GoroutineRef {}
+// SAFETY: as above.
+unsafe impl Sync for GoroutineRef {}
+
+impl Deref for GoroutineRef {
+    type Target = Goroutine;
+
+    fn deref(&self) -> &Goroutine {
+        // SAFETY: made by `of_slot` only: the header of a slot, aligned, never unmapped, and used for nothing else. All
+        // bytes zero, which fresh memory has, are a valid `Goroutine`; all that is written there since are its fields.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl GoroutineRef {
+    /// The goroutine whose slot has its header at this address, which comes from `stack`.
+    fn of_slot(header: stack::Header) -> Self {
+        let header = NonNull::new(ptr::with_exposed_provenance_mut(header.address()));
+        Self(header.expect("no stack ends at address 0"))
+    }
+
+    /// Leaves the token, and makes it runnable if it waits.
+    pub(crate) fn unpark(self) {
+        match self.token.notify() {
+            Notified::Awake => {}
+            Notified::Parked => self.ready(),
+            Notified::Blocked => self.wake_thread(),
         }
     }
 
-    /// Runs it on this thread until it suspends; `None` if it has ended.
-    ///
-    /// # Safety
-    /// The caller has the right to run it: it took it out of a queue, or out of `Waiting`, and has not passed it on.
-    pub(crate) unsafe fn resume(&self) -> Option<Suspend> {
-        // SAFETY: the caller's right is exclusive, see the module docs; so no other reference to the fiber exists.
-        let fiber = unsafe { &mut *self.fiber.get() };
-        fiber.as_mut().expect("a dead goroutine is in no queue").resume()
+    /// Leaves the token, and gives the right to run it to the caller, who must queue it, if it was parked.
+    pub(crate) fn unpark_into(self, ready: &mut Vec<Runnable>) {
+        match self.token.notify() {
+            Notified::Parked => ready.push(Runnable(self)),
+            Notified::Blocked => self.wake_thread(),
+            Notified::Awake => {}
+        }
     }
 
-    /// The stack of one that has ended.
+    /// Queues it. The caller's `notify` has found it parked.
+    fn ready(self) {
+        Runnable(self).queue();
+    }
+
+    #[cold]
+    fn wake_thread(self) {
+        if let Some(sleeper) = Sleeper::of_goroutine(self) {
+            sleeper.unpark();
+        }
+    }
+}
+
+/// The right to run a goroutine. Dropped, it leaves the goroutine where it is for ever.
+#[must_use = "a goroutine that is not queued never runs again"]
+#[derive(Debug)]
+pub(crate) struct Runnable(GoroutineRef);
+
+// SAFETY: a pointer into a slot is not null, and comes back as it was. The right may be used by another thread: the
+// fiber is `Send`.
+unsafe impl Element for Runnable {
+    type Target = Goroutine;
+
+    fn into_raw(self) -> *mut Goroutine {
+        self.0.0.as_ptr()
+    }
+
+    unsafe fn from_raw(raw: *mut Goroutine) -> Self {
+        // SAFETY: from `into_raw` (the caller's promise), hence not null.
+        Self(GoroutineRef(unsafe { NonNull::new_unchecked(raw) }))
+    }
+}
+
+impl Deref for Runnable {
+    type Target = Goroutine;
+
+    fn deref(&self) -> &Goroutine {
+        &self.0
+    }
+}
+
+impl Runnable {
+    /// A goroutine of `runtime` that will run `body` on `stack`.
+    pub(crate) fn new(
+        birth: Birth,
+        runtime: &Runtime,
+        stack: Stack,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        let goroutine = GoroutineRef::of_slot(stack.header());
+        goroutine.settle(birth, runtime, &stack);
+        let fiber = Fiber::new(stack, goroutine, body);
+        // SAFETY: whoever owned the `Stack` had the slot for itself; so this is the only `Runnable` of it, and no one
+        // else accesses the fiber.
+        unsafe { goroutine.fiber.get().write(MaybeUninit::new(fiber)) };
+        // ORDERING: Release; pairs with the Acquire in `sight`: who sees the id sees the rest.
+        goroutine.id.store(birth.id, Release);
+        Self(goroutine)
+    }
+
+    /// The right to run the goroutine that runs here, and that stops here until it gets the right back.
     ///
     /// # Safety
-    /// The caller is the worker whose `resume` returned `None`.
-    pub(crate) unsafe fn take_stack(&self) -> Stack {
-        // SAFETY: as in `resume`: the caller has had the right to run it, and a dead one is never queued again.
-        let fiber = unsafe { &mut *self.fiber.get() };
-        fiber.take().expect("a goroutine ends once").into_stack()
+    /// The caller is that goroutine; it goes on only when it is given the `Runnable` back, and forgets it then.
+    pub(crate) unsafe fn of_running(goroutine: GoroutineRef) -> Self {
+        Self(goroutine)
+    }
+
+    pub(crate) fn goroutine(&self) -> GoroutineRef {
+        self.0
+    }
+
+    /// Runs it on this thread until it suspends; `None` if it has ended.
+    pub(crate) fn resume(&mut self) -> Option<Suspend> {
+        // SAFETY: the right is exclusive, so no other reference to the fiber exists.
+        let fiber = unsafe { &mut *self.0.fiber.get() };
+        // SAFETY: written by `new`, and taken out by `end` only, which ended the right.
+        unsafe { fiber.assume_init_mut() }.resume()
+    }
+
+    /// Declares it parked, which ends the right to run it; gives the right back if the token has come meanwhile.
+    pub(crate) fn park(self) -> Result<(), Self> {
+        if self.token.commit() { Ok(()) } else { Err(self) }
+    }
+
+    /// Takes the stack of one whose `resume` said that it has ended. The place is free for the next one.
+    pub(crate) fn end(self) -> Stack {
+        // ORDERING: Relaxed; for reports, which check twice.
+        self.0.id.store(0, Relaxed);
+        // SAFETY: the right is exclusive; it ends here, so that the fiber is not read again.
+        let fiber = unsafe { self.0.fiber.get().read() };
+        // SAFETY: as in `resume`.
+        unsafe { fiber.assume_init() }.into_stack()
+    }
+
+    /// Whether it belongs to `runtime`.
+    pub(crate) fn is_of(&self, runtime: &Runtime) -> bool {
+        // ORDERING: Relaxed; written before the right was created, with which it was passed on.
+        ptr::eq(self.0.runtime.load(Relaxed), runtime)
+    }
+
+    /// Queues it with its runtime, as the next of this thread's processor if that is of the same one.
+    pub(crate) fn queue(self) {
+        // ORDERING: Relaxed; as in `is_of`.
+        let runtime = self.0.runtime.load(Relaxed).cast_const();
+        let Some(foreign) = current::ready(runtime, self) else { return };
+        // SAFETY: `new` got it from a reference, and a goroutine that has not ended keeps its runtime (module docs).
+        let runtime = unsafe { &*runtime };
+        // Counted, since that goroutine may run and end, and its runtime with it, before this function does.
+        runtime.counted().ready(None, foreign);
+    }
+}
+
+impl Goroutine {
+    /// Writes all but the id and the fiber. For the owner of the slot.
+    fn settle(&self, birth: Birth, runtime: &Runtime, stack: &Stack) {
+        self.token.reset();
+        // ORDERING: Relaxed, these and the next: published by the Release of the id for reports, and by the queue for
+        // whoever runs the goroutine.
+        self.pinned.store(birth.pinned, Relaxed);
+        // ORDERING: Relaxed; as above.
+        self.bound.store(false, Relaxed);
+        // ORDERING: Relaxed; as above.
+        self.runtime.store(ptr::from_ref(runtime).cast_mut(), Relaxed);
+        // ORDERING: Relaxed; as above.
+        self.ready_ns.store(0, Relaxed);
+        // ORDERING: Relaxed; as above.
+        self.site.store(ptr::from_ref(birth.site).cast_mut(), Relaxed);
+        // ORDERING: Relaxed; as above.
+        self.bottom.store(stack.guard().start, Relaxed);
+    }
+
+    /// 0 if no one is here.
+    pub(crate) fn id(&self) -> u64 {
+        // ORDERING: Relaxed; for the goroutine itself and its worker.
+        self.id.load(Relaxed)
+    }
+
+    pub(crate) fn is_pinned(&self) -> bool {
+        // ORDERING: Relaxed; for the goroutine itself and its worker.
+        self.pinned.load(Relaxed)
+    }
+
+    pub(crate) fn is_bound(&self) -> bool {
+        // ORDERING: Relaxed; written by whoever had the right to run it, and passed on with it.
+        self.bound.load(Relaxed)
+    }
+
+    pub(crate) fn set_bound(&self, is_bound: bool) {
+        // ORDERING: Relaxed; as in `is_bound`.
+        self.bound.store(is_bound, Relaxed);
+    }
+
+    /// Addresses of its guard page.
+    pub(crate) fn guard(&self) -> Range<usize> {
+        // ORDERING: Relaxed; written before it first ran.
+        let bottom = self.bottom.load(Relaxed);
+        bottom..bottom + page_bytes()
+    }
+
+    /// Bytes of its stack's slot: a power of two, of which guard, header and colour are less than a half.
+    pub(crate) fn stack_bytes(&self) -> usize {
+        (ptr::from_ref(self).addr() - self.guard().start).next_power_of_two()
+    }
+
+    /// Where it was spawned.
+    pub(crate) fn site(&self) -> Option<&'static Location<'static>> {
+        // ORDERING: Relaxed; read by the goroutine itself, or after its id (see `sight`).
+        let site = self.site.load(Relaxed);
+        // SAFETY: null, or from a `&'static` reference (`settle`).
+        unsafe { site.as_ref() }
     }
 
     pub(crate) fn set_yielder(&self, yielder: &Yielder) {
@@ -140,54 +322,23 @@ impl Goroutine {
         self.yielder.load(Relaxed)
     }
 
-    /// Leaves the token, and makes it runnable if it waits.
-    pub(crate) fn unpark(self: &Arc<Self>) {
-        match self.token.notify() {
-            Notified::Awake => {}
-            Notified::Parked => self.runtime.ready(Arc::clone(self)),
-            Notified::Blocked => {
-                if let Some(thread) = self.thread.lock().as_ref() {
-                    thread.unpark();
-                }
-            }
-        }
-    }
-
-    /// Leaves the token, and gives the goroutine to the caller, who must queue it, if it was parked.
-    pub(crate) fn unpark_into(self: Arc<Self>, ready: &mut Vec<Arc<Self>>) {
-        match self.token.notify() {
-            Notified::Parked => ready.push(self),
-            Notified::Blocked => {
-                if let Some(thread) = self.thread.lock().as_ref() {
-                    thread.unpark();
-                }
-            }
-            Notified::Awake => {}
-        }
-    }
-
-    /// Names the thread to wake while it waits without leaving its stack.
-    pub(crate) fn set_thread(&self, thread: Thread) {
-        *self.thread.lock() = Some(thread);
-    }
-
     /// Says what it is about to wait for.
     pub(crate) fn set_wait(&self, reason: WaitReason, object: usize) {
         // ORDERING: Relaxed; for reports, which look when it waits.
-        self.wait.reason.store(reason.code(), Relaxed);
+        self.wait_reason.store(reason.code(), Relaxed);
         // ORDERING: Relaxed; as above.
-        self.wait.object.store(object, Relaxed);
+        self.wait_object.store(object, Relaxed);
     }
 
     /// What it waits for (0: of no interest), if it does.
-    pub(crate) fn waits_for(&self) -> Option<(WaitReason, usize)> {
+    fn waits_for(&self) -> Option<(WaitReason, usize)> {
         if !self.token.is_waiting() {
             return None;
         }
         // ORDERING: Relaxed; a snapshot for people.
-        let reason = WaitReason::from_code(self.wait.reason.load(Relaxed))?;
+        let reason = WaitReason::from_code(self.wait_reason.load(Relaxed))?;
         // ORDERING: Relaxed; as above.
-        Some((reason, self.wait.object.load(Relaxed)))
+        Some((reason, self.wait_object.load(Relaxed)))
     }
 
     /// When it was queued, ns of the runtime's clock, if this time is sampled. For the worker that runs it.
@@ -201,24 +352,86 @@ impl Goroutine {
         self.ready_ns.store(0, Relaxed);
         Some(ready_ns)
     }
+}
 
-    /// Lets only `machine` run it from now on. For its worker, or itself.
-    pub(crate) fn bind(&self, machine: Arc<Machine>) {
-        *self.machine.lock() = Some(machine);
-        // ORDERING: Release; pairs with the Acquire in `bound_to`.
-        self.bound.store(true, Release);
+/// A goroutine as reports show it.
+#[derive(Debug)]
+pub(crate) struct Sight {
+    pub(crate) id: u64,
+    pub(crate) site: &'static Location<'static>,
+    pub(crate) pinned: bool,
+    /// What it waits for (0: of no interest), if it does.
+    pub(crate) waits_for: Option<(WaitReason, usize)>,
+}
+
+/// All goroutines of `runtime` that are alive, by id.
+pub(crate) fn all(runtime: &Runtime) -> Vec<Sight> {
+    let mut all: Vec<Sight> =
+        stack::headers().filter_map(|header| GoroutineRef::of_slot(header).sight(runtime)).collect();
+    all.sort_by_key(|sight| sight.id);
+    all
+}
+
+impl GoroutineRef {
+    /// What is to be seen of it, if it is alive and of `runtime`.
+    fn sight(self, runtime: &Runtime) -> Option<Sight> {
+        // ORDERING: Acquire; pairs with the Release in `Runnable::new`.
+        let id = self.id.load(Acquire);
+        // ORDERING: Relaxed; after the id.
+        if id == 0 || !ptr::eq(self.runtime.load(Relaxed), runtime) {
+            return None;
+        }
+        let sight = Sight { id, site: self.site()?, pinned: self.is_pinned(), waits_for: self.waits_for() };
+        // ORDERING: Acquire fence; orders the loads above before the second look at the id. If one of them read from the
+        // next goroutine here, so does that look, or it finds the 0 in between.
+        fence(Acquire);
+        (self.id() == id).then_some(sight)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::Class;
+
+    fn goroutine(runtime: &Runtime, id: u64) -> Runnable {
+        let stack = stack::acquire(Class::DEFAULT).unwrap();
+        Runnable::new(Birth { id, site: Location::caller(), pinned: false }, runtime, stack, || ())
     }
 
-    /// Lets every worker run it again.
-    pub(crate) fn unbind(&self) {
-        // ORDERING: Relaxed; whoever runs it next gets it through a queue.
-        self.bound.store(false, Relaxed);
-        *self.machine.lock() = None;
+    #[test]
+    fn all_sees_those_that_are_alive_and_of_the_runtime() {
+        let (runtime, other) = (Runtime::new(1).unwrap(), Runtime::new(1).unwrap());
+        let (first, second, foreign) = (goroutine(&runtime, 8), goroutine(&runtime, 7), goroutine(&other, 9));
+        second.set_wait(WaitReason::Join, 5);
+        second.park().unwrap();
+        let ids = |runtime: &Runtime| all(runtime).iter().map(|sight| sight.id).collect::<Vec<_>>();
+        assert_eq!(ids(&runtime), [7, 8]);
+        assert_eq!(ids(&other), [9]);
+        assert_eq!(all(&runtime)[0].waits_for, Some((WaitReason::Join, 5)));
+        end(first);
+        end(foreign);
+        assert_eq!(ids(&runtime), [7]);
+        assert!(ids(&other).is_empty());
+        drop(other);
+        std::mem::forget(runtime);
     }
 
-    /// The only worker that may run it, if there is one.
-    pub(crate) fn bound_to(&self) -> Option<Arc<Machine>> {
-        // ORDERING: Acquire; pairs with the Release in `bind`.
-        if self.bound.load(Acquire) { self.machine.lock().clone() } else { None }
+    fn end(mut runnable: Runnable) {
+        assert_eq!(runnable.resume(), None);
+        let stack = runnable.end();
+        stack::release(stack.class(), [stack]);
+    }
+
+    #[test]
+    fn a_stale_unpark_of_an_ended_goroutine_leaves_a_token_at_most() {
+        let runtime = Runtime::new(1).unwrap();
+        let runnable = goroutine(&runtime, 1);
+        let stale = runnable.goroutine();
+        end(runnable);
+        let mut ready = Vec::new();
+        stale.unpark_into(&mut ready);
+        assert!(ready.is_empty());
+        stale.unpark();
     }
 }

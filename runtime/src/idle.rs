@@ -77,7 +77,7 @@ impl Runtime {
     }
 
     /// Wakes a worker for work that the caller has made visible, if need be.
-    pub(crate) fn wake_one(self: &Arc<Self>) {
+    pub(crate) fn wake_one(&self) {
         // ORDERING: SeqCst fence; pairs with the fence in `release`: orders the queueing before the loads below.
         fence(SeqCst);
         // ORDERING: Relaxed; ordered by the fence.
@@ -118,7 +118,7 @@ impl Runtime {
     }
 
     /// Gives `mail` to `chosen`; gives it back if there is no thread.
-    fn start(self: &Arc<Self>, chosen: Chosen, mail: Mail) -> Result<(), (io::Error, Mail)> {
+    fn start(&self, chosen: Chosen, mail: Mail) -> Result<(), (io::Error, Mail)> {
         match chosen {
             Chosen::Idle(machine) => machine.send(mail),
             Chosen::Poller(machine, bell) => {
@@ -128,7 +128,7 @@ impl Runtime {
             Chosen::Fresh(machine) => {
                 machine.send(mail);
                 let name = format!("corefit-{}", machine.id);
-                let (runtime, theirs) = (Arc::clone(self), Arc::clone(&machine));
+                let (runtime, theirs) = (self.counted(), Arc::clone(&machine));
                 let spawned = thread::Builder::new().name(name).spawn(move || worker::main(runtime, theirs));
                 if let Err(error) = spawned {
                     self.synced.lock().machines.retain(|other| !Arc::ptr_eq(other, &machine));
@@ -159,7 +159,7 @@ impl Runtime {
     }
 
     /// Gives back the processor of a worker that found no work.
-    pub(crate) fn release(self: &Arc<Self>, core: Box<Core>, is_spinning: bool) -> Released {
+    pub(crate) fn release(&self, core: Box<Core>, is_spinning: bool) -> Released {
         {
             let mut synced = self.synced.lock();
             let has_work = !synced.global.is_empty() || !core.processor.is_empty();
@@ -223,7 +223,7 @@ impl Runtime {
     ///
     /// # Errors
     /// No further worker can be had, and there is work for it: the processor, and why.
-    pub(crate) fn hand_off(self: &Arc<Self>, core: Box<Core>) -> Result<(), (io::Error, Box<Core>)> {
+    pub(crate) fn hand_off(&self, core: Box<Core>) -> Result<(), (io::Error, Box<Core>)> {
         core.set_running(0);
         let chosen = {
             let mut synced = self.synced.lock();
@@ -262,7 +262,7 @@ impl Runtime {
     }
 
     /// Waits, on the thread of `machine`, until it is given something to do. It takes the poller if no one has it.
-    pub(crate) fn wait_for_mail(self: &Arc<Self>, machine: &Arc<Machine>) -> Mail {
+    pub(crate) fn wait_for_mail(&self, machine: &Arc<Machine>) -> Mail {
         let bell = loop {
             let mut synced = self.synced.lock();
             if self.is_stopping() {
@@ -291,7 +291,7 @@ impl Runtime {
     }
 
     /// What `machine`, which slept in the poller, does now; `None`: go on sleeping.
-    fn woken(self: &Arc<Self>, machine: &Arc<Machine>, bell: &Arc<Bell>) -> Option<Mail> {
+    fn woken(&self, machine: &Arc<Machine>, bell: &Arc<Bell>) -> Option<Mail> {
         let ready = self.look(self.now_ns());
         let mut synced = self.synced.lock();
         if !synced.polling.as_ref().is_some_and(|(polling, _)| Arc::ptr_eq(polling, machine)) {

@@ -1,7 +1,7 @@
 //! A worker thread (Go's M) as others see it: a mailbox where an idle one waits for a processor.
 
-use crate::goroutine::Goroutine;
-use crate::primitives::{Arc, Condvar, Mutex};
+use crate::goroutine::Runnable;
+use crate::primitives::{Condvar, Mutex};
 use crate::processor::Core;
 
 /// What an idle worker is given.
@@ -9,7 +9,7 @@ pub(crate) enum Mail {
     /// A processor, to look for work with. The worker counts as spinning already.
     Core(Box<Core>),
     /// A processor, to run this goroutine with, which no other worker may run.
-    Run(Box<Core>, Arc<Goroutine>),
+    Run(Box<Core>, Runnable),
     /// Nothing more: the runtime ends.
     Stop,
 }
@@ -64,6 +64,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::primitives::Arc;
     use crate::processor::Processor;
 
     #[test]

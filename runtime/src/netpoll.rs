@@ -8,7 +8,7 @@
 
 use crate::blocking::blocking;
 use crate::current;
-use crate::goroutine::Goroutine;
+use crate::goroutine::{GoroutineRef, Runnable};
 use crate::park::{self, WaitReason};
 use crate::poller::wait_on_thread;
 use crate::primitives::{Arc, Mutex, MutexGuard, OnceLock};
@@ -69,9 +69,11 @@ impl Pollable {
     /// waited for, the thread waits too, in a blocking call.
     pub(crate) fn wait(&self, direction: Direction, deadline: Option<Instant>) -> io::Result<()> {
         let Some(goroutine) = current::goroutine() else { return self.wait_on_thread(direction, deadline) };
-        let registration = self.registration(&goroutine.runtime)?;
-        if Arc::ptr_eq(&registration.runtime, &goroutine.runtime) {
-            self.park(registration, &goroutine, direction, deadline)
+        let Some(runtime) = current::runtime() else { return self.wait_on_thread(direction, deadline) };
+        let registration = self.registration(&runtime)?;
+        if Arc::ptr_eq(&registration.runtime, &runtime) {
+            drop(runtime);
+            self.park(registration, goroutine, direction, deadline)
         } else {
             blocking(|| self.wait_on_thread(direction, deadline))
         }
@@ -93,19 +95,19 @@ impl Pollable {
     fn park(
         &self,
         registration: &Registration,
-        goroutine: &Arc<Goroutine>,
+        goroutine: GoroutineRef,
         direction: Direction,
         deadline: Option<Instant>,
     ) -> io::Result<()> {
         let side = registration.source.side(direction);
-        let me = goroutine.birth.id;
+        let me = goroutine.id();
         let ask_kernel = {
             let mut side = side.lock();
             if side.is_ready {
                 side.take(me);
                 return Ok(());
             }
-            side.waiters.push(Arc::clone(goroutine));
+            side.waiters.push(goroutine);
             side.taken_by != 0 && side.taken_by != me
         };
         // An error of the question shows up again in the operation itself.
@@ -120,7 +122,7 @@ impl Pollable {
         }
         let mut side = side.lock();
         let waiters = side.waiters.len();
-        side.waiters.retain(|waiter| !Arc::ptr_eq(waiter, goroutine));
+        side.waiters.retain(|waiter| *waiter != goroutine);
         if side.waiters.len() == waiters {
             // An event took it off the list.
             side.take(me);
@@ -168,7 +170,7 @@ struct Side {
     is_ready: bool,
     /// Id of the goroutine that last took one; 0 if none did.
     taken_by: u64,
-    waiters: Vec<Arc<Goroutine>>,
+    waiters: Vec<GoroutineRef>,
 }
 
 impl std::fmt::Debug for Side {
@@ -196,7 +198,7 @@ impl Source {
     }
 
     /// The kernel said `flags`: whoever waits for that tries again.
-    pub(crate) fn notify(&self, flags: EventFlags, ready: &mut Vec<Arc<Goroutine>>) {
+    pub(crate) fn notify(&self, flags: EventFlags, ready: &mut Vec<Runnable>) {
         let both = EventFlags::HUP | EventFlags::ERR;
         if flags.intersects(EventFlags::IN | EventFlags::PRI | EventFlags::RDHUP | both) {
             Self::wake(self.read.lock(), ready);
@@ -206,7 +208,7 @@ impl Source {
         }
     }
 
-    fn wake(mut side: MutexGuard<'_, Side>, ready: &mut Vec<Arc<Goroutine>>) {
+    fn wake(mut side: MutexGuard<'_, Side>, ready: &mut Vec<Runnable>) {
         side.is_ready = true;
         let waiters = mem::take(&mut side.waiters);
         drop(side);

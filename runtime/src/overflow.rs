@@ -58,13 +58,15 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
     let info_ref = unsafe { &*info };
     // SAFETY: for SIGSEGV the kernel fills in the address; for one sent by a process the bytes are others, yet there.
     let address = unsafe { info_ref.si_addr() }.addr();
-    // No one holds a mutable borrow of the goroutine here: the worker does so on its own stack only, between runs.
     let _ = current::with_goroutine(|goroutine| {
-        if goroutine.guard.contains(&address) {
+        if goroutine.guard().contains(&address)
+            && let Some(site) = goroutine.site()
+        {
             fatal(format_args!(
-                "stack overflow: goroutine {}, spawned at {}, has used up its stack of {} bytes; spawn it with a \
+                "stack overflow: goroutine {}, spawned at {site}, has used up its stack of {} bytes; spawn it with a \
                  larger `Builder::stack_size`",
-                goroutine.birth.id, goroutine.birth.site, goroutine.stack_bytes
+                goroutine.id(),
+                goroutine.stack_bytes()
             ));
         }
     });

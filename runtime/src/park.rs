@@ -10,8 +10,9 @@
 use crate::blocking::blocking;
 use crate::current;
 use crate::fiber::{Suspend, suspend};
-use crate::goroutine::Goroutine;
-use crate::primitives::Arc;
+use crate::foreign::{OnThread, Sleeper};
+use crate::goroutine::GoroutineRef;
+use crate::runtime::Runtime;
 use std::thread;
 use std::time::Instant;
 
@@ -79,27 +80,28 @@ impl WaitReason {
     }
 }
 
-/// Whoever may have to wait: the current goroutine or, outside the runtime, the current thread.
-#[derive(Clone)]
+/// Whoever may have to wait: the current goroutine or, outside the runtime, the current thread. One that outlives whom
+/// it names may wake, in vain, whoever takes that place.
+#[derive(Clone, Copy)]
 pub(crate) struct Waiter(Who);
 
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 enum Who {
-    Goroutine(Arc<Goroutine>),
-    Thread(thread::Thread),
+    Goroutine(GoroutineRef),
+    Thread(&'static Sleeper),
 }
 
 impl Waiter {
     /// The running goroutine, or the thread if none runs here.
     pub(crate) fn current() -> Self {
-        Self(current::goroutine().map_or_else(|| Who::Thread(thread::current()), Who::Goroutine))
+        Self(current::goroutine().map_or_else(|| Who::Thread(Sleeper::current()), Who::Goroutine))
     }
 
     /// Leaves the token, and makes the waiter runnable if it waits for it.
     pub(crate) fn unpark(&self) {
-        match &self.0 {
+        match self.0 {
             Who::Goroutine(goroutine) => goroutine.unpark(),
-            Who::Thread(thread) => thread.unpark(),
+            Who::Thread(sleeper) => sleeper.unpark(),
         }
     }
 }
@@ -107,8 +109,8 @@ impl Waiter {
 impl std::fmt::Debug for Waiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
-            Who::Goroutine(goroutine) => write!(f, "Waiter(goroutine {})", goroutine.birth.id),
-            Who::Thread(thread) => write!(f, "Waiter({:?})", thread.id()),
+            Who::Goroutine(goroutine) => write!(f, "Waiter(goroutine {})", goroutine.id()),
+            Who::Thread(sleeper) => write!(f, "Waiter({sleeper:?})"),
         }
     }
 }
@@ -120,7 +122,7 @@ enum Plan {
     /// Leave the stack.
     Switch,
     /// Wait on this thread: the goroutine unwinds.
-    Block(Arc<Goroutine>),
+    Block(GoroutineRef),
     /// No goroutine runs here.
     Thread,
 }
@@ -131,7 +133,7 @@ fn plan(reason: WaitReason, object: usize) -> Plan {
             return Plan::Return;
         }
         goroutine.set_wait(reason, object);
-        if thread::panicking() { Plan::Block(Arc::clone(goroutine)) } else { Plan::Switch }
+        if thread::panicking() { Plan::Block(goroutine) } else { Plan::Switch }
     })
     .unwrap_or(Plan::Thread)
 }
@@ -143,11 +145,11 @@ pub(crate) fn park(reason: WaitReason, object: usize) {
         Plan::Return => {}
         Plan::Switch if reason == WaitReason::Net => {
             count_wait();
-            switch();
+            suspend(Suspend::Park);
             count_wake();
         }
-        Plan::Switch => switch(),
-        Plan::Block(goroutine) => block(&goroutine, None),
+        Plan::Switch => suspend(Suspend::Park),
+        Plan::Block(goroutine) => block(goroutine, None),
         Plan::Thread => thread::park(),
     }
 }
@@ -157,30 +159,28 @@ pub(crate) fn park_until(reason: WaitReason, object: usize, deadline: Instant) {
     match plan(reason, object) {
         Plan::Return => {}
         Plan::Switch => {
-            let Some(epoch) =
-                current::with_goroutine(|goroutine| goroutine.runtime.set_timer(goroutine, deadline))
+            let Some(epoch) = with_runtime(|runtime, goroutine| runtime.set_timer(goroutine, deadline))
             else {
                 return;
             };
             count_wait();
-            switch();
+            suspend(Suspend::Park);
             count_wake();
-            let _ = current::with_goroutine(|goroutine| goroutine.runtime.timers.cancel(goroutine, epoch));
+            let _ = with_runtime(|runtime, goroutine| runtime.timers.cancel(goroutine, epoch));
         }
-        Plan::Block(goroutine) => block(&goroutine, Some(deadline)),
+        Plan::Block(goroutine) => block(goroutine, Some(deadline)),
         Plan::Thread => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
     }
 }
 
-/// Leaves the stack until someone unparks this goroutine, and takes the token.
-fn switch() {
-    suspend(Suspend::Park);
-    let _ = current::with_goroutine(|goroutine| goroutine.token.take());
+/// Calls `f` with the running goroutine and its runtime.
+fn with_runtime<R>(f: impl FnOnce(&Runtime, GoroutineRef) -> R) -> Option<R> {
+    current::with(|context| context.goroutine().map(|goroutine| f(&context.runtime, goroutine))).flatten()
 }
 
 /// Waits for the token on this thread, without a processor.
-fn block(goroutine: &Goroutine, deadline: Option<Instant>) {
-    goroutine.set_thread(thread::current());
+fn block(goroutine: GoroutineRef, deadline: Option<Instant>) {
+    let on_thread = OnThread::new(goroutine);
     blocking(|| {
         if !goroutine.token.block() {
             return;
@@ -195,25 +195,26 @@ fn block(goroutine: &Goroutine, deadline: Option<Instant>) {
     });
     // Also ends the state `Blocked` if the deadline came first.
     goroutine.token.take();
+    drop(on_thread);
 }
 
 /// Counts a wait that something outside the runtime will end: while there is one, there is no deadlock.
 fn count_wait() {
-    let _ = current::with_goroutine(|goroutine| {
-        let runtime = &goroutine.runtime;
-        if current::with_core_of(runtime, |core| core.stats().outside_waits.bump()).is_none() {
-            runtime.stats.outside_waits.bump_shared();
-        }
+    let _ = current::with(|context| {
+        context.with_core(|core| match core {
+            Some(core) => core.stats().outside_waits.bump(),
+            None => context.runtime.stats.outside_waits.bump_shared(),
+        });
     });
 }
 
 /// Keep in step with `count_wait`.
 fn count_wake() {
-    let _ = current::with_goroutine(|goroutine| {
-        let runtime = &goroutine.runtime;
-        if current::with_core_of(runtime, |core| core.stats().outside_wakes.bump()).is_none() {
-            runtime.stats.outside_wakes.bump_shared();
-        }
+    let _ = current::with(|context| {
+        context.with_core(|core| match core {
+            Some(core) => core.stats().outside_wakes.bump(),
+            None => context.runtime.stats.outside_wakes.bump_shared(),
+        });
     });
 }
 

@@ -14,7 +14,7 @@
 //! for all, a worker that has just been woken by it could silence it before another one, which goes to sleep as it
 //! leaves, has heard it.
 
-use crate::goroutine::Goroutine;
+use crate::goroutine::Runnable;
 use crate::netpoll::Source;
 use crate::primitives::atomic::{
     AtomicU64, AtomicUsize,
@@ -104,7 +104,7 @@ impl Poller {
     }
 
     /// Takes what is ready now; goroutines that must be queued are added to `ready`.
-    pub(crate) fn look(&self, ready: &mut Vec<Arc<Goroutine>>) {
+    pub(crate) fn look(&self, ready: &mut Vec<Runnable>) {
         let Some(epoll) = self.epoll() else { return };
         let mut events = Vec::with_capacity(EVENTS);
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -269,16 +269,16 @@ mod tests {
         let runtime = crate::runtime::Runtime::new(1).unwrap();
         let stack = crate::stack::acquire(crate::stack::Class::DEFAULT).unwrap();
         let birth = crate::goroutine::Birth { id: 1, site: std::panic::Location::caller(), pinned: false };
-        let goroutine = Arc::new(Goroutine::new(birth, runtime, stack, || ()));
+        let goroutine = Runnable::new(birth, &runtime, stack, || ()).goroutine();
         let (poller, timers) = (Poller::new().unwrap(), Timers::new());
-        timers.add(&goroutine, 10);
+        timers.add(goroutine, 10);
         poller.arm(&timers);
         // A busy worker fires the timer before the sleep begins, and a goroutine sets the next one.
         let mut ready = Vec::new();
         timers.take_due(10, &mut ready);
         assert_eq!(timers.earliest(), NEVER);
         let until = poller.sleep_until(&timers);
-        let (_, is_earliest) = timers.add(&goroutine, 1_000);
+        let (_, is_earliest) = timers.add(goroutine, 1_000);
         assert!(is_earliest);
         assert!(until <= 1_000 || poller.must_ring(1_000), "sleeps until {until}, and no one rings");
     }

@@ -4,11 +4,12 @@
 //! A `Core` is moved, never shared: to execute goroutines a worker must hold one, and there are at most GOMAXPROCS of
 //! them. That is why no more goroutines execute at once.
 
-use crate::goroutine::Goroutine;
+use crate::goroutine::Runnable;
 use crate::metrics::Stats;
 use crate::primitives::Arc;
 use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::queue::{self, Local, Slot, Stealer};
+use crate::runtime::Runtime;
 use crate::stack::{self, Class, Stack, StackError};
 use std::ops::Range;
 
@@ -35,8 +36,8 @@ const SAMPLE_EVERY: u32 = 64;
 /// What everyone sees of a processor.
 pub(crate) struct Processor {
     pub(crate) index: usize,
-    pub(crate) queue: Stealer<Goroutine>,
-    pub(crate) next: Slot<Goroutine>,
+    pub(crate) queue: Stealer<Runnable>,
+    pub(crate) next: Slot<Runnable>,
     /// Goroutines run, ever. Written by the holder.
     runs: AtomicU64,
     /// Time slices begun, ever: a goroutine from the `next` slot goes on with the slice of the one before. Written by
@@ -51,7 +52,7 @@ pub(crate) struct Processor {
 
 impl Processor {
     /// A processor with an empty queue, and the owner's end of the queue.
-    pub(crate) fn new(index: usize) -> (Self, Local<Goroutine>) {
+    pub(crate) fn new(index: usize) -> (Self, Local<Runnable>) {
         let (local, queue) = queue::ring();
         let processor = Self {
             index,
@@ -101,7 +102,7 @@ impl Processor {
 /// What the holder of a processor alone touches.
 pub(crate) struct Core {
     pub(crate) processor: Arc<Processor>,
-    pub(crate) local: Local<Goroutine>,
+    pub(crate) local: Local<Runnable>,
     next_runs: u32,
     ids: Range<u64>,
     stacks: Vec<Stack>,
@@ -115,7 +116,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(processor: Arc<Processor>, local: Local<Goroutine>) -> Box<Self> {
+    pub(crate) fn new(processor: Arc<Processor>, local: Local<Runnable>) -> Box<Self> {
         let random = u32::try_from(processor.index).map_or(1, |index| index.wrapping_mul(2_654_435_761) | 1);
         Box::new(Self {
             processor,
@@ -135,36 +136,33 @@ impl Core {
         &self.processor.stats
     }
 
-    /// Queues `goroutine` to run next; whoever was to run next goes to the end of the ring. What does not fit is
-    /// returned and must go to the global queue.
-    pub(crate) fn put_next(&mut self, goroutine: Arc<Goroutine>) -> Vec<Arc<Goroutine>> {
-        self.processor.next.put(goroutine).map_or_else(Vec::new, |kicked| self.put_last(kicked))
-    }
-
-    /// Queues `goroutine` at the end. If the ring is full, half of it is returned and must go to the global queue.
-    pub(crate) fn put_last(&mut self, goroutine: Arc<Goroutine>) -> Vec<Arc<Goroutine>> {
-        match self.local.push(goroutine) {
-            Ok(()) => Vec::new(),
-            Err(goroutine) => {
-                let mut overflow = self.local.pop_half();
-                overflow.push(goroutine);
-                overflow
-            }
+    /// Queues `runnable` to run next; whoever was to run next goes to the end of the ring.
+    pub(crate) fn put_next(&mut self, runtime: &Runtime, runnable: Runnable) {
+        if let Some(kicked) = self.processor.next.put(runnable) {
+            self.put_last(runtime, kicked);
         }
     }
 
-    /// The next goroutine of this processor's own queue, and the overflow of the ring if there is one.
-    pub(crate) fn take_local(&mut self) -> (Option<Arc<Goroutine>>, Vec<Arc<Goroutine>>) {
-        let mut overflow = Vec::new();
+    /// Queues `runnable` at the end. If the ring is full, half of it goes to the global queue.
+    pub(crate) fn put_last(&mut self, runtime: &Runtime, runnable: Runnable) {
+        if let Err(runnable) = self.local.push(runnable) {
+            let mut overflow = self.local.pop_half();
+            overflow.push(runnable);
+            runtime.inject(overflow);
+        }
+    }
+
+    /// The next goroutine of this processor's own queue.
+    pub(crate) fn take_local(&mut self, runtime: &Runtime) -> Option<Runnable> {
         if let Some(next) = self.processor.next.take() {
             if self.next_runs < NEXT_RUNS {
                 self.next_runs += 1;
-                return (Some(next), overflow);
+                return Some(next);
             }
-            overflow = self.put_last(next);
+            self.put_last(runtime, next);
         }
         self.begin_slice();
-        (self.local.pop(), overflow)
+        self.local.pop()
     }
 
     /// Whatever runs next is given a slice of its own.
@@ -192,7 +190,7 @@ impl Core {
     }
 
     /// Everything that waits for this processor.
-    pub(crate) fn drain(&mut self) -> Vec<Arc<Goroutine>> {
+    pub(crate) fn drain(&mut self) -> Vec<Runnable> {
         let next = self.processor.next.take();
         next.into_iter().chain(std::iter::from_fn(|| self.local.pop())).collect()
     }

@@ -17,7 +17,7 @@
 //!
 //! Rejected: Chase-Lev (last in, first out for the owner: unfair), a queue of `Mutex<VecDeque>` (a thief that is
 //! descheduled with the lock stops the owner).
-#![allow(unsafe_code, reason = "an Arc in an atomic slot is a raw pointer; taking it back is unsafe")]
+#![allow(unsafe_code, reason = "an element in an atomic slot is a raw pointer; taking it back is unsafe")]
 
 use crate::primitives::Arc;
 use crate::primitives::atomic::{
@@ -29,48 +29,82 @@ use std::{array, iter, ptr};
 /// Elements in a ring. As in Go.
 pub(crate) const CAPACITY: usize = 256;
 
-/// The ring itself; see the two handles.
-struct Ring<T> {
-    head: AtomicU64,
-    tail: AtomicU64,
-    slots: Box<[AtomicPtr<T>; CAPACITY]>,
+/// What queues hold: something that is one pointer, and is owned.
+///
+/// # Safety
+/// `into_raw` never gives null, and `from_raw` makes of what it gave the same element again. What an element gives
+/// access to may be used on another thread, if the pointer is passed on with Release and Acquire.
+pub(crate) unsafe trait Element: Sized {
+    type Target;
+
+    fn into_raw(self) -> *mut Self::Target;
+
+    /// # Safety
+    /// `raw` is from `into_raw`, and this is the only call for it.
+    unsafe fn from_raw(raw: *mut Self::Target) -> Self;
 }
 
-impl<T> Ring<T> {
-    fn slot(&self, count: u64) -> &AtomicPtr<T> {
+// SAFETY: an `Arc` is a pointer that is not null; its count moves with it. `Send` and `Sync` make it fit for others.
+unsafe impl<T: Send + Sync> Element for Arc<T> {
+    type Target = T;
+
+    fn into_raw(self) -> *mut T {
+        Arc::into_raw(self).cast_mut()
+    }
+
+    unsafe fn from_raw(raw: *mut T) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Arc::from_raw(raw) }
+    }
+}
+
+/// The ring itself; see the two handles.
+struct Ring<E: Element> {
+    head: AtomicU64,
+    tail: AtomicU64,
+    slots: Box<[AtomicPtr<E::Target>; CAPACITY]>,
+}
+
+// SAFETY: elements may move between threads (`Element`), and the ring moves nothing else.
+unsafe impl<E: Element> Send for Ring<E> {}
+// SAFETY: as above; all its fields are atomics.
+unsafe impl<E: Element> Sync for Ring<E> {}
+
+impl<E: Element> Ring<E> {
+    fn slot(&self, count: u64) -> &AtomicPtr<E::Target> {
         let index = usize::try_from(count % CAPACITY as u64).expect("an index below the capacity");
         &self.slots[index]
     }
 }
 
-impl<T> Drop for Ring<T> {
+impl<E: Element> Drop for Ring<E> {
     fn drop(&mut self) {
         let (head, tail) = (*self.head.get_mut(), *self.tail.get_mut());
         for count in head..tail {
             // ORDERING: Relaxed; `&mut self` means that no one else is left.
             let element = self.slot(count).load(Relaxed);
-            // SAFETY: counts from head to tail were pushed by `Local::push` (from `Arc::into_raw`) and taken by no one.
-            drop(unsafe { Arc::from_raw(element) });
+            // SAFETY: counts from head to tail were pushed by `Local::push` (from `into_raw`) and taken by no one.
+            drop(unsafe { E::from_raw(element) });
         }
     }
 }
 
 /// The owner's end: pushes and pops.
-pub(crate) struct Local<T>(Arc<Ring<T>>);
+pub(crate) struct Local<E: Element>(Arc<Ring<E>>);
 
 /// The thieves' end.
-pub(crate) struct Stealer<T>(Arc<Ring<T>>);
+pub(crate) struct Stealer<E: Element>(Arc<Ring<E>>);
 
 /// An empty ring's two ends.
-pub(crate) fn ring<T>() -> (Local<T>, Stealer<T>) {
+pub(crate) fn ring<E: Element>() -> (Local<E>, Stealer<E>) {
     let slots = Box::new(array::from_fn(|_| AtomicPtr::new(ptr::null_mut())));
     let ring = Arc::new(Ring { head: AtomicU64::new(0), tail: AtomicU64::new(0), slots });
     (Local(Arc::clone(&ring)), Stealer(ring))
 }
 
-impl<T> Local<T> {
+impl<E: Element> Local<E> {
     /// Appends `element`, or gives it back if the ring is full.
-    pub(crate) fn push(&mut self, element: Arc<T>) -> Result<(), Arc<T>> {
+    pub(crate) fn push(&mut self, element: E) -> Result<(), E> {
         let ring = &self.0;
         // ORDERING: Acquire; pairs with the Release of the CAS in `steal`: the slots below `head` have been copied.
         let head = ring.head.load(Acquire);
@@ -80,14 +114,14 @@ impl<T> Local<T> {
             return Err(element);
         }
         // ORDERING: Relaxed; published by the store of `tail` below.
-        ring.slot(tail).store(Arc::into_raw(element).cast_mut(), Relaxed);
+        ring.slot(tail).store(element.into_raw(), Relaxed);
         // ORDERING: Release; pairs with the Acquire of `tail` in `steal` and publishes the slot and what it points to.
         ring.tail.store(tail + 1, Release);
         Ok(())
     }
 
     /// Takes the oldest element.
-    pub(crate) fn pop(&mut self) -> Option<Arc<T>> {
+    pub(crate) fn pop(&mut self) -> Option<E> {
         let ring = &self.0;
         // ORDERING: Relaxed; only this end writes `tail`.
         let tail = ring.tail.load(Relaxed);
@@ -99,8 +133,8 @@ impl<T> Local<T> {
             // ORDERING: Relaxed on success: nothing is published, the slot was read by the one who will reuse it.
             // A thief's Release on `head` stays visible: a read-modify-write continues its release sequence.
             match ring.head.compare_exchange_weak(head, head + 1, Relaxed, Relaxed) {
-                // SAFETY: from `Arc::into_raw` in `push`; the CAS gave this count to us alone.
-                Ok(_) => return Some(unsafe { Arc::from_raw(element) }),
+                // SAFETY: from `into_raw` in `push`; the CAS gave this count to us alone.
+                Ok(_) => return Some(unsafe { E::from_raw(element) }),
                 Err(now) => head = now,
             }
         }
@@ -108,7 +142,7 @@ impl<T> Local<T> {
     }
 
     /// Takes the older half out, to make room; empty if the ring is empty.
-    pub(crate) fn pop_half(&mut self) -> Vec<Arc<T>> {
+    pub(crate) fn pop_half(&mut self) -> Vec<E> {
         let half = self.len().div_ceil(2);
         iter::from_fn(|| self.pop()).take(half).collect()
     }
@@ -118,10 +152,10 @@ impl<T> Local<T> {
     }
 }
 
-impl<T> Stealer<T> {
+impl<E: Element> Stealer<E> {
     /// Moves the older half of the ring to `into`, which must be empty but for what is moved, and gives one of the
     /// moved elements to run at once. Returns it and how many were taken in all.
-    pub(crate) fn steal(&self, into: &mut Local<T>) -> Option<(Arc<T>, usize)> {
+    pub(crate) fn steal(&self, into: &mut Local<E>) -> Option<(E, usize)> {
         let ring = &self.0;
         let mut taken = [ptr::null_mut(); CAPACITY / 2];
         // ORDERING: Acquire; pairs with the CAS of other thieves and orders the load of `tail` after it.
@@ -153,8 +187,8 @@ impl<T> Stealer<T> {
             }
         };
         let mut elements = taken[..count].iter().map(|&element| {
-            // SAFETY: from `Arc::into_raw` in `push`; the CAS gave these counts to us alone.
-            unsafe { Arc::from_raw(element) }
+            // SAFETY: from `into_raw` in `push`; the CAS gave these counts to us alone.
+            unsafe { E::from_raw(element) }
         });
         let first = elements.next().expect("at least one was taken");
         for element in elements {
@@ -168,7 +202,7 @@ impl<T> Stealer<T> {
     }
 }
 
-fn len<T>(ring: &Ring<T>) -> usize {
+fn len<E: Element>(ring: &Ring<E>) -> usize {
     // ORDERING: Acquire; orders the two loads, so that the difference is not below what waits now.
     let head = ring.head.load(Acquire);
     // ORDERING: Relaxed; a hint, or read by the owner.
@@ -177,22 +211,27 @@ fn len<T>(ring: &Ring<T>) -> usize {
 }
 
 /// A place for one element: what its processor runs next.
-pub(crate) struct Slot<T>(AtomicPtr<T>);
+pub(crate) struct Slot<E: Element>(AtomicPtr<E::Target>);
 
-impl<T> Slot<T> {
+// SAFETY: elements may move between threads (`Element`).
+unsafe impl<E: Element> Send for Slot<E> {}
+// SAFETY: as above; it is an atomic.
+unsafe impl<E: Element> Sync for Slot<E> {}
+
+impl<E: Element> Slot<E> {
     pub(crate) fn new() -> Self {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
     /// Puts `element` in and gives back who was there.
-    pub(crate) fn put(&self, element: Arc<T>) -> Option<Arc<T>> {
+    pub(crate) fn put(&self, element: E) -> Option<E> {
         // ORDERING: AcqRel; Release pairs with the Acquire of `take` and `take_if`, Acquire with the Release of the
         // `put` that left what is taken out here.
-        from_slot(self.0.swap(Arc::into_raw(element).cast_mut(), AcqRel))
+        from_slot(self.0.swap(element.into_raw(), AcqRel))
     }
 
     /// Takes it out.
-    pub(crate) fn take(&self) -> Option<Arc<T>> {
+    pub(crate) fn take(&self) -> Option<E> {
         // ORDERING: Relaxed; a hint that spares the swap.
         if self.0.load(Relaxed).is_null() {
             return None;
@@ -208,7 +247,7 @@ impl<T> Slot<T> {
     }
 
     /// Takes it out if it is still the one that `mark` named.
-    pub(crate) fn take_if(&self, mark: usize) -> Option<Arc<T>> {
+    pub(crate) fn take_if(&self, mark: usize) -> Option<E> {
         // ORDERING: Relaxed; confirmed by the CAS.
         let there = self.0.load(Relaxed);
         if there.is_null() || there.addr() != mark {
@@ -219,17 +258,17 @@ impl<T> Slot<T> {
     }
 }
 
-impl<T> Drop for Slot<T> {
+impl<E: Element> Drop for Slot<E> {
     fn drop(&mut self) {
         drop(self.take());
     }
 }
 
-/// The `Arc` behind a pointer that a swap or CAS took out of a slot.
-fn from_slot<T>(element: *mut T) -> Option<Arc<T>> {
-    // SAFETY: slots hold null or a pointer from `Arc::into_raw` (`put`); the caller's swap or CAS took it out, so its
-    // count is the caller's alone.
-    (!element.is_null()).then(|| unsafe { Arc::from_raw(element) })
+/// The element behind a pointer that a swap or CAS took out of a slot.
+fn from_slot<E: Element>(element: *mut E::Target) -> Option<E> {
+    // SAFETY: slots hold null or a pointer from `into_raw` (`put`); the caller's swap or CAS took it out, so it
+    // is the caller's alone.
+    (!element.is_null()).then(|| unsafe { E::from_raw(element) })
 }
 
 #[cfg(test)]
@@ -283,12 +322,12 @@ mod tests {
     #[test]
     fn each_element_comes_out_once_with_thieves_at_work() {
         const ELEMENTS: usize = if cfg!(miri) { 300 } else { 20_000 };
-        let (mut local, stealer) = ring();
+        let (mut local, stealer) = ring::<Arc<usize>>();
         let done = Arc::new(AtomicU64::new(0));
         let thief = {
             let done = Arc::clone(&done);
             thread::spawn(move || {
-                let (mut mine, _) = ring();
+                let (mut mine, _) = ring::<Arc<usize>>();
                 let mut got = Vec::new();
                 // ORDERING: Acquire; pairs with the Release at the end of the test: all was pushed.
                 while done.load(Acquire) == 0 || !stealer.is_empty() {

@@ -5,8 +5,7 @@
 //! could still send on a channel or unlock something. That is why a program with threads of its own, or with two
 //! runtimes, waits for ever instead. It is the safe side: a report ends the process.
 
-use crate::goroutine::Goroutine;
-use crate::primitives::Arc;
+use crate::goroutine::{self, Sight};
 use crate::runtime::Runtime;
 use crate::signals;
 use std::fmt::Write as _;
@@ -18,29 +17,29 @@ const EXIT_CODE: i32 = 2;
 /// Reports a deadlock and ends the process, if there is one.
 pub(crate) fn exit_if_deadlocked(runtime: &Runtime) {
     if may_be_deadlocked(runtime) && is_alone(runtime) {
-        die("fatal error: all goroutines are asleep - deadlock!\n", &[runtime.registry.all()]);
+        die("fatal error: all goroutines are asleep - deadlock!\n", &[goroutine::all(runtime)]);
     }
 }
 
 /// Reports all goroutines of all runtimes and ends the process: SIGQUIT.
 pub(crate) fn quit() -> ! {
-    let all: Vec<_> = signals::runtimes().iter().map(|runtime| runtime.registry.all()).collect();
+    let all: Vec<_> = signals::runtimes().iter().map(|runtime| goroutine::all(runtime)).collect();
     die("SIGQUIT: quit\n", &all)
 }
 
 /// Says that a goroutine has run for `ran` without a check.
 pub(crate) fn hog(runtime: &Runtime, id: u64, ran: Duration) {
-    if let Some(goroutine) = runtime.registry.find(id) {
+    if let Some(goroutine) = goroutine::all(runtime).into_iter().find(|goroutine| goroutine.id == id) {
         eprintln!(
             "corefit-runtime: goroutine {id}, spawned at {}, has run for {} ms without a check; call `checkpoint` in \
              its loops",
-            goroutine.birth.site,
+            goroutine.site,
             ran.as_millis()
         );
     }
 }
 
-fn die(title: &str, runtimes: &[Vec<Arc<Goroutine>>]) -> ! {
+fn die(title: &str, runtimes: &[Vec<Sight>]) -> ! {
     let mut text = title.to_owned();
     for goroutine in runtimes.iter().flatten() {
         describe(&mut text, goroutine);
@@ -50,19 +49,18 @@ fn die(title: &str, runtimes: &[Vec<Arc<Goroutine>>]) -> ! {
     std::process::exit(EXIT_CODE)
 }
 
-fn describe(text: &mut String, goroutine: &Goroutine) {
-    let birth = &goroutine.birth;
-    let (state, object) = match goroutine.waits_for() {
+fn describe(text: &mut String, goroutine: &Sight) {
+    let (state, object) = match goroutine.waits_for {
         Some((reason, 0)) => (reason.name(), None),
         Some((reason, object)) => (reason.name(), Some(object)),
         None => ("runnable or running", None),
     };
-    let pinned = if birth.pinned { ", pinned" } else { "" };
-    let _ = write!(text, "\ngoroutine {} [{state}{pinned}]:\n", birth.id);
+    let pinned = if goroutine.pinned { ", pinned" } else { "" };
+    let _ = write!(text, "\ngoroutine {} [{state}{pinned}]:\n", goroutine.id);
     if let Some(object) = object {
         let _ = writeln!(text, "\twaits for {object:#x}");
     }
-    let _ = writeln!(text, "\tspawned at {}", birth.site);
+    let _ = writeln!(text, "\tspawned at {}", goroutine.site);
 }
 
 /// Whether all goroutines sleep and nothing within the runtime will wake one.

@@ -5,12 +5,11 @@
 //! Processors are alike, so it does not matter which ones go. `live` never exceeds the larger of `target` and what it
 //! was before, and no more goroutines than `live` execute.
 
-use crate::primitives::Arc;
 use crate::runtime::{MOST_PROCS, Runtime};
 
 impl Runtime {
     /// Sets the number of processors, clamped to 1 to `MOST_PROCS`; returns the number before (0 at the first time).
-    pub(crate) fn set_procs(self: &Arc<Self>, procs: usize) -> usize {
+    pub(crate) fn set_procs(&self, procs: usize) -> usize {
         let target = procs.clamp(1, MOST_PROCS);
         let (before, grew) = {
             let mut synced = self.synced.lock();

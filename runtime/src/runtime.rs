@@ -3,8 +3,7 @@
 //! What a goroutine does on the common path (spawn, ready, yield) touches its own processor only; the lock here is for
 //! the global queue, for the lists of idle processors and workers, and for resizing.
 
-use crate::current;
-use crate::goroutine::Goroutine;
+use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
 use crate::metrics::SharedStats;
 use crate::poller::{Bell, Poller};
@@ -14,10 +13,10 @@ use crate::primitives::atomic::{
 };
 use crate::primitives::{Arc, Condvar, Mutex};
 use crate::processor::{Core, ID_BATCH, LOOK_NS, Processor};
-use crate::registry::Registry;
 use crate::sysmon::Alarm;
 use crate::timers::{NEVER, Timers};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Weak;
 use std::time::Instant;
 use std::{io, mem};
 
@@ -29,6 +28,8 @@ const GLOBAL_BATCH: usize = crate::queue::CAPACITY / 2;
 
 /// One runtime.
 pub(crate) struct Runtime {
+    /// Itself, for those who have a reference only.
+    this: Weak<Self>,
     started: Instant,
     /// All processors that ever were, by index. Only grows.
     processors: Mutex<Arc<[Arc<Processor>]>>,
@@ -52,7 +53,8 @@ pub(crate) struct Runtime {
     pub(crate) quiet: Condvar,
     pub(crate) timers: Timers,
     pub(crate) poller: Poller,
-    pub(crate) registry: Registry,
+    /// By id, the goroutines that one machine alone may run.
+    bound: Mutex<HashMap<u64, Arc<Machine>>>,
     pub(crate) stats: SharedStats,
     pub(crate) alarm: Alarm,
 }
@@ -62,7 +64,7 @@ pub(crate) struct Runtime {
 #[allow(clippy::vec_box, reason = "a processor is handed around as a box, and not copied into and out of it")]
 pub(crate) struct Synced {
     /// Goroutines that no processor has queued.
-    pub(crate) global: VecDeque<Arc<Goroutine>>,
+    pub(crate) global: VecDeque<Runnable>,
     /// Processors that no worker holds. Their queues are empty.
     pub(crate) idle_cores: Vec<Box<Core>>,
     /// Processors that are out of use, until there are to be more again. Their queues are empty.
@@ -91,7 +93,9 @@ pub(crate) struct Synced {
 impl Runtime {
     /// A runtime with `procs` processors (1 to `MOST_PROCS`), all idle, and no worker.
     pub(crate) fn new(procs: usize) -> io::Result<Arc<Self>> {
-        let runtime = Arc::new(Self {
+        let (poller, alarm) = (Poller::new()?, Alarm::new()?);
+        let runtime = Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             started: Instant::now(),
             processors: Mutex::new(Arc::new([])),
             next_id: AtomicU64::new(1),
@@ -105,14 +109,19 @@ impl Runtime {
             synced: Mutex::default(),
             quiet: Condvar::new(),
             timers: Timers::new(),
-            poller: Poller::new()?,
-            registry: Registry::default(),
+            poller,
+            bound: Mutex::default(),
             stats: SharedStats::default(),
-            alarm: Alarm::new()?,
+            alarm,
         });
         runtime.synced.lock().bells.push(Arc::new(Bell::new()?));
         runtime.set_procs(procs);
         Ok(runtime)
+    }
+
+    /// One more count of it: for whoever may use it when no goroutine and no worker is left.
+    pub(crate) fn counted(&self) -> Arc<Self> {
+        self.this.upgrade().expect("a runtime that is referred to is counted")
     }
 
     /// The runtime's clock: ns since it began, at least 1.
@@ -190,9 +199,20 @@ impl Runtime {
         drop(synced);
         drop(left);
         self.timers.clear();
-        self.registry.clear();
+        if self.alive() > 0 {
+            // They refer to it, and someone may yet unpark them.
+            mem::forget(self.counted());
+        }
         // Goroutines left behind keep the runtime in memory, but it is not to keep descriptors.
         self.poller.close();
+    }
+
+    /// Goroutines that have been started and have not ended. Exact while no goroutine runs.
+    pub(crate) fn alive(&self) -> u64 {
+        let processors = self.processors();
+        let ended: u64 = processors.iter().map(|processor| processor.stats.ended.get()).sum();
+        let started: u64 = processors.iter().map(|processor| processor.stats.started.get()).sum();
+        (started + self.stats.started.get()).saturating_sub(ended + self.stats.ended.get())
     }
 
     /// The thread of a worker ends.
@@ -269,61 +289,80 @@ impl Runtime {
         self.queued.load(Relaxed) > 0
     }
 
-    /// Queues a goroutine that has become runnable: next on this thread's processor, else globally.
-    pub(crate) fn ready(self: &Arc<Self>, goroutine: Arc<Goroutine>) {
+    /// Queues a goroutine that has become runnable: next on `core`, the processor of this thread, else globally.
+    pub(crate) fn ready(&self, core: Option<&mut Core>, runnable: Runnable) {
         if self.is_stopping() {
             return;
         }
-        let mut goroutine = Some(goroutine);
-        let overflow = current::with_core_of(self, |core| {
-            let goroutine = goroutine.take().expect("queued once");
-            self.stamp(core, &goroutine);
-            core.put_next(goroutine)
-        });
-        self.inject(overflow.unwrap_or_default().into_iter().chain(goroutine));
+        match core {
+            Some(core) => {
+                self.stamp(core, &runnable);
+                core.put_next(self, runnable);
+            }
+            None => self.inject([runnable]),
+        }
         self.wake_one();
     }
 
-    /// Notes when `goroutine` was queued, if its latency is to be measured.
-    pub(crate) fn stamp(&self, core: &mut Core, goroutine: &Goroutine) {
+    /// Notes when `runnable` was queued, if its latency is to be measured.
+    pub(crate) fn stamp(&self, core: &mut Core, runnable: &Runnable) {
         if core.is_sample_due() {
             // ORDERING: Relaxed; read by the worker that gets it through a queue.
-            goroutine.ready_ns.store(self.now_ns(), Relaxed);
+            runnable.ready_ns.store(self.now_ns(), Relaxed);
         }
     }
 
     /// Appends to the global queue. Does not wake anyone.
-    pub(crate) fn inject(&self, goroutines: impl IntoIterator<Item = Arc<Goroutine>>) {
-        let mut goroutines = goroutines.into_iter().peekable();
-        if goroutines.peek().is_none() {
+    pub(crate) fn inject(&self, runnables: impl IntoIterator<Item = Runnable>) {
+        let mut runnables = runnables.into_iter().peekable();
+        if runnables.peek().is_none() {
             return;
         }
         let mut synced = self.synced.lock();
-        synced.global.extend(goroutines);
+        synced.global.extend(runnables);
         self.publish(&synced);
     }
 
     /// Queues what was found ready behind the others of `core`. Does not wake anyone.
-    pub(crate) fn queue_all(&self, core: &mut Core, ready: Vec<Arc<Goroutine>>) {
-        for goroutine in ready {
-            self.stamp(core, &goroutine);
-            self.inject(core.put_last(goroutine));
+    pub(crate) fn queue_all(&self, core: &mut Core, ready: Vec<Runnable>) {
+        for runnable in ready {
+            self.stamp(core, &runnable);
+            core.put_last(self, runnable);
         }
     }
 
+    /// Lets only `machine` run `goroutine` from now on. For its worker, or itself.
+    pub(crate) fn bind(&self, goroutine: GoroutineRef, machine: Arc<Machine>) {
+        self.bound.lock().insert(goroutine.id(), machine);
+        goroutine.set_bound(true);
+    }
+
+    /// Lets every worker run it again. For its worker, or itself.
+    pub(crate) fn unbind(&self, goroutine: GoroutineRef) {
+        if goroutine.is_bound() {
+            goroutine.set_bound(false);
+            self.bound.lock().remove(&goroutine.id());
+        }
+    }
+
+    /// The only machine that may run it, if there is one.
+    pub(crate) fn bound_to(&self, goroutine: GoroutineRef) -> Option<Arc<Machine>> {
+        if goroutine.is_bound() { self.bound.lock().get(&goroutine.id()).cloned() } else { None }
+    }
+
     /// One goroutine from the global queue.
-    pub(crate) fn take_global(&self) -> Option<Arc<Goroutine>> {
+    pub(crate) fn take_global(&self) -> Option<Runnable> {
         if !self.has_queued() {
             return None;
         }
         let mut synced = self.synced.lock();
-        let goroutine = synced.global.pop_front();
+        let runnable = synced.global.pop_front();
         self.publish(&synced);
-        goroutine
+        runnable
     }
 
     /// One goroutine from the global queue to run now, and a fair share of the rest for `core`, whose ring is empty.
-    pub(crate) fn take_global_share(&self, core: &mut Core) -> Option<Arc<Goroutine>> {
+    pub(crate) fn take_global_share(&self, core: &mut Core) -> Option<Runnable> {
         if !self.has_queued() {
             return None;
         }
@@ -331,15 +370,15 @@ impl Runtime {
         let share = (synced.global.len() / synced.target + 1).min(synced.global.len()).min(GLOBAL_BATCH);
         let mut taken = synced.global.drain(..share);
         let first = taken.next();
-        for goroutine in taken {
-            assert!(core.local.push(goroutine).is_ok(), "half a ring fits into an empty one");
+        for runnable in taken {
+            assert!(core.local.push(runnable).is_ok(), "half a ring fits into an empty one");
         }
         self.publish(&synced);
         first
     }
 
     /// Looks at timers and network. The goroutines found must be queued by the caller.
-    pub(crate) fn look(&self, now_ns: u64) -> Vec<Arc<Goroutine>> {
+    pub(crate) fn look(&self, now_ns: u64) -> Vec<Runnable> {
         let mut ready = Vec::new();
         // ORDERING: Relaxed; a hint that spares looks.
         self.last_look_ns.store(now_ns, Relaxed);
@@ -347,6 +386,14 @@ impl Runtime {
         if self.poller.has_sources() {
             self.poller.look(&mut ready);
         }
+        self.own(ready)
+    }
+
+    /// Those of `ready` that are its own. Whoever waited here may have ended meanwhile, and the goroutine that took its
+    /// place, and was woken in vain, be another runtime's.
+    fn own(&self, mut ready: Vec<Runnable>) -> Vec<Runnable> {
+        let strangers: Vec<_> = ready.extract_if(.., |runnable| !runnable.is_of(self)).collect();
+        strangers.into_iter().for_each(Runnable::queue);
         ready
     }
 
@@ -358,17 +405,17 @@ impl Runtime {
 
     /// What a busy worker does when it has looked at the clock: fires timers that are due, and looks at the network if
     /// no one has for long. The goroutines found must be queued by the caller.
-    pub(crate) fn glance(&self, now_ns: u64) -> Vec<Arc<Goroutine>> {
+    pub(crate) fn glance(&self, now_ns: u64) -> Vec<Runnable> {
         if self.since_look_ns(now_ns) >= LOOK_NS && !self.poller.is_asleep() {
             return self.look(now_ns);
         }
         let mut ready = Vec::new();
         self.timers.take_due(now_ns, &mut ready);
-        ready
+        self.own(ready)
     }
 
     /// Sets a timer that unparks `goroutine`, the caller. Returns the number of the wait, for `Timers::cancel`.
-    pub(crate) fn set_timer(&self, goroutine: &Arc<Goroutine>, deadline: Instant) -> u64 {
+    pub(crate) fn set_timer(&self, goroutine: GoroutineRef, deadline: Instant) -> u64 {
         let deadline_ns = self.clock_ns(deadline);
         let (epoch, is_earliest) = self.timers.add(goroutine, deadline_ns);
         if is_earliest

@@ -43,7 +43,7 @@ impl Config {
         T: Send + 'static,
     {
         assert!(
-            current::runtime().is_none(),
+            !current::is_worker(),
             "`run` was called inside a goroutine: one runtime does not run in another; use `go`"
         );
         overflow::install();
@@ -109,7 +109,7 @@ where
 /// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime the thread
 /// yields. While a panic unwinds it does nothing.
 pub fn yield_now() {
-    if current::runtime().is_none() {
+    if !current::is_worker() {
         thread::yield_now();
     } else if !thread::panicking() {
         suspend(Suspend::Yield);
@@ -125,17 +125,19 @@ pub fn checkpoint() {
 
 #[inline(never)]
 fn should_yield() -> bool {
-    current::with(|context| context.core.borrow().as_ref().is_some_and(|core| core.processor.should_yield()))
+    current::with(|context| context.with_core(|core| core.is_some_and(|core| core.processor.should_yield())))
         .unwrap_or(false)
 }
 
 #[cold]
 fn honour() {
     let _ = current::with(|context| {
-        if let Some(core) = context.core.borrow().as_ref() {
-            core.forget_preemption();
-            core.stats().preemptions.bump();
-        }
+        context.with_core(|core| {
+            if let Some(core) = core {
+                core.forget_preemption();
+                core.stats().preemptions.bump();
+            }
+        });
     });
     suspend(Suspend::Yield);
 }

@@ -2,16 +2,14 @@
 
 use crate::current;
 use crate::fiber::catch;
-use crate::goroutine::{Birth, Goroutine};
-use crate::park::{WaitReason, Waiter, park};
-use crate::primitives::{Arc, Mutex};
+use crate::goroutine::{Birth, Runnable};
+use crate::packet::{Receipt, packet};
+use crate::processor::Core;
 use crate::runtime::Runtime;
-use crate::stack::{self, Class, StackError};
+use crate::stack::{self, Class, Stack, StackError};
 use std::any::Any;
 use std::fmt;
-use std::panic::Location;
-use std::ptr;
-use std::thread;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 /// Why a goroutine could not be started.
 #[derive(Debug)]
@@ -35,33 +33,11 @@ impl fmt::Display for SpawnError {
 impl std::error::Error for SpawnError {}
 
 /// A goroutine's result to come. Dropping it lets the goroutine run on by itself.
-pub struct JoinHandle<T>(Arc<Packet<T>>);
+pub struct JoinHandle<T>(Receipt<T>);
 
-/// Where the result is left.
-struct Packet<T>(Mutex<State<T>>);
-
-enum State<T> {
-    /// It runs; whoever waits for it.
-    Running(Option<Waiter>),
-    Ended(thread::Result<T>),
-}
-
-impl<T> Packet<T> {
-    fn new() -> Self {
-        Self(Mutex::new(State::Running(None)))
-    }
-
-    fn complete(&self, result: thread::Result<T>) {
-        let before = std::mem::replace(&mut *self.0.lock(), State::Ended(result));
-        if let State::Running(Some(waiter)) = before {
-            waiter.unpark();
-        }
-    }
-
-    fn is_ended(&self) -> bool {
-        matches!(*self.0.lock(), State::Ended(_))
-    }
-}
+// What a panic leaves behind in the goroutine's own values is told by `join`, as an error.
+impl<T> UnwindSafe for JoinHandle<T> {}
+impl<T> RefUnwindSafe for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     /// Waits for the goroutine to end. Works from goroutines and from threads.
@@ -69,23 +45,13 @@ impl<T> JoinHandle<T> {
     /// # Errors
     /// The payload of its panic.
     pub fn join(self) -> Result<T, Box<dyn Any + Send + 'static>> {
-        let waiter = Waiter::current();
-        loop {
-            {
-                let mut state = self.0.0.lock();
-                let taken = std::mem::replace(&mut *state, State::Running(Some(waiter.clone())));
-                if let State::Ended(result) = taken {
-                    return result;
-                }
-            }
-            park(WaitReason::Join, ptr::from_ref(&*self.0).addr());
-        }
+        self.0.wait()
     }
 
     /// Whether it has ended, so that `join` would not wait.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.0.is_ended()
+        self.0.is_done()
     }
 }
 
@@ -118,6 +84,19 @@ where
     T: Send + 'static,
 {
     Builder::new().spawn(f).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// As [`go`], but says why if it cannot be done; `f` is dropped then.
+///
+/// # Errors
+/// As [`Builder::spawn`].
+#[track_caller]
+pub fn try_go<T, F>(f: F) -> Result<JoinHandle<T>, SpawnError>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Builder::new().spawn(f)
 }
 
 /// Starts `f` as a goroutine that never changes its thread, so that the rules in [`go`] do not concern it. It takes a
@@ -173,15 +152,24 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let runtime = current::runtime().ok_or(SpawnError(Reason::NoRuntime))?;
-        self.spawn_on(&runtime, f, || ())
+        let birthplace = self.birthplace(Location::caller())?;
+        let (promise, receipt) = packet();
+        let mut body = Some(move || promise.complete(catch(f)));
+        let started = current::with(|context| {
+            context.with_core(|core| start(&context.runtime, core, birthplace, &mut body))
+        });
+        match started {
+            Some(Ok(())) => Ok(JoinHandle(receipt)),
+            Some(Err(error)) => Err(SpawnError(Reason::Stack(error))),
+            None => Err(SpawnError(Reason::NoRuntime)),
+        }
     }
 
-    /// Starts `f` as a goroutine of `runtime`; `after` is called at its end, before its result can be had.
+    /// Starts `f` as the first goroutine of `runtime`; `after` is called at its end, before its result can be had.
     #[track_caller]
     pub(crate) fn spawn_on<T, F>(
         self,
-        runtime: &Arc<Runtime>,
+        runtime: &Runtime,
         f: F,
         after: impl FnOnce() + Send + 'static,
     ) -> Result<JoinHandle<T>, SpawnError>
@@ -189,47 +177,62 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let class = self.stack_size.map_or(Ok(Class::DEFAULT), Class::holding);
-        let class = class.map_err(|error| SpawnError(Reason::Stack(error)))?;
-        let packet = Arc::new(Packet::new());
-        let theirs = Arc::clone(&packet);
-        let body = move || {
+        let birthplace = self.birthplace(Location::caller())?;
+        let (promise, receipt) = packet();
+        let mut body = Some(move || {
             let result = catch(f);
             after();
-            theirs.complete(result);
-        };
-        start(runtime, class, self.pinned, Location::caller(), body)
-            .map_err(|error| SpawnError(Reason::Stack(error)))?;
-        Ok(JoinHandle(packet))
+            promise.complete(result);
+        });
+        start(runtime, None, birthplace, &mut body).map_err(|error| SpawnError(Reason::Stack(error)))?;
+        Ok(JoinHandle(receipt))
+    }
+
+    fn birthplace(self, site: &'static Location<'static>) -> Result<Birthplace, SpawnError> {
+        let class = self.stack_size.map_or(Ok(Class::DEFAULT), Class::holding);
+        let class = class.map_err(|error| SpawnError(Reason::Stack(error)))?;
+        Ok(Birthplace { class, site, pinned: self.pinned })
     }
 }
 
-/// Makes the goroutine and queues it.
-fn start(
-    runtime: &Arc<Runtime>,
+/// What is known about a goroutine before it has a stack and an id.
+#[derive(Clone, Copy)]
+struct Birthplace {
     class: Class,
-    pinned: bool,
     site: &'static Location<'static>,
-    body: impl FnOnce() + Send + 'static,
+    pinned: bool,
+}
+
+/// Makes the goroutine of `body`, takes that out, and queues it. On an error `body` is left: its destructor is the
+/// user's, and must not run in here, where the processor is borrowed.
+fn start(
+    runtime: &Runtime,
+    mut core: Option<&mut Core>,
+    place: Birthplace,
+    body: &mut Option<impl FnOnce() + Send + 'static>,
 ) -> Result<(), StackError> {
-    let from_core = current::with_core_of(runtime, |core| {
-        let stack = core.take_stack(class)?;
-        core.stats().started.bump();
-        Ok((core.next_id(|| runtime.new_ids()), stack))
-    });
-    let (id, stack) = match from_core {
-        Some(result) => result?,
+    let (id, stack) = prepare(runtime, core.as_deref_mut(), place.class)?;
+    let body = body.take().expect("it is started once");
+    let birth = Birth { id, site: place.site, pinned: place.pinned };
+    let runnable = Runnable::new(birth, runtime, stack, body);
+    runtime.ready(core, runnable);
+    Ok(())
+}
+
+/// A fresh goroutine's id and stack. Counts it as started.
+fn prepare(runtime: &Runtime, core: Option<&mut Core>, class: Class) -> Result<(u64, Stack), StackError> {
+    match core {
+        Some(core) => {
+            let stack = core.take_stack(class)?;
+            core.stats().started.bump();
+            Ok((core.next_id(|| runtime.new_ids()), stack))
+        }
         None => {
             let stack = stack::acquire(class)?;
             runtime.stats.started.bump_shared();
-            (runtime.new_ids(), stack)
+            Ok((runtime.new_ids(), stack))
         }
-    };
-    let goroutine = Goroutine::new(Birth { id, site, pinned }, Arc::clone(runtime), stack, body);
-    let goroutine = Arc::new(goroutine);
-    runtime.registry.insert(&goroutine);
-    runtime.ready(goroutine);
-    Ok(())
+    }
 }
 
 #[cfg(test)]

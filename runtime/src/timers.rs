@@ -3,12 +3,12 @@
 //! A timer names a goroutine and the number of its timed wait. It is cancelled lazily: the goroutine goes on to the next
 //! number, and the heap drops void timers when they are due or outnumber the others.
 
-use crate::goroutine::Goroutine;
+use crate::goroutine::{GoroutineRef, Runnable};
+use crate::primitives::Mutex;
 use crate::primitives::atomic::{
     AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
-use crate::primitives::{Arc, Mutex};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -36,7 +36,7 @@ struct Timer {
     /// Equal deadlines fire in the order of their timers.
     number: u64,
     epoch: u64,
-    goroutine: Arc<Goroutine>,
+    goroutine: GoroutineRef,
 }
 
 impl Ord for Timer {
@@ -63,7 +63,7 @@ impl Eq for Timer {}
 impl Timer {
     /// Ends the timed wait that it belongs to; `false` if that has ended already.
     fn end_wait(&self) -> bool {
-        end_wait(&self.goroutine, self.epoch)
+        end_wait(self.goroutine, self.epoch)
     }
 
     fn is_void(&self) -> bool {
@@ -72,7 +72,7 @@ impl Timer {
     }
 }
 
-fn end_wait(goroutine: &Goroutine, epoch: u64) -> bool {
+fn end_wait(goroutine: GoroutineRef, epoch: u64) -> bool {
     // ORDERING: AcqRel; orders nothing but the epoch itself, which the goroutine and the timer race for.
     goroutine.timer_epoch.compare_exchange(epoch, epoch + 1, AcqRel, Relaxed).is_ok()
 }
@@ -84,13 +84,13 @@ impl Timers {
 
     /// Sets a timer that will unpark `goroutine`, the caller. Returns the number of the wait, for `cancel`, and whether
     /// no timer is due earlier.
-    pub(crate) fn add(&self, goroutine: &Arc<Goroutine>, deadline_ns: u64) -> (u64, bool) {
+    pub(crate) fn add(&self, goroutine: GoroutineRef, deadline_ns: u64) -> (u64, bool) {
         // ORDERING: Relaxed; only timers of waits that are over race with the goroutine for it, and they fail.
         let epoch = goroutine.timer_epoch.load(Relaxed);
         let mut heap = self.heap.lock();
         let number = heap.added;
         heap.added += 1;
-        heap.timers.push(Timer { deadline_ns, number, epoch, goroutine: Arc::clone(goroutine) });
+        heap.timers.push(Timer { deadline_ns, number, epoch, goroutine });
         // ORDERING: Relaxed; written under the lock.
         let is_earliest = deadline_ns < self.earliest.load(Relaxed);
         if is_earliest {
@@ -102,7 +102,7 @@ impl Timers {
     }
 
     /// The goroutine's wait is over, whether its timer fired or not.
-    pub(crate) fn cancel(&self, goroutine: &Goroutine, epoch: u64) {
+    pub(crate) fn cancel(&self, goroutine: GoroutineRef, epoch: u64) {
         if !end_wait(goroutine, epoch) {
             return;
         }
@@ -122,7 +122,7 @@ impl Timers {
     }
 
     /// Ends all waits that are due at `now_ns`, in order; the goroutines that must be queued are added to `ready`.
-    pub(crate) fn take_due(&self, now_ns: u64, ready: &mut Vec<Arc<Goroutine>>) {
+    pub(crate) fn take_due(&self, now_ns: u64, ready: &mut Vec<Runnable>) {
         if self.earliest() > now_ns {
             return;
         }
@@ -145,8 +145,7 @@ impl Timers {
 
     /// Drops all timers: the runtime has ended.
     pub(crate) fn clear(&self) {
-        // The goroutines are dropped outside the lock.
-        let _timers = std::mem::take(&mut self.heap.lock().timers);
+        self.heap.lock().timers.clear();
     }
 
     #[cfg(test)]

@@ -4,11 +4,10 @@
 //! it has left its stack.
 //!
 //! ```text
-//!            unpark                           park (goroutine):  token there? take it : switch to the worker
-//!   Empty ──────────▶ Notified                     (worker):     Empty → Parked, or run it again
-//!     ▲ │ ◀──take─────  ▲                     unpark:            any → Notified; it was Parked? then queue it
-//!     │ └─commit─▶ Parked ──unpark (queues it)
-//!     └────────────────── take, when it runs again
+//!   Empty ───unpark───▶ Notified       park (goroutine):  token there? take it : switch to the worker
+//!     │ ▲ ◀───take──────                    (worker):     Empty → Parked, or take it and run it again
+//!  commit └────────────┐               unpark:            Parked → Empty, and queue it: that it runs is its token
+//!     └────▶ Parked ──unpark                              any other → Notified
 //! ```
 //!
 //! The bad interleaving is an `unpark` between the goroutine's look at the token and its switch: it would be queued and
@@ -59,8 +58,18 @@ impl Token {
     #[must_use]
     pub(crate) fn commit(&self) -> bool {
         // ORDERING: Release; pairs with the Acquire in `notify`: the saved stack is published to whoever queues it.
-        // Relaxed on failure: the goroutine takes the token itself when it runs on.
-        self.0.compare_exchange(EMPTY, PARKED, Release, Relaxed).is_ok()
+        // Relaxed on failure: `take` follows.
+        let is_parked = self.0.compare_exchange(EMPTY, PARKED, Release, Relaxed).is_ok();
+        if !is_parked {
+            self.take();
+        }
+        is_parked
+    }
+
+    /// Forgets what was before. For a goroutine that no one runs yet.
+    pub(crate) fn reset(&self) {
+        // ORDERING: Relaxed; a stale token that comes before or after is a spurious wake at most.
+        self.0.store(EMPTY, Relaxed);
     }
 
     /// Declares the goroutine's thread waiting; `false` if the token is there. For the goroutine itself.
@@ -73,11 +82,21 @@ impl Token {
 
     /// Leaves the token.
     pub(crate) fn notify(&self) -> Notified {
-        // ORDERING: AcqRel; Release pairs with the Acquire in `take`, Acquire with the Release in `commit` and `block`.
-        match self.0.swap(NOTIFIED, AcqRel) {
-            PARKED => Notified::Parked,
-            BLOCKED => Notified::Blocked,
-            _ => Notified::Awake,
+        // ORDERING: Relaxed; the exchange confirms it.
+        let mut before = self.0.load(Relaxed);
+        loop {
+            let (after, found) = match before {
+                PARKED => (EMPTY, Notified::Parked),
+                BLOCKED => (NOTIFIED, Notified::Blocked),
+                _ => (NOTIFIED, Notified::Awake),
+            };
+            // Also where it is there already: the exchange hands on what this caller has written.
+            // ORDERING: AcqRel; Release pairs with the Acquire in `take`, Acquire with the Release in `commit` and
+            // `block`. Who is queued by the caller is handed what the caller has written by the queue.
+            match self.0.compare_exchange_weak(before, after, AcqRel, Relaxed) {
+                Ok(_) => return found,
+                Err(now) => before = now,
+            }
         }
     }
 
@@ -112,7 +131,7 @@ mod tests {
         assert!(!token.take());
         assert_eq!(token.notify(), Notified::Awake);
         assert!(!token.commit());
-        assert!(token.take());
+        assert!(!token.take(), "the commit took it");
     }
 
     #[test]
@@ -121,6 +140,7 @@ mod tests {
         assert!(token.commit());
         assert!(token.is_waiting());
         assert_eq!(token.notify(), Notified::Parked);
+        assert!(!token.take(), "that it runs is its token");
         assert_eq!(token.notify(), Notified::Awake);
         assert!(token.take());
     }

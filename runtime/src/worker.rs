@@ -2,7 +2,7 @@
 
 use crate::current::{self, Context};
 use crate::fiber::Suspend;
-use crate::goroutine::Goroutine;
+use crate::goroutine::Runnable;
 use crate::idle::{NextMark, Released, pause};
 use crate::machine::{Machine, Mail};
 use crate::overflow;
@@ -10,7 +10,6 @@ use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::stack;
-use std::cell::{Cell, RefCell};
 
 /// Time slices between two looks at the global queue ahead of the own one. As in Go.
 const GLOBAL_SLICES: u64 = 61;
@@ -21,13 +20,7 @@ const STEAL_ROUNDS: u32 = 4;
 /// The main function of a worker's thread. Its first mail is there.
 pub(crate) fn main(runtime: Arc<Runtime>, machine: Arc<Machine>) {
     overflow::prepare_thread();
-    let context = Context {
-        runtime,
-        machine,
-        core: RefCell::new(None),
-        goroutine: RefCell::new(None),
-        is_blocked: Cell::new(false),
-    };
+    let context = Context::new(runtime, machine);
     current::enter(&context, || work(&context));
     context.runtime.worker_ended(&context.machine);
 }
@@ -57,7 +50,7 @@ fn work(context: &Context) {
 }
 
 /// Runs goroutines with `core`, `first` at once, until the processor is gone.
-fn serve(context: &Context, core: Box<Core>, mut first: Option<Arc<Goroutine>>) -> Idle {
+fn serve(context: &Context, core: Box<Core>, mut first: Option<Runnable>) -> Idle {
     let was_woken = first.is_none();
     let (mut core, mut is_spinning) = (core, was_woken);
     loop {
@@ -98,11 +91,7 @@ fn serve(context: &Context, core: Box<Core>, mut first: Option<Arc<Goroutine>>) 
 }
 
 /// The next goroutine to run; `None` if the processor was given back. Ends the worker's spinning.
-fn find(
-    context: &Context,
-    mut core: Box<Core>,
-    mut is_spinning: bool,
-) -> Option<(Box<Core>, Arc<Goroutine>)> {
+fn find(context: &Context, mut core: Box<Core>, mut is_spinning: bool) -> Option<(Box<Core>, Runnable)> {
     let runtime = &context.runtime;
     loop {
         if !runtime.should_release()
@@ -122,11 +111,7 @@ fn find(
     }
 }
 
-fn look_everywhere(
-    runtime: &Arc<Runtime>,
-    core: &mut Core,
-    is_spinning: &mut bool,
-) -> Option<Arc<Goroutine>> {
+fn look_everywhere(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -> Option<Runnable> {
     if core.is_clock_due() {
         let now_ns = runtime.now_ns();
         core.looked_at_clock(now_ns);
@@ -138,10 +123,8 @@ fn look_everywhere(
         core.begin_slice();
         return Some(goroutine);
     }
-    let (local, overflow) = core.take_local();
-    runtime.inject(overflow);
-    if local.is_some() {
-        return local;
+    if let Some(runnable) = core.take_local(runtime) {
+        return Some(runnable);
     }
     if let Some(goroutine) = runtime.take_global_share(core) {
         return Some(goroutine);
@@ -163,7 +146,7 @@ fn look_everywhere(
 }
 
 /// Queues what a look found, and wakes a worker for it.
-fn queue(runtime: &Arc<Runtime>, core: &mut Core, ready: Vec<Arc<Goroutine>>) {
+fn queue(runtime: &Runtime, core: &mut Core, ready: Vec<Runnable>) {
     if !ready.is_empty() {
         runtime.queue_all(core, ready);
         runtime.wake_one();
@@ -171,7 +154,7 @@ fn queue(runtime: &Arc<Runtime>, core: &mut Core, ready: Vec<Arc<Goroutine>>) {
 }
 
 /// Takes half of another processor's queue; in the last round also who is next there, if it is stuck.
-fn steal(runtime: &Runtime, core: &mut Core) -> Option<Arc<Goroutine>> {
+fn steal(runtime: &Runtime, core: &mut Core) -> Option<Runnable> {
     let processors = runtime.processors();
     for round in 1..=STEAL_ROUNDS {
         let start = core.random() as usize;
@@ -213,71 +196,76 @@ enum Ran {
     Bound(Option<Box<Core>>),
 }
 
-/// Runs `goroutine` until it leaves its stack, and does what it asked for.
-fn run(context: &Context, mut core: Box<Core>, mut goroutine: Arc<Goroutine>) -> Ran {
-    let runtime = &context.runtime;
-    if let Some(machine) = goroutine.bound_to() {
-        if !Arc::ptr_eq(&machine, &context.machine) {
-            machine.send(Mail::Run(core, goroutine));
-            return Ran::Lost;
-        }
-    } else if goroutine.birth.pinned {
-        goroutine.bind(Arc::clone(&context.machine));
+/// Runs `runnable` until it leaves its stack, and does what it asked for.
+fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
+    let runtime = &*context.runtime;
+    let is_pinned = runnable.is_pinned();
+    if (is_pinned || runnable.is_bound())
+        && let Some(machine) = elsewhere(context, &runnable)
+    {
+        machine.send(Mail::Run(core, runnable));
+        return Ran::Lost;
     }
-    let is_pinned = goroutine.birth.pinned;
     loop {
-        begin(runtime, &mut core, &goroutine);
-        let (suspend, back);
-        (suspend, back, goroutine) = switch_to(context, core, goroutine);
+        begin(runtime, &mut core, &runnable);
+        let (suspend, mut back) = switch_to(context, core, &mut runnable);
         match suspend {
+            Some(Suspend::Yield) => {
+                queue_again(runtime, back.as_deref_mut().filter(|_| !is_pinned), runnable);
+                return left(back, is_pinned);
+            }
             Some(Suspend::Park) => {
                 if let Some(core) = &back {
                     core.stats().parks.bump();
                 }
-                if goroutine.token.commit() {
-                    return left(back, is_pinned);
+                match runnable.park() {
+                    Ok(()) => return left(back, is_pinned),
+                    // The token came first: it goes on.
+                    Err(again) => runnable = again,
                 }
-                // The token came first: it goes on.
                 let Some(again) = back else {
-                    queue_again(runtime, None, goroutine);
+                    queue_again(runtime, None, runnable);
                     return left(None, is_pinned);
                 };
                 core = again;
             }
-            Some(Suspend::Yield) => {
-                let mut back = back;
-                queue_again(runtime, back.as_deref_mut().filter(|_| !is_pinned), goroutine);
-                return left(back, is_pinned);
-            }
+            // The right to run it ends here.
             Some(Suspend::Abandon) => return left(back, is_pinned),
             None => {
-                let mut back = back;
-                end(runtime, back.as_deref_mut(), &goroutine);
+                end(runtime, back.as_deref_mut(), runnable);
                 return left(back, false);
             }
         }
     }
 }
 
-/// Lets `goroutine` run with `core`. Returns what it asked for when it left its stack (`None`: it has ended), and the
+/// The machine, another than this one, that alone may run `runnable`; a pinned goroutine that runs for the first time is
+/// bound to this one.
+#[cold]
+fn elsewhere(context: &Context, runnable: &Runnable) -> Option<Arc<Machine>> {
+    match context.runtime.bound_to(runnable.goroutine()) {
+        Some(machine) => (!Arc::ptr_eq(&machine, &context.machine)).then_some(machine),
+        None => {
+            context.runtime.bind(runnable.goroutine(), Arc::clone(&context.machine));
+            None
+        }
+    }
+}
+
+/// Lets `runnable` run with `core`. Returns what it asked for when it left its stack (`None`: it has ended), and the
 /// processor, unless it gave that away.
 fn switch_to(
     context: &Context,
     core: Box<Core>,
-    goroutine: Arc<Goroutine>,
-) -> (Option<Suspend>, Option<Box<Core>>, Arc<Goroutine>) {
-    *context.core.borrow_mut() = Some(core);
-    *context.goroutine.borrow_mut() = Some(goroutine);
-    let suspend = {
-        let running = context.goroutine.borrow();
-        resume(running.as_deref().expect("it was put there above"))
-    };
-    let goroutine = context.goroutine.borrow_mut().take().expect("only this function takes it");
+    runnable: &mut Runnable,
+) -> (Option<Suspend>, Option<Box<Core>>) {
+    context.begin(core, runnable.goroutine());
+    let suspend = runnable.resume();
     if context.is_blocked.replace(false) {
         // It left its stack within a blocking call.
         context.runtime.count_blocked(false);
     }
-    (suspend, context.core.borrow_mut().take(), goroutine)
+    (suspend, context.end())
 }
 
 fn left(core: Option<Box<Core>>, is_pinned: bool) -> Ran {
@@ -288,47 +276,36 @@ fn left(core: Option<Box<Core>>, is_pinned: bool) -> Ran {
     }
 }
 
-#[allow(unsafe_code, reason = "the worker has the right to run the goroutine")]
-fn resume(goroutine: &Goroutine) -> Option<Suspend> {
-    // SAFETY: `run` got the goroutine from a queue or from mail, each of which gives it out once, and has not queued it
-    // again nor committed its token since.
-    unsafe { goroutine.resume() }
-}
-
-/// Notes that `goroutine` begins to run.
-fn begin(runtime: &Runtime, core: &mut Core, goroutine: &Goroutine) {
-    core.begin_run(goroutine.birth.id);
-    if let Some(ready_ns) = goroutine.take_ready_ns() {
+/// Notes that `runnable` begins to run.
+fn begin(runtime: &Runtime, core: &mut Core, runnable: &Runnable) {
+    core.begin_run(runnable.id());
+    if let Some(ready_ns) = runnable.take_ready_ns() {
         core.stats().latency.record(runtime.now_ns().saturating_sub(ready_ns));
     }
 }
 
-/// Queues `goroutine` behind the others: on `core`, else globally.
-fn queue_again(runtime: &Arc<Runtime>, core: Option<&mut Core>, goroutine: Arc<Goroutine>) {
+/// Queues `runnable` behind the others: on `core`, else globally.
+fn queue_again(runtime: &Runtime, core: Option<&mut Core>, runnable: Runnable) {
     match core {
         Some(core) => {
-            runtime.stamp(core, &goroutine);
+            runtime.stamp(core, &runnable);
             let others_wait = !core.processor.is_empty();
-            let overflow = core.put_last(goroutine);
-            runtime.inject(overflow);
+            core.put_last(runtime, runnable);
             if others_wait && runtime.has_idle() {
                 runtime.wake_one();
             }
         }
         None => {
-            runtime.inject([goroutine]);
+            runtime.inject([runnable]);
             runtime.wake_one();
         }
     }
 }
 
-/// `goroutine` has ended: its stack goes to the pool, and it off the list.
-#[allow(unsafe_code, reason = "the worker has seen the goroutine end")]
-fn end(runtime: &Runtime, core: Option<&mut Core>, goroutine: &Goroutine) {
-    // SAFETY: called by `run` when `resume` has said that the goroutine ended.
-    let stack = unsafe { goroutine.take_stack() };
-    runtime.registry.remove(goroutine);
-    goroutine.unbind();
+/// `runnable` has ended: its stack goes to the pool.
+fn end(runtime: &Runtime, core: Option<&mut Core>, runnable: Runnable) {
+    runtime.unbind(runnable.goroutine());
+    let stack = runnable.end();
     match core {
         Some(core) => {
             core.stats().ended.bump();

@@ -1,6 +1,6 @@
 //! Goroutines as a user sees them: results, panics, many of them, and runtimes one after another.
 
-use corefit_runtime::{Builder, Config, checkpoint, go, metrics, run, spawn_pinned, yield_now};
+use corefit_runtime::{Builder, Config, checkpoint, go, metrics, run, spawn_pinned, try_go, yield_now};
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -44,6 +44,35 @@ fn a_panic_is_the_error_of_join_and_the_others_go_on() {
         (*error.downcast::<&str>().unwrap(), other.join().unwrap())
     });
     assert_eq!((error, other), ("on purpose", 7));
+}
+
+#[test]
+fn try_go_starts_a_goroutine_or_says_why_not() {
+    assert_eq!(run(|| try_go(|| 3).unwrap().join().unwrap()), 3);
+    let dropped = Arc::new(());
+    let theirs = Arc::clone(&dropped);
+    let error = try_go(move || drop(theirs)).unwrap_err();
+    assert!(error.to_string().contains("outside a runtime"), "{error}");
+    assert_eq!(Arc::strong_count(&dropped), 1, "what it captured is dropped");
+}
+
+#[test]
+fn what_a_goroutine_without_a_stack_captured_is_dropped_outside_of_the_spawn() {
+    // Its destructor waits, which it could not while the processor is borrowed.
+    struct Waits(Arc<AtomicUsize>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            assert_eq!(go(|| 1).join().unwrap(), 1);
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    let drops = Arc::new(AtomicUsize::new(0));
+    let waits = Waits(Arc::clone(&drops));
+    Config::new().procs(1).run(move || {
+        let error = Builder::new().stack_size(1 << 40).spawn(move || drop(waits)).unwrap_err();
+        assert!(error.to_string().contains("more than the largest"), "{error}");
+    });
+    assert_eq!(drops.load(SeqCst), 1);
 }
 
 #[test]

@@ -204,7 +204,7 @@ impl Wait {
 
     /// What the seat of arm `index` is made of.
     fn arm(&self, index: usize) -> (Waiter, &Claim, usize) {
-        (self.waiter.clone(), &self.claim, index)
+        (self.waiter, &self.claim, index)
     }
 
     fn note_alarm(&self, alarm_at: Option<Instant>) {

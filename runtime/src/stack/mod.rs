@@ -6,6 +6,8 @@
 //!
 //! A reservation is never unmapped. A stack in the pool is *warm* (its pages are there) or *cold* (its pages were given
 //! back to the kernel; the guard stays). Warm ones are reused first, the latest first.
+//!
+//! The top of each slot is left to a *header*, the goroutine itself (`goroutine.rs`).
 
 mod reservation;
 
@@ -31,6 +33,27 @@ const WARM_KEPT: usize = 64;
 /// sets of the first-level cache.
 const COLOUR_BYTES: usize = 64;
 const COLOURS: usize = 16;
+
+/// Bytes at the top of each stack's slot that are the header's, and what their address is a multiple of.
+pub(crate) const HEADER_BYTES: usize = 128;
+pub(crate) const HEADER_ALIGN: usize = COLOUR_BYTES;
+
+/// Where a slot's header is: memory that is readable, writable, never unmapped, and used for nothing else. Zeroed at
+/// first, and again whenever the stack's memory was given back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header(usize);
+
+impl Header {
+    /// The header of the slot of `class` at `bottom`.
+    fn of(bottom: usize, class: Class) -> Self {
+        let colour = (bottom / class.bytes()) % COLOURS * COLOUR_BYTES;
+        Self(bottom + class.bytes() - colour - HEADER_BYTES)
+    }
+
+    pub(crate) fn address(self) -> usize {
+        self.0
+    }
+}
 
 /// A size class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +128,9 @@ impl Stack {
         self.bottom..self.bottom + page_bytes()
     }
 
-    fn colour(&self) -> usize {
-        (self.bottom / self.bytes()) % COLOURS * COLOUR_BYTES
+    /// Its header, just above its base.
+    pub(crate) fn header(&self) -> Header {
+        Header::of(self.bottom, self.class)
     }
 }
 
@@ -115,9 +139,8 @@ impl Stack {
 // unmapped; `acquire` gives out only stacks whose lowest page is guarded; the smallest class leaves 60 KiB.
 unsafe impl corosensei::stack::Stack for Stack {
     fn base(&self) -> NonZeroUsize {
-        // The colour is a multiple of 64, so the base stays aligned to 16.
-        let base = self.bottom + self.bytes() - self.colour();
-        NonZeroUsize::new(base).expect("a stack does not end at address 0")
+        // Aligned to 64, of which 16 are asked for.
+        NonZeroUsize::new(self.header().address()).expect("a stack does not end at address 0")
     }
 
     fn limit(&self) -> NonZeroUsize {
@@ -181,6 +204,15 @@ pub(crate) fn acquire(class: Class) -> Result<Stack, StackError> {
             Err(StackError::Guard(error))
         }
     }
+}
+
+/// The headers of all slots there are, in use or not.
+pub(crate) fn headers() -> impl Iterator<Item = Header> {
+    POOLS.iter().enumerate().flat_map(|(index, pool)| {
+        let class = Class(index);
+        let slots: Vec<usize> = pool.lock().reservation.carved(class.bytes()).collect();
+        slots.into_iter().map(move |bottom| Header::of(bottom, class))
+    })
 }
 
 /// Takes up to `count` warm stacks of `class`; may be none. No system call.

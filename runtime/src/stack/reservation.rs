@@ -15,25 +15,46 @@ const MADV_GUARD_INSTALL: libc::c_int = 102;
 const FIRST_BYTES: usize = 64 << 20;
 const LARGEST_BYTES: usize = 16 << 30;
 
-/// What is left of the current piece of one size class.
+/// The pieces of one size class.
 #[derive(Debug)]
 pub(super) struct Reservation {
+    /// What is left of the current piece.
     free: Range<usize>,
+    /// All pieces; the current one is the last.
+    pieces: Vec<Range<usize>>,
     next_bytes: usize,
 }
 
 impl Reservation {
-    pub(super) const NONE: Self = Self { free: 0..0, next_bytes: FIRST_BYTES };
+    pub(super) const NONE: Self = Self { free: 0..0, pieces: Vec::new(), next_bytes: FIRST_BYTES };
 
     /// The address of `bytes` (a power of two, the same in each call) of fresh memory; reserves a further piece if need
     /// be.
     pub(super) fn carve(&mut self, bytes: usize) -> io::Result<usize> {
         if self.free.len() < bytes {
+            self.end_piece();
             self.free = self.reserve(bytes)?;
+            self.pieces.push(self.free.clone());
         }
         let bottom = self.free.start;
         self.free.start += bytes;
         Ok(bottom)
+    }
+
+    /// The addresses of all that was carved, in sizes of `bytes`.
+    pub(super) fn carved(&self, bytes: usize) -> impl Iterator<Item = usize> {
+        let last = self.pieces.len().wrapping_sub(1);
+        let pieces = self.pieces.iter().enumerate().map(move |(index, piece)| {
+            if index == last { piece.start..self.free.start } else { piece.clone() }
+        });
+        pieces.flat_map(move |piece| piece.step_by(bytes))
+    }
+
+    /// The current piece is used up: what is too small for one more is not counted as carved.
+    fn end_piece(&mut self) {
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.end = self.free.start;
+        }
     }
 
     /// A further piece; where the kernel refuses (a limit on address space), a smaller one.
@@ -65,7 +86,8 @@ fn map(bytes: usize) -> io::Result<usize> {
     // pages, and then not needed.
     // SAFETY: the advice concerns the mapping made above, all of it, and does not change its contents.
     let _ = unsafe { libc::madvise(start, bytes, libc::MADV_NOHUGEPAGE) };
-    Ok(start.addr())
+    // Exposed: stacks and headers are accessed by address.
+    Ok(start.expose_provenance())
 }
 
 /// Makes every access to `page` (one page, fresh, of a reservation) a fault.
@@ -116,6 +138,15 @@ mod tests {
         let mut reservation = Reservation::NONE;
         let first = reservation.carve(64 << 10).unwrap();
         assert_eq!(reservation.carve(64 << 10).unwrap(), first + (64 << 10));
+    }
+
+    #[test]
+    fn what_was_carved_is_known_over_several_pieces() {
+        let mut reservation = Reservation::NONE;
+        assert_eq!(reservation.carved(16 << 20).count(), 0);
+        let carved: Vec<usize> = (0..7).map(|_| reservation.carve(16 << 20).unwrap()).collect();
+        assert_eq!(reservation.pieces.len(), 2, "64 MiB, then 128 MiB");
+        assert_eq!(reservation.carved(16 << 20).collect::<Vec<_>>(), carved);
     }
 
     #[test]

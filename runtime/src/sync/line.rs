@@ -313,7 +313,7 @@ impl<N> Claimed<'_, N> {
     /// outside of the section has to be there already.
     #[inline]
     pub(crate) fn end(self, end: End) -> Granted {
-        let waiter = self.place.waiter.clone();
+        let waiter = self.place.waiter;
         // ORDERING: Release; pairs with the Acquire in `Seat::end`: the owner sees the note as it is now. From here on the
         // seat is its owner's, and may be gone.
         self.place.end.store(end as u8, Release);

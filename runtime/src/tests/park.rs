@@ -123,7 +123,7 @@ fn unparks_from_many_sides_wake_one_sleeper_each_time() {
         let sleeper = Waiter::current();
         let wakers: Vec<_> = (0..8)
             .map(|_| {
-                let (count, sleeper) = (Arc::clone(&count), sleeper.clone());
+                let (count, sleeper) = (Arc::clone(&count), sleeper);
                 go(move || {
                     for _ in 0..500 {
                         count.fetch_add(1, SeqCst);
@@ -351,4 +351,49 @@ fn an_end_that_meets_the_end_of_a_blocking_call_lets_no_one_go_on() {
         drop(synced);
     });
     assert!(!goes_on.load(SeqCst), "a goroutine went on after the end");
+}
+
+#[test]
+fn stale_waiters_do_not_disturb_those_who_took_the_place() {
+    // The goroutines of one runtime end; another one's live on their stacks, park there, and are unparked in vain.
+    let stale: Vec<Waiter> = Config::new().procs(1).run(|| {
+        let all: Vec<_> = (0..50).map(|_| go(Waiter::current)).collect();
+        all.into_iter().map(|handle| handle.join().unwrap()).collect()
+    });
+    let stop = Arc::new(AtomicBool::new(false));
+    let theirs = Arc::clone(&stop);
+    let disturber = thread::spawn(move || {
+        let mut rounds = 0_usize;
+        while !theirs.load(SeqCst) || rounds == 0 {
+            stale.iter().for_each(Waiter::unpark);
+            rounds += 1;
+        }
+    });
+    relay(1, 500);
+    relay(2, 500);
+    stop.store(true, SeqCst);
+    disturber.join().unwrap();
+}
+
+#[test]
+fn a_runtime_that_ended_with_sleepers_may_still_be_woken() {
+    let sleepers = Arc::new(Mutex::new(Vec::new()));
+    let theirs = Arc::clone(&sleepers);
+    Config::new().procs(2).run(move || {
+        for _ in 0..10 {
+            let sleepers = Arc::clone(&theirs);
+            drop(go(move || {
+                sleepers.lock().unwrap().push(Waiter::current());
+                loop {
+                    park(WaitReason::Semaphore, 0);
+                }
+            }));
+        }
+        while theirs.lock().unwrap().len() < 10 {
+            yield_now();
+        }
+    });
+    // They are gone for good, and so is their runtime; this must only do no harm.
+    let sleepers = sleepers.lock().unwrap();
+    sleepers.iter().chain(sleepers.iter()).for_each(Waiter::unpark);
 }
