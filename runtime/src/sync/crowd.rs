@@ -31,6 +31,7 @@ impl Crowd {
         Self { few: [const { None }; FEW], count: 0, more: Vec::new() }
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.count
     }
