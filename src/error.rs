@@ -32,6 +32,14 @@ pub enum Error {
     /// No profile could be taken.
     #[error(transparent)]
     Profile(#[from] crate::profile::Error),
+    /// A file could not be read as a trace.
+    #[error("cannot read the trace `{}`: {source}", path.display())]
+    Trace {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: corefit_runtime::trace::TraceError,
+    },
     /// Ctrl-C could not be watched for.
     #[error("could not install signal handlers: {0}")]
     Signals(io::Error),
@@ -75,7 +83,11 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::UnknownWorkload { .. } | Self::Target(_) | Self::Plan(_) => 2,
+            Self::Usage(_)
+            | Self::UnknownWorkload { .. }
+            | Self::Target(_)
+            | Self::Plan(_)
+            | Self::Trace { .. } => 2,
             Self::Measure(error) => error.exit_code(),
             Self::Results(error) => error.exit_code(),
             Self::Profile(error) => error.exit_code(),

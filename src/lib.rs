@@ -12,6 +12,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod costs;
 pub mod error;
 pub mod machine;
 pub mod measure;
@@ -23,6 +24,7 @@ pub mod recommend;
 pub mod report;
 pub mod results;
 pub mod target;
+pub mod trace;
 
 use std::process::ExitCode;
 
@@ -34,13 +36,14 @@ pub fn run(cli: &cli::Cli) -> Result<(), error::Error> {
     commands::run(cli)
 }
 
-/// The hidden subcommands, by which this binary starts itself again: the launcher (`__launch`) and the bundled workloads
-/// (`__workload`). `None` if the process was not started as one of them.
+/// The hidden subcommands, by which this binary starts itself again: the launcher (`__launch`), the bundled workloads
+/// (`__workload`) and what `costs` measures (`__costs`). `None` if the process was not started as one of them.
 #[must_use]
 pub fn hidden() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     match args.next()?.to_str()? {
         measure::launcher::SUBCOMMAND => Some(measure::launcher::main(args)),
+        costs::subject::SUBCOMMAND => Some(costs::subject::main(args)),
         target::workload::SUBCOMMAND => Some(target::workload::main(args)),
         _ => None,
     }

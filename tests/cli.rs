@@ -57,6 +57,64 @@ fn run_shows_one_sample_and_gives_its_row_as_json() {
 }
 
 #[test]
+fn costs_measures_both_kinds_at_each_count_and_judges_what_is_said() {
+    let corefit = Corefit::new();
+    let done = corefit.run(&["costs", "--counts", "1,200", "--rounds", "2", "--json"]);
+    done.assert_code(0);
+    assert_eq!(done.err, "", "nothing but the document");
+    let document = done.json();
+    assert_eq!((&document["schema"], &document["rounds"]), (&Value::from(1), &Value::from(2)));
+    let rows = document["rows"].as_array().expect("rows");
+    let of = |row: &Value| {
+        (row["kind"].as_str().expect("a kind").to_owned(), row["count"].as_u64().expect("a count"))
+    };
+    let expected = [("goroutine", 1), ("goroutine", 200), ("thread", 1), ("thread", 200)];
+    assert_eq!(
+        rows.iter().map(of).collect::<Vec<_>>(),
+        expected.map(|(kind, count)| (kind.to_owned(), count))
+    );
+    for row in rows {
+        for key in
+            ["resident_bytes", "address_bytes", "create_s", "end_s", "spawn_join_s", "switch_s", "os_threads"]
+        {
+            let figure = |part: &str| row[key][part].as_f64().unwrap_or_else(|| panic!("{key}: {row}"));
+            assert!(
+                0.0 < figure("min") && figure("min") <= figure("median") && figure("median") <= figure("max")
+            );
+        }
+    }
+    let (goroutines, threads) = (&rows[1], &rows[3]);
+    let most = |row: &Value, key: &str| row[key]["max"].as_f64().expect("a number");
+    // Sizes, not times: those depend on what else runs.
+    assert!(most(goroutines, "resident_bytes") > 4096.0, "a page and more: {goroutines}");
+    assert!(most(goroutines, "os_threads") < 50.0, "{goroutines}");
+    assert!(most(threads, "os_threads") >= 200.0, "{threads}");
+    assert!(most(threads, "address_bytes") > 1048576.0, "{threads}");
+    let claims = document["claims"].as_array().expect("claims");
+    assert_eq!(claims.len(), 5);
+    for claim in claims {
+        assert!(
+            ["holds", "differs", "unknown"].contains(&claim["verdict"].as_str().expect("a verdict")),
+            "{claim}"
+        );
+    }
+}
+
+#[test]
+fn costs_prints_tables_that_fit_the_terminal_and_nothing_else() {
+    let corefit = Corefit::new();
+    let done = corefit.run(&["costs", "--counts", "2", "--rounds", "1", "--color", "never"]);
+    done.assert_code(0);
+    assert_eq!(done.err, "");
+    assert!(done.out.contains("goroutines") && done.out.contains("OS threads"), "{}", done.out);
+    assert!(
+        done.out.lines().all(|line| line.chars().count() <= 80 && !line.contains('\u{1b}')),
+        "{}",
+        done.out
+    );
+}
+
+#[test]
 fn bad_usage_is_one_line_and_exit_code_2() {
     let corefit = Corefit::new();
     corefit.write("file", "");
@@ -101,6 +159,9 @@ fn bad_usage_is_one_line_and_exit_code_2() {
         &["flamegraph", "mandelbrot", "--env", "N"],
         &["flamegraph", "--scale", "2", "--", "true"],
         &["flamegraph", "-p", "1", "--param", "a=b"],
+        &["costs", "--counts", "0"],
+        &["costs", "--counts", "1,,2"],
+        &["costs", "--rounds", "0"],
         &["run", "no_such"],
         &["run", "mandelbrot", "--procs", "0"],
         &["flamegraph"],

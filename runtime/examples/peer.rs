@@ -1,9 +1,16 @@
 //! The runtime under the side-by-side benchmarks: `peer BENCH PROCS ITERS` runs one bench, checks its result and prints
 //! one line, `bench=… peer=self procs=… iters=… ns_per_op=…`. Exit code 3: no such bench.
+//!
+//! `scripts/peers` runs it beside Go, may, tokio and threads. So that the ratios mean something each bench does, inside the
+//! clock, what the same bench of the other peers does: the same buffers, batches and warm-up (a tenth of ITERS, untimed,
+//! but for `spawn_parked_mem`, `sieve` and `timer`), handles allocated before the clock starts, relaxed counters, sockets
+//! connected and without delay, memory read before the runtime starts and 50 ms after the last goroutine has parked.
+//! Change a bench here only together with its twins.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -49,14 +56,11 @@ impl Out {
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [bench, procs, iters] = args.as_slice() else {
-        eprintln!("usage: peer BENCH PROCS ITERS");
-        return ExitCode::from(2);
+    let [bench, procs, iters] = args.as_slice() else { return usage() };
+    let (Ok(procs), Ok(iters)) = (procs.parse::<NonZero<usize>>(), iters.parse::<NonZero<usize>>()) else {
+        return usage();
     };
-    let (Ok(procs), Ok(iters)) = (procs.parse::<usize>(), iters.parse::<usize>()) else {
-        eprintln!("usage: peer BENCH PROCS ITERS");
-        return ExitCode::from(2);
-    };
+    let (procs, iters) = (procs.get(), iters.get());
     let before = Memory::now();
     let name = bench.clone();
     let Some(out) = Config::new().procs(procs).run(move || measure(&name, iters, before)) else {
@@ -70,6 +74,11 @@ fn main() -> ExitCode {
     }
     println!("{line}");
     ExitCode::SUCCESS
+}
+
+fn usage() -> ExitCode {
+    eprintln!("usage: peer BENCH PROCS ITERS, both of them 1 or more");
+    ExitCode::from(2)
 }
 
 fn measure(bench: &str, n: usize, before: Memory) -> Option<Out> {

@@ -7,24 +7,41 @@ use crate::machine::Mail;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
+use crate::trace;
 use std::any::Any;
 use std::panic::resume_unwind;
 use std::thread;
 
 /// Runs `f`, which may block its thread. The processor is handed off before `f` starts; the goroutine waits for a
-/// processor after it ends, and may go on on another thread. `f` itself stays on one thread unless it waits on a channel
-/// or the like. Outside a runtime, and within another `blocking`, this is a call of `f`.
+/// processor after it ends, and may go on on another thread. `f` itself stays on one thread and holds no processor: if it
+/// waits on a channel or the like, it blocks that thread. Outside a runtime, and within another `blocking`, this is a
+/// call of `f`.
 ///
 /// # Panics
-/// If `f` does, and if there is work for the processor but no thread for it: 10,000 are blocked already, or the system
+/// If `f` does, and if there is work for the processor but no thread for it: there are 10,000 already, or the system
 /// refuses one.
+///
+/// ```
+/// use corefit_runtime::{Config, blocking, go};
+///
+/// let lines = Config::new().procs(1).run(|| {
+///     let other = go(|| 1 + 1);
+///     // While the system reads, the one processor runs `other`.
+///     let text = blocking(|| std::fs::read_to_string("/proc/self/status")).unwrap();
+///     assert_eq!(other.join().unwrap(), 2);
+///     text.lines().count()
+/// });
+/// assert!(lines > 0);
+/// ```
 pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
     let Some((runtime, goroutine, core)) = take_core() else { return f() };
     let index = core.processor.index;
     core.stats().handoffs.bump();
     enter(&runtime, core);
+    trace::note(|lane| lane.blocking_begin());
     // Caught, since no goroutine changes threads while it unwinds.
     let result = catch(f);
+    trace::note(|lane| lane.blocking_end());
     leave(&runtime, goroutine, index);
     drop(runtime);
     result.unwrap_or_else(|payload| go_on_unwinding(payload))
@@ -80,18 +97,17 @@ fn set_blocked(runtime: &Runtime, is_blocked: bool) {
 
 /// Waits for a processor.
 fn leave(runtime: &Runtime, goroutine: GoroutineRef, index: usize) {
-    if current::with_core_of(runtime, |_| ()).is_some() {
-        // It waited inside the call, for a channel perhaps, and was then run by a worker with a processor.
-        return;
-    }
     let may_switch = !thread::panicking();
     if runtime.is_stopping() {
-        abandon(may_switch);
+        abandon(runtime, may_switch);
     }
     match runtime.take_idle(Some(index)) {
         Some(core) => go_on(runtime, goroutine, core, may_switch),
         // The worker queues it, and is free for others.
-        None if may_switch => suspend(Suspend::Yield),
+        None if may_switch => {
+            set_blocked(runtime, false);
+            suspend(Suspend::Yield);
+        }
         None => wait_on_thread(runtime, goroutine),
     }
 }
@@ -104,14 +120,16 @@ fn go_on(runtime: &Runtime, goroutine: GoroutineRef, core: Box<Core>, may_switch
     if runtime.is_stopping() {
         drop(core);
         set_blocked(runtime, true);
-        abandon(may_switch);
+        abandon(runtime, may_switch);
     }
     set_core(core, goroutine.id());
 }
 
 /// Ends the running goroutine, which holds no processor: the runtime ends.
-fn abandon(may_switch: bool) -> ! {
+fn abandon(runtime: &Runtime, may_switch: bool) -> ! {
     if may_switch {
+        // The worker ends at once; `stop` waits for it.
+        set_blocked(runtime, false);
         suspend(Suspend::Abandon);
     }
     // A goroutine that unwinds keeps its thread, which stays counted as blocked.

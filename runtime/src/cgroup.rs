@@ -1,141 +1,301 @@
-//! CPU quotas of the cgroups that this process is in, version 1 and 2, parents too.
+//! CPU quotas of cgroups, version 1 and 2: of a process's own group and of all those above it.
 //!
-//! Reading and parsing are apart: the parsers take text, so that what this machine lacks can be tested.
+//! The process's path (`/proc/PID/cgroup`) and the root of a mount (`mountinfo`) are both written as seen from the cgroup
+//! namespace of the reader. What is below the root of the mount can be looked at; a path that is not (`/../x` in a
+//! container) has only the mount itself to show. Go looks at the process's own group alone, and misses a quota set on
+//! the pod or the slice.
 
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// The tightest quota in CPUs, over the process's cgroup and its parents; `None` without one.
-pub(crate) fn quota_cpus() -> Option<f64> {
-    let cgroups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    tightest(
-        folders(&cgroups, &mounts).into_iter().filter_map(|(version, folder)| read_quota(version, &folder)),
+/// A CPU quota in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limit {
+    /// CPUs' worth of time a period: finite, above 0.
+    pub cpus: f64,
+    /// The folder of the group that it is set on.
+    pub folder: PathBuf,
+}
+
+/// A version of the kernel's interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// One hierarchy a controller.
+    V1,
+    /// One hierarchy.
+    V2,
+}
+
+/// The tightest quota over the process `pid` (`self`, or a number); `None` without one. `root` is `/` but in tests.
+#[must_use]
+pub fn limit(root: &Path, pid: &str) -> Option<Limit> {
+    let (version, folders) = groups(root, pid, "cpu")?;
+    let limits =
+        folders.into_iter().filter_map(|folder| Some(Limit { cpus: quota(version, &folder)?, folder }));
+    limits.min_by(|a, b| a.cpus.total_cmp(&b.cpus))
+}
+
+/// The folders of the groups by which `controller` (`cpu`, `memory`, `pids`) governs the process `pid`: its own, then
+/// those above it. `None` without cgroups. `root` is `/` but in tests.
+#[must_use]
+pub fn groups(root: &Path, pid: &str, controller: &str) -> Option<(Version, Vec<PathBuf>)> {
+    let place = place(root, pid, controller)?;
+    let folders = place.leaf.ancestors().take_while(|folder| folder.starts_with(&place.top));
+    Some((place.version, folders.map(Path::to_owned).collect()))
+}
+
+/// Which cgroup version governs the CPU of this process; `None` without cgroups.
+#[must_use]
+pub fn version(root: &Path) -> Option<Version> {
+    place(root, "self", "cpu").map(|place| place.version)
+}
+
+/// The quota set on one group, in CPUs.
+fn quota(version: Version, folder: &Path) -> Option<f64> {
+    let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+    let (quota, period): (f64, f64) = match version {
+        Version::V1 => {
+            (read("cpu.cfs_quota_us")?.trim().parse().ok()?, read("cpu.cfs_period_us")?.trim().parse().ok()?)
+        }
+        Version::V2 => {
+            let text = read("cpu.max")?;
+            let (quota, period) = text.trim().split_once(' ')?;
+            // Without a quota the first word is `max`, which is no number.
+            (quota.parse().ok()?, period.parse().ok()?)
+        }
+    };
+    // Version 1 writes -1 for no quota.
+    (quota > 0.0 && period > 0.0 && (quota / period).is_finite()).then_some(quota / period)
+}
+
+/// Where the group is by which a controller governs a process.
+struct Place {
+    version: Version,
+    leaf: PathBuf,
+    /// The mount that it is in.
+    top: PathBuf,
+}
+
+fn place(root: &Path, pid: &str, controller: &str) -> Option<Place> {
+    let proc = root.join("proc");
+    let groups = fs::read_to_string(proc.join(pid).join("cgroup")).ok()?;
+    // Our own: it is through them that the folders are read, also for a process that has others.
+    let mounts = fs::read_to_string(proc.join("self/mountinfo")).ok()?;
+    // Lines are `number:controllers:path`, with no controllers for version 2; the path may contain colons. On a machine
+    // with both versions, the one that has the controller counts.
+    let entries = || groups.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    let first = entries().find(|(controllers, _)| controllers.split(',').any(|name| name == controller));
+    let mounts = |version| mounts.lines().filter_map(move |line| mount(line, version, controller)).collect();
+    first.and_then(|(_, path)| place_in(root, mounts(Version::V1), Version::V1, Path::new(path))).or_else(
+        || {
+            let (_, path) = entries().find(|(controllers, _)| controllers.is_empty())?;
+            place_in(root, mounts(Version::V2), Version::V2, Path::new(path))
+        },
     )
 }
 
-fn tightest(quotas: impl Iterator<Item = f64>) -> Option<f64> {
-    quotas.min_by(f64::total_cmp)
+/// The group `path` in one of `mounts` (root and mount point of each): in one that shows it if there is one.
+fn place_in(root: &Path, mounts: Vec<(PathBuf, PathBuf)>, version: Version, path: &Path) -> Option<Place> {
+    let shown = mounts.iter().find_map(|(mount_root, point)| Some((below(path, mount_root)?, point)));
+    let (below, point) = shown.or_else(|| Some((Path::new(""), &mounts.first()?.1)))?;
+    let top = root.join(point.strip_prefix("/").unwrap_or(point));
+    // Joining nothing would leave a slash at the end.
+    let leaf = if below == Path::new("") { top.clone() } else { top.join(below) };
+    Some(Place { version, leaf, top })
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    One,
-    Two,
+/// `path` from `mount_root` on, if it is below.
+fn below<'a>(path: &'a Path, mount_root: &Path) -> Option<&'a Path> {
+    let below = path.strip_prefix(mount_root).ok()?;
+    below.components().all(|part| part.as_os_str() != "..").then_some(below)
 }
 
-fn read_quota(version: Version, folder: &Path) -> Option<f64> {
-    let read = |file: &str| fs::read_to_string(folder.join(file)).ok();
-    match version {
-        Version::One => parse_v1(&read("cpu.cfs_quota_us")?, &read("cpu.cfs_period_us")?),
-        Version::Two => parse_v2(&read("cpu.max")?),
-    }
-}
-
-/// `cpu.max`: `max 100000`, or quota and period in µs.
-fn parse_v2(text: &str) -> Option<f64> {
-    let mut words = text.split_whitespace();
-    cpus(words.next()?, words.next().unwrap_or("100000"))
-}
-
-/// `cpu.cfs_quota_us` (-1: none) and `cpu.cfs_period_us`.
-fn parse_v1(quota: &str, period: &str) -> Option<f64> {
-    cpus(quota.trim(), period.trim())
-}
-
-fn cpus(quota_us: &str, period_us: &str) -> Option<f64> {
-    let (quota, period): (f64, f64) = (quota_us.parse().ok()?, period_us.parse().ok()?);
-    (quota > 0.0 && period > 0.0).then(|| quota / period)
-}
-
-/// The folders to look into, from `/proc/self/cgroup` and `/proc/self/mountinfo`: the process's own, then its parents up
-/// to the root of the mount. Both versions may be mounted.
-fn folders(cgroups: &str, mounts: &str) -> Vec<(Version, PathBuf)> {
-    let mut folders = Vec::new();
-    for line in cgroups.lines() {
-        // `0::/path` (v2) or `3:cpu,cpuacct:/path` (v1); the path may contain colons.
-        let mut fields = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
-            continue;
-        };
-        let version = match controllers {
-            "" => Version::Two,
-            _ if controllers.split(',').any(|controller| controller == "cpu") => Version::One,
-            _ => continue,
-        };
-        let Some((root, mount_point)) = mounts.lines().find_map(|line| parse_mount(line, version)) else {
-            continue;
-        };
-        // A container sees its cgroup as the mount's root; a path outside the mount cannot be looked at.
-        let inside = Path::new(path).strip_prefix(&root).unwrap_or(Path::new("")).to_path_buf();
-        folders.extend(inside.ancestors().map(|part| (version, mount_point.join(part))));
-    }
-    folders
-}
-
-/// Root and mount point of a line of `mountinfo`, if it mounts the cgroups of `version`:
-/// `30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw`.
-fn parse_mount(line: &str, version: Version) -> Option<(PathBuf, PathBuf)> {
-    let (left, right) = line.split_once(" - ")?;
-    let mut left = left.split(' ').skip(3);
-    let (root, mount_point) = (left.next()?, left.next()?);
-    let mut right = right.split(' ');
-    let kind = right.next()?;
-    let is_it = match version {
-        Version::Two => kind == "cgroup2",
-        Version::One => kind == "cgroup" && right.nth(1)?.split(',').any(|option| option == "cpu"),
+/// Root and mount point of a line of `mountinfo` that mounts the hierarchy of `controller`:
+/// `30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw`.
+fn mount(line: &str, version: Version, controller: &str) -> Option<(PathBuf, PathBuf)> {
+    let (before, after) = line.split_once(" - ")?;
+    let mut fields = before.split(' ').skip(3);
+    let (root, point) = (unescape(fields.next()?), unescape(fields.next()?));
+    let mut after = after.split(' ');
+    let (kind, options) = (after.next()?, after.nth(1)?);
+    let fits = match version {
+        Version::V1 => kind == "cgroup" && options.split(',').any(|option| option == controller),
+        Version::V2 => kind == "cgroup2",
     };
-    is_it.then(|| (PathBuf::from(root), PathBuf::from(mount_point)))
+    fits.then_some((root, point))
+}
+
+/// The kernel writes space, tab, line feed and backslash of a path as a backslash and three octal digits.
+fn unescape(text: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let octal = after.first_chunk::<3>().filter(|_| *byte == b'\\');
+        let code = octal.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        bytes.push(code.unwrap_or(*byte));
+        rest = if code.is_some() { &after[3..] } else { after };
+    }
+    PathBuf::from(std::ffi::OsString::from_vec(bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MOUNTS_V2: &str = "22 1 0:5 / /proc rw - proc proc rw\n\
-                             30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-    const MOUNTS_V1: &str = "31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
-                             32 30 0:28 /docker/ab /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n";
+    const V1_MOUNT: &str =
+        "36 25 0:30 / /sys/fs/cgroup/cpu rw,relatime shared:1 - cgroup cgroup rw,cpu,cpuacct\n";
+    const V2_MOUNT: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n";
 
-    #[test]
-    fn quotas_are_parsed_in_cpus() {
-        assert_eq!(parse_v2("250000 100000\n"), Some(2.5));
-        assert_eq!(parse_v2("50000"), Some(0.5));
-        assert_eq!(parse_v2("max 100000\n"), None);
-        assert_eq!(parse_v1("150000\n", "100000\n"), Some(1.5));
-        assert_eq!(parse_v1("-1\n", "100000\n"), None);
-        assert_eq!(parse_v1("1\n", "0\n"), None);
-        assert_eq!(parse_v2(""), None);
+    /// A temporary folder with these files in it.
+    fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    #[track_caller]
+    fn check(files: &[(&str, &str)], pid: &str, expected: Option<(f64, &str)>) {
+        let root = root(files);
+        let found = limit(root.path(), pid);
+        let expected = expected.map(|(cpus, folder)| Limit { cpus, folder: root.path().join(folder) });
+        assert_eq!(found, expected);
     }
 
     #[test]
-    fn v2_looks_at_the_own_cgroup_and_all_parents() {
-        let folders = folders("0::/a.slice/b:c.service\n", MOUNTS_V2);
-        let expected = ["/sys/fs/cgroup/a.slice/b:c.service", "/sys/fs/cgroup/a.slice", "/sys/fs/cgroup/"];
-        let expected: Vec<_> = expected.map(|path| (Version::Two, PathBuf::from(path))).into();
-        assert_eq!(folders, expected);
+    fn version_2_takes_the_tightest_quota_of_the_process_and_those_above() {
+        let files = [
+            ("proc/self/cgroup", "0::/a.slice/b:c.service/d\n"),
+            ("proc/self/mountinfo", V2_MOUNT),
+            ("sys/fs/cgroup/a.slice/cpu.max", "150000 100000\n"),
+            ("sys/fs/cgroup/a.slice/b:c.service/cpu.max", "400000 100000\n"),
+            ("sys/fs/cgroup/a.slice/b:c.service/d/cpu.max", "max 100000\n"),
+        ];
+        check(&files, "self", Some((1.5, "sys/fs/cgroup/a.slice")));
+        assert_eq!(version(root(&files).path()), Some(Version::V2));
     }
 
     #[test]
-    fn v1_finds_the_controller_and_cuts_off_the_root_of_the_mount() {
-        let folders = folders("4:memory:/x\n3:cpuacct,cpu:/docker/ab/child\n", MOUNTS_V1);
-        let expected = ["/sys/fs/cgroup/cpu/child", "/sys/fs/cgroup/cpu/"];
-        let expected: Vec<_> = expected.map(|path| (Version::One, PathBuf::from(path))).into();
-        assert_eq!(folders, expected);
+    fn version_2_takes_the_quota_of_the_process_itself_if_that_is_the_tightest() {
+        let files = [
+            ("proc/self/cgroup", "0::/pod/app\n"),
+            ("proc/self/mountinfo", V2_MOUNT),
+            ("sys/fs/cgroup/pod/cpu.max", "200000 100000\n"),
+            ("sys/fs/cgroup/pod/app/cpu.max", "2500 10000\n"),
+        ];
+        check(&files, "self", Some((0.25, "sys/fs/cgroup/pod/app")));
     }
 
     #[test]
-    fn a_cgroup_outside_the_mount_is_taken_for_its_root() {
-        assert_eq!(
-            folders("3:cpu:/elsewhere\n", MOUNTS_V1),
-            [(Version::One, PathBuf::from("/sys/fs/cgroup/cpu/"))]
+    fn a_cgroup_namespace_shows_the_container_as_the_root() {
+        let files = [
+            ("proc/self/cgroup", "0::/\n"),
+            ("proc/self/mountinfo", V2_MOUNT),
+            ("sys/fs/cgroup/cpu.max", "250000 100000\n"),
+        ];
+        check(&files, "self", Some((2.5, "sys/fs/cgroup")));
+    }
+
+    #[test]
+    fn a_container_without_a_namespace_sees_its_group_mounted_without_the_path_to_it() {
+        let files = [
+            ("proc/self/cgroup", "0::/kubepods/pod1/abc/worker\n"),
+            ("proc/self/mountinfo", "30 23 0:26 /kubepods/pod1/abc /sys/fs/cgroup ro - cgroup2 cgroup ro\n"),
+            ("sys/fs/cgroup/cpu.max", "300000 100000\n"),
+            ("sys/fs/cgroup/worker/cpu.max", "max 100000\n"),
+        ];
+        check(&files, "self", Some((3.0, "sys/fs/cgroup")));
+    }
+
+    #[test]
+    fn the_mount_that_shows_the_group_is_taken_before_one_that_does_not() {
+        let files = [
+            ("proc/self/cgroup", "0::/b/c\n"),
+            (
+                "proc/self/mountinfo",
+                "30 23 0:26 /a /mnt/a rw - cgroup2 x rw\n31 23 0:26 /b /mnt/b rw - cgroup2 x rw\n",
+            ),
+            ("mnt/a/cpu.max", "100000 100000\n"),
+            ("mnt/b/c/cpu.max", "200000 100000\n"),
+        ];
+        check(&files, "self", Some((2.0, "mnt/b/c")));
+    }
+
+    #[test]
+    fn another_process_is_looked_up_through_our_own_mounts() {
+        let files = [
+            ("proc/7/cgroup", "0::/a\n"),
+            ("proc/7/mountinfo", "30 23 0:26 / /elsewhere rw - cgroup2 cgroup2 rw\n"),
+            ("proc/self/cgroup", "0::/\n"),
+            ("proc/self/mountinfo", V2_MOUNT),
+            ("sys/fs/cgroup/a/cpu.max", "100000 100000\n"),
+        ];
+        check(&files, "7", Some((1.0, "sys/fs/cgroup/a")));
+        check(&files, "self", None);
+        check(&files, "8", None);
+    }
+
+    #[test]
+    fn version_1_wins_where_it_has_the_cpu_controller() {
+        let mounts = format!("{V2_MOUNT}{V1_MOUNT}");
+        let files = [
+            ("proc/self/cgroup", "5:memory:/m\n4:cpu,cpuacct:/a\n0::/x\n"),
+            ("proc/self/mountinfo", mounts.as_str()),
+            ("sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "50000\n"),
+            ("sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n"),
+            ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n"),
+            ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n"),
+        ];
+        check(&files, "self", Some((0.5, "sys/fs/cgroup/cpu/a")));
+        assert_eq!(version(root(&files).path()), Some(Version::V1));
+    }
+
+    #[test]
+    fn version_1_looks_at_the_parents_too_and_at_paths_with_blanks() {
+        let files = [
+            ("proc/self/cgroup", "3:cpu:/docker/abc/sub\n"),
+            (
+                "proc/self/mountinfo",
+                "36 25 0:30 /docker/abc /sys/fs/cgroup/my\\040cpu ro - cgroup cgroup rw,cpu\n",
+            ),
+            ("sys/fs/cgroup/my cpu/cpu.cfs_quota_us", "200000\n"),
+            ("sys/fs/cgroup/my cpu/cpu.cfs_period_us", "100000\n"),
+            ("sys/fs/cgroup/my cpu/sub/cpu.cfs_quota_us", "900000\n"),
+            ("sys/fs/cgroup/my cpu/sub/cpu.cfs_period_us", "100000\n"),
+        ];
+        check(&files, "self", Some((2.0, "sys/fs/cgroup/my cpu")));
+    }
+
+    #[test]
+    fn a_path_outside_the_mount_falls_back_to_the_mount() {
+        let files = [
+            ("proc/self/cgroup", "0::/../other\n"),
+            ("proc/self/mountinfo", V2_MOUNT),
+            ("sys/fs/cgroup/cpu.max", "100000 100000\n"),
+            ("sys/fs/other/cpu.max", "50000 100000\n"),
+        ];
+        check(&files, "self", Some((1.0, "sys/fs/cgroup")));
+    }
+
+    #[test]
+    fn no_quota_no_cgroup_and_nonsense_are_no_limit() {
+        check(&[], "self", None);
+        for quota in ["max 100000", "-5 100000", "1000", "x y", "100 0", ""] {
+            let files = [
+                ("proc/self/cgroup", "0::/\n"),
+                ("proc/self/mountinfo", V2_MOUNT),
+                ("sys/fs/cgroup/cpu.max", quota),
+            ];
+            check(&files, "self", None);
+        }
+        check(
+            &[("proc/self/cgroup", "nonsense\n0::/\n"), ("proc/self/mountinfo", "nonsense\n")],
+            "self",
+            None,
         );
-        assert_eq!(folders("nonsense\n", MOUNTS_V2), []);
-    }
-
-    #[test]
-    fn the_tightest_quota_counts() {
-        assert_eq!(tightest([4.0, 1.5, 2.0].into_iter()), Some(1.5));
-        assert_eq!(tightest(std::iter::empty()), None);
     }
 }

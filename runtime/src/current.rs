@@ -25,7 +25,7 @@ pub(crate) struct Context {
     core: Cell<Option<Box<Core>>>,
     /// The goroutine that runs now.
     goroutine: Cell<Option<GoroutineRef>>,
-    /// Whether this thread is in a blocking call, and counted as such.
+    /// Whether this thread is in a blocking call, and counted as such: its goroutine does not leave its stack then.
     pub(crate) is_blocked: Cell<bool>,
 }
 
@@ -112,20 +112,6 @@ pub(crate) fn with_goroutine<R>(f: impl FnOnce(GoroutineRef) -> R) -> Option<R> 
     with(|context| context.goroutine().map(f)).flatten()
 }
 
-/// Calls `f` with the processor that this thread holds, if it is a goroutine of `runtime` that does. `f` must not
-/// suspend.
-#[inline(never)]
-pub(crate) fn with_core_of<R>(runtime: &Runtime, f: impl FnOnce(&mut Core) -> R) -> Option<R> {
-    with(|context| {
-        if ptr::eq(Arc::as_ptr(&context.runtime), runtime) {
-            context.with_core(|core| core.map(f))
-        } else {
-            None
-        }
-    })
-    .flatten()
-}
-
 /// Queues `runnable`, next on this thread's processor if it holds one, if this thread is a worker of `runtime`; else
 /// gives it back.
 #[inline(never)]
@@ -153,14 +139,24 @@ pub(crate) fn runtime() -> Option<Arc<Runtime>> {
     with(|context| Arc::clone(&context.runtime))
 }
 
+/// Whether this thread is a worker of `runtime`.
+#[inline(never)]
+pub(crate) fn is_of(runtime: &Runtime) -> bool {
+    with(|context| ptr::eq(Arc::as_ptr(&context.runtime), runtime)).unwrap_or(false)
+}
+
 /// Whether this thread is a worker of a runtime.
 #[inline(never)]
 pub(crate) fn is_worker() -> bool {
     !CONTEXT.get().is_null()
 }
 
-/// How the running goroutine leaves its stack.
+/// How the running goroutine leaves its stack; `None` if none runs here, and in a blocking call, which stays on its thread.
 #[inline(never)]
 pub(crate) fn yielder() -> Option<*const Yielder> {
-    with_goroutine(|goroutine| goroutine.yielder())
+    with(|context| {
+        let goroutine = context.goroutine().filter(|_| !context.is_blocked.get())?;
+        Some(goroutine.yielder())
+    })
+    .flatten()
 }

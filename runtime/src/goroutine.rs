@@ -46,6 +46,7 @@ use crate::queue::Element;
 use crate::runtime::Runtime;
 use crate::stack::{self, Stack, page_bytes};
 use crate::token::{Notified, Token};
+use crate::trace;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, Range};
@@ -121,10 +122,21 @@ impl GoroutineRef {
         Self(header.expect("no stack ends at address 0"))
     }
 
+    /// Where it is; a multiple of 64. To be kept in a word.
+    pub(crate) fn as_ptr(self) -> NonNull<Goroutine> {
+        self.0
+    }
+
+    /// # Safety
+    /// `place` is from `as_ptr`.
+    pub(crate) unsafe fn from_ptr(place: NonNull<Goroutine>) -> Self {
+        Self(place)
+    }
+
     /// Leaves the token, and makes it runnable if it waits.
     pub(crate) fn unpark(self) {
         match self.token.notify() {
-            Notified::Awake => {}
+            Notified::Awake => self.note_awake(),
             Notified::Parked => self.ready(),
             Notified::Blocked => self.wake_thread(),
         }
@@ -133,15 +145,32 @@ impl GoroutineRef {
     /// Leaves the token, and gives the right to run it to the caller, who must queue it, if it was parked.
     pub(crate) fn unpark_into(self, ready: &mut Vec<Runnable>) {
         match self.token.notify() {
-            Notified::Parked => ready.push(Runnable(self)),
+            Notified::Parked => {
+                let runnable = Runnable(self);
+                runnable.note_unpark();
+                ready.push(runnable);
+            }
             Notified::Blocked => self.wake_thread(),
-            Notified::Awake => {}
+            Notified::Awake => self.note_awake(),
         }
     }
 
     /// Queues it. The caller's `notify` has found it parked.
     fn ready(self) {
-        Runnable(self).queue();
+        let runnable = Runnable(self);
+        runnable.note_unpark();
+        runnable.queue();
+    }
+
+    /// Records that it was unparked but not parked, if it is of this thread's runtime: another one may be gone.
+    fn note_awake(self) {
+        trace::note(|lane| {
+            // ORDERING: Relaxed; the address is only compared.
+            let its = self.runtime.load(Relaxed).cast_const();
+            if current::with(|context| ptr::eq(its, &*context.runtime)) == Some(true) {
+                lane.notify(self.id());
+            }
+        });
     }
 
     #[cold]
@@ -238,6 +267,21 @@ impl Runnable {
     pub(crate) fn is_of(&self, runtime: &Runtime) -> bool {
         // ORDERING: Relaxed; written before the right was created, with which it was passed on.
         ptr::eq(self.0.runtime.load(Relaxed), runtime)
+    }
+
+    fn runtime(&self) -> &Runtime {
+        // ORDERING: Relaxed; as in `is_of`.
+        let runtime = self.0.runtime.load(Relaxed).cast_const();
+        // SAFETY: `new` got it from a reference, and a goroutine that has not ended keeps its runtime (module docs). It
+        // does not end while the right to run it is here.
+        unsafe { &*runtime }
+    }
+
+    /// Records that it was parked and is now runnable.
+    fn note_unpark(&self) {
+        if trace::is_on() {
+            self.runtime().trace.note(|stream| stream.unpark(self.id()));
+        }
     }
 
     /// Queues it with its runtime, as the next of this thread's processor if that is of the same one.

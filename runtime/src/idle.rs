@@ -67,7 +67,7 @@ impl Runtime {
             self.poller.disarm();
             return Some(Chosen::Poller(machine, bell));
         }
-        if synced.machines.len() >= MOST_MACHINES {
+        if synced.machines.len() >= synced.most_machines {
             return None;
         }
         let machine = Arc::new(Machine::new(synced.next_machine));
@@ -237,7 +237,11 @@ impl Runtime {
                 match self.choose_machine(&mut synced) {
                     Some(chosen) => Some((chosen, core)),
                     None => {
-                        let error = format!("there are {MOST_MACHINES} already, most in blocking calls");
+                        let error = format!(
+                            "there are {} already, most in blocking calls; let a `sync::Semaphore` bound how many \
+                             block at a time",
+                            synced.machines.len()
+                        );
                         return Err((io::Error::other(error), core));
                     }
                 }

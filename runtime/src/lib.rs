@@ -14,10 +14,32 @@
 //! ```
 //!
 //! What a goroutine must not hold while it waits is said in [`go`], under Soundness.
+//!
+//! # For who comes from Go
+//!
+//! | Go | here |
+//! |---|---|
+//! | `func main()` | the closure of [`run`]; as there, goroutines that live on do not run any more when it returns |
+//! | `go f()` | [`go(f)`](go()), whose [`JoinHandle`] may be dropped |
+//! | `make(chan T, n)` | [`chan(n)`](chan()): a [`chan::Sender`] and a [`chan::Receiver`], each of which may be cloned |
+//! | `close(ch)` | [`chan::Sender::close`], or the drop of the last sender; to send then is an error, no panic |
+//! | `v, ok := <-ch`, `for v := range ch` | [`chan::Receiver::recv`], `for v in &receiver` |
+//! | `select` | [`select!`], with `default`, and `timeout(duration)` in place of `<-time.After(d)` |
+//! | a nil channel, which is never ready | leave the arm out |
+//! | `sync.Mutex`, `RWMutex`, `Cond`, `WaitGroup`, `Once` | [`sync`]: a lock holds its value and gives a guard |
+//! | `time.Sleep`, `After`, `NewTicker`, `context.WithTimeout` | [`time::sleep`], [`time::after`], [`time::interval`], [`time::timeout`] |
+//! | `net.Listen`, `net.Dial`, `SetDeadline` | [`net`]: std's sockets, with timeouts |
+//! | `runtime.Gosched`, `GOMAXPROCS`, `LockOSThread` | [`yield_now`], [`gomaxprocs`], [`spawn_pinned`] |
+//! | `runtime/metrics` | [`metrics`] |
+//! | an unrecovered panic ends the program | it is the `Err` of [`JoinHandle::join`], as with threads |
+//! | a stack that grows from 2 kB | 64 KiB of address space, or what [`Builder::stack_size`] says; only touched pages cost memory |
+//! | a system call that blocks hands its P off by itself | wrap it in [`blocking()`] |
+//! | a goroutine that computes is interrupted | it goes on until it waits or comes to a [`checkpoint`] |
 #![deny(unsafe_code)]
 
 mod blocking;
-mod cgroup;
+#[doc(hidden)]
+pub mod cgroup;
 pub mod chan;
 mod current;
 mod fences;
@@ -25,6 +47,7 @@ mod fiber;
 mod foreign;
 mod goroutine;
 mod histogram;
+mod hogs;
 mod idle;
 mod machine;
 mod metrics;
@@ -34,15 +57,19 @@ mod overflow;
 mod packet;
 mod park;
 mod poller;
+mod preempt;
 mod primitives;
 mod processor;
 mod procs;
 mod queue;
+mod readiness;
 mod report;
 mod resize;
 mod runtime;
 mod scheduler;
 mod signals;
+mod slices;
+mod sources;
 mod spawn;
 mod stack;
 pub mod sync;
@@ -52,11 +79,46 @@ mod tests;
 pub mod time;
 mod timers;
 mod token;
+pub mod trace;
 mod worker;
 
 pub use blocking::blocking;
 pub use chan::chan;
+/// ```
+/// use corefit_runtime::preemptible;
+///
+/// #[preemptible]
+/// fn collatz(mut n: u64) -> u32 {
+///     let mut steps = 0;
+///     while n != 1 {
+///         n = if n % 2 == 0 { n / 2 } else { 3 * n + 1 };
+///         steps += 1;
+///     }
+///     steps
+/// }
+/// assert_eq!(corefit_runtime::run(|| corefit_runtime::go(|| collatz(27)).join().unwrap()), 111);
+/// ```
+///
+/// What the compiler refuses:
+/// ```compile_fail
+/// #[corefit_runtime::preemptible]
+/// async fn polled_by_someone_else() {}
+/// ```
+/// ```compile_fail
+/// #[corefit_runtime::preemptible]
+/// const fn run_in_the_compiler() {}
+/// ```
+/// ```compile_fail
+/// #[corefit_runtime::preemptible]
+/// struct WithoutBody;
+/// ```
+/// ```compile_fail
+/// #[corefit_runtime::preemptible(loops)]
+/// fn with_arguments() {}
+/// ```
+pub use corefit_macros::preemptible;
 pub use metrics::{Metrics, metrics};
+pub use preempt::checkpoint;
 pub use procs::{DefaultProcs, ProcsReason, default_procs};
-pub use scheduler::{Config, checkpoint, gomaxprocs, run, yield_now};
+pub use scheduler::{Config, gomaxprocs, run, yield_now};
 pub use spawn::{Builder, JoinHandle, SpawnError, go, spawn_pinned, try_go};

@@ -118,6 +118,17 @@ pub struct Metrics {
 }
 
 /// The current runtime's counts so far. All zero outside a runtime.
+///
+/// ```
+/// use corefit_runtime::{Config, go, metrics};
+///
+/// let counts = Config::new().procs(2).run(|| {
+///     go(|| ()).join().unwrap();
+///     metrics()
+/// });
+/// assert_eq!((counts.procs, counts.goroutines), (2, 2));
+/// assert_eq!(counts.goroutines_alive, 1);
+/// ```
 #[must_use]
 pub fn metrics() -> Metrics {
     current::runtime().map_or_else(Metrics::default, |runtime| of(&runtime))

@@ -1,9 +1,6 @@
 //! The netpoller: descriptors registered once, edge-triggered; goroutines wait for readiness, their thread never does.
 //!
-//! Each direction has a flag that an event sets and that a waiter takes before it tries its operation again. So an edge
-//! between "would block" and the wait is not lost. With several waiters one could take the flag of an edge that another,
-//! which saw "would block" before it, then waits for in vain (the first need not read everything). So whoever is about
-//! to wait after *someone else* took the flag asks the kernel once.
+//! The kernel says when something comes (`poller.rs`), each direction remembers it until someone takes it (`readiness.rs`).
 #![allow(unsafe_code, reason = "a registered descriptor is borrowed for as long as its `Pollable` lives")]
 
 use crate::blocking::blocking;
@@ -11,12 +8,12 @@ use crate::current;
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::park::{self, WaitReason};
 use crate::poller::wait_on_thread;
-use crate::primitives::{Arc, Mutex, MutexGuard, OnceLock};
+use crate::primitives::{Arc, Mutex, OnceLock};
+use crate::readiness::{Entered, Readiness};
 use crate::runtime::Runtime;
+use crate::sources::{Mark, Source};
 use rustix::event::PollFlags;
-use rustix::event::epoll::EventFlags;
 use std::io;
-use std::mem;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -36,6 +33,13 @@ impl Direction {
             Self::Write => PollFlags::OUT,
         }
     }
+
+    fn of(self, source: &Source) -> &Readiness {
+        match self {
+            Self::Read => &source.read,
+            Self::Write => &source.write,
+        }
+    }
 }
 
 /// A descriptor known to the poller of the first runtime in which it was waited for. The descriptor is non-blocking and
@@ -50,8 +54,14 @@ pub(crate) struct Pollable {
 #[derive(Debug)]
 struct Registration {
     runtime: Arc<Runtime>,
-    key: u64,
-    source: Arc<Source>,
+    /// In its poller's sources.
+    place: u32,
+}
+
+impl Registration {
+    fn source(&self) -> &Source {
+        self.runtime.poller.source(self.place)
+    }
 }
 
 impl Pollable {
@@ -69,69 +79,74 @@ impl Pollable {
     /// waited for, the thread waits too, in a blocking call.
     pub(crate) fn wait(&self, direction: Direction, deadline: Option<Instant>) -> io::Result<()> {
         let Some(goroutine) = current::goroutine() else { return self.wait_on_thread(direction, deadline) };
-        let Some(runtime) = current::runtime() else { return self.wait_on_thread(direction, deadline) };
-        let registration = self.registration(&runtime)?;
-        if Arc::ptr_eq(&registration.runtime, &runtime) {
-            drop(runtime);
-            self.park(registration, goroutine, direction, deadline)
+        let registration = match self.registration.get() {
+            Some(registration) => registration,
+            None => self.register()?,
+        };
+        if current::is_of(&registration.runtime) {
+            self.park(registration.source(), goroutine, direction, deadline)
         } else {
             blocking(|| self.wait_on_thread(direction, deadline))
         }
     }
 
-    fn registration(&self, runtime: &Arc<Runtime>) -> io::Result<&Registration> {
-        if let Some(registration) = self.registration.get() {
-            return Ok(registration);
-        }
+    /// A moment before a read, for [`is_drained`](Self::is_drained); `None` while nothing can be said.
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        self.registration.get().and_then(|registration| registration.source().mark())
+    }
+
+    /// Whether there was nothing to read a moment ago, if a read after `mark` got all there was.
+    pub(crate) fn is_drained(&self, mark: Mark) -> bool {
+        self.registration.get().is_some_and(|registration| registration.source().is_since(mark))
+    }
+
+    /// Registers it with the current runtime, unless someone has done so.
+    #[cold]
+    fn register(&self) -> io::Result<&Registration> {
         let _registering = self.registering.lock();
         if let Some(registration) = self.registration.get() {
             return Ok(registration);
         }
-        let source = Arc::new(Source::default());
-        let key = runtime.poller.register(self.fd(), Arc::clone(&source))?;
-        Ok(self.registration.get_or_init(|| Registration { runtime: Arc::clone(runtime), key, source }))
+        let runtime = current::runtime().ok_or(io::ErrorKind::NotConnected)?;
+        let place = runtime.poller.register(self.fd())?;
+        Ok(self.registration.get_or_init(|| Registration { runtime, place }))
     }
 
     fn park(
         &self,
-        registration: &Registration,
-        goroutine: GoroutineRef,
+        source: &Source,
+        me: GoroutineRef,
         direction: Direction,
         deadline: Option<Instant>,
     ) -> io::Result<()> {
-        let side = registration.source.side(direction);
-        let me = goroutine.id();
-        let ask_kernel = {
-            let mut side = side.lock();
-            if side.is_ready {
-                side.take(me);
+        let readiness = direction.of(source);
+        match readiness.enter(me) {
+            Entered::Ready => return Ok(()),
+            Entered::Waits => {}
+            Entered::WaitsUnsure if self.is_ready_now(direction) => {
+                // As good as an event, which whoever entered meanwhile needs too.
+                let mut ready = Vec::new();
+                readiness.notify(&mut ready);
+                ready.into_iter().for_each(Runnable::queue);
                 return Ok(());
             }
-            side.waiters.push(goroutine);
-            side.taken_by != 0 && side.taken_by != me
-        };
-        // An error of the question shows up again in the operation itself.
-        let is_ready =
-            ask_kernel && wait_on_thread(self.fd(), direction.flags(), Some(Duration::ZERO)).unwrap_or(true);
-        if !is_ready {
-            let object = usize::try_from(self.fd).unwrap_or_default();
-            match deadline {
-                Some(deadline) => park::park_until(WaitReason::Net, object, deadline),
-                None => park::park(WaitReason::Net, object),
-            }
+            Entered::WaitsUnsure => {}
         }
-        let mut side = side.lock();
-        let waiters = side.waiters.len();
-        side.waiters.retain(|waiter| *waiter != goroutine);
-        if side.waiters.len() == waiters {
-            // An event took it off the list.
-            side.take(me);
-            return Ok(());
-        }
+        let object = usize::try_from(self.fd).unwrap_or_default();
         match deadline {
-            Some(deadline) if !is_ready && Instant::now() >= deadline => Err(io::ErrorKind::TimedOut.into()),
+            Some(deadline) => park::park_until(WaitReason::Net, object, deadline),
+            None => park::park(WaitReason::Net, object),
+        }
+        let has_come = readiness.leave(me);
+        match deadline {
+            Some(deadline) if !has_come && Instant::now() >= deadline => Err(io::ErrorKind::TimedOut.into()),
             _ => Ok(()),
         }
+    }
+
+    /// What the kernel says. An error of the question shows up again in the operation itself.
+    fn is_ready_now(&self, direction: Direction) -> bool {
+        wait_on_thread(self.fd(), direction.flags(), Some(Duration::ZERO)).unwrap_or(true)
     }
 
     fn wait_on_thread(&self, direction: Direction, deadline: Option<Instant>) -> io::Result<()> {
@@ -151,69 +166,7 @@ impl Pollable {
 impl Drop for Pollable {
     fn drop(&mut self) {
         if let Some(registration) = self.registration.get() {
-            registration.runtime.poller.deregister(self.fd(), registration.key);
-        }
-    }
-}
-
-/// A registered descriptor as the poller sees it.
-#[derive(Debug, Default)]
-pub(crate) struct Source {
-    read: Mutex<Side>,
-    write: Mutex<Side>,
-}
-
-/// One direction.
-#[derive(Default)]
-struct Side {
-    /// An event came, and no one has taken it.
-    is_ready: bool,
-    /// Id of the goroutine that last took one; 0 if none did.
-    taken_by: u64,
-    waiters: Vec<GoroutineRef>,
-}
-
-impl std::fmt::Debug for Side {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Side")
-            .field("is_ready", &self.is_ready)
-            .field("waiters", &self.waiters.len())
-            .finish()
-    }
-}
-
-impl Side {
-    fn take(&mut self, id: u64) {
-        self.is_ready = false;
-        self.taken_by = id;
-    }
-}
-
-impl Source {
-    fn side(&self, direction: Direction) -> &Mutex<Side> {
-        match direction {
-            Direction::Read => &self.read,
-            Direction::Write => &self.write,
-        }
-    }
-
-    /// The kernel said `flags`: whoever waits for that tries again.
-    pub(crate) fn notify(&self, flags: EventFlags, ready: &mut Vec<Runnable>) {
-        let both = EventFlags::HUP | EventFlags::ERR;
-        if flags.intersects(EventFlags::IN | EventFlags::PRI | EventFlags::RDHUP | both) {
-            Self::wake(self.read.lock(), ready);
-        }
-        if flags.intersects(EventFlags::OUT | both) {
-            Self::wake(self.write.lock(), ready);
-        }
-    }
-
-    fn wake(mut side: MutexGuard<'_, Side>, ready: &mut Vec<Runnable>) {
-        side.is_ready = true;
-        let waiters = mem::take(&mut side.waiters);
-        drop(side);
-        for waiter in waiters {
-            waiter.unpark_into(ready);
+            registration.runtime.poller.deregister(self.fd(), registration.place);
         }
     }
 }

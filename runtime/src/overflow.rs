@@ -7,6 +7,7 @@
 
 use crate::current;
 use crate::primitives::{Once, OnceLock};
+use crate::trace::{self, End};
 use std::fmt::{self, Write as _};
 use std::{mem, process, ptr};
 
@@ -102,6 +103,7 @@ pub(crate) fn fatal(what: fmt::Arguments<'_>) -> ! {
     let mut line = Line { bytes: [0; 512], len: 0 };
     // It does not fail: what does not fit is cut off.
     let _ = writeln!(line, "fatal error: {what}");
+    trace::end_process(End::Fatal);
     // Nothing can be done if standard error is closed.
     let _ = rustix::io::write(rustix::stdio::stderr(), &line.bytes[..line.len]);
     process::abort()

@@ -143,6 +143,11 @@ impl<T> Receipt<T> {
         packet.state.load(Acquire) == DONE
     }
 
+    /// What a wait for it is said to wait for: its address.
+    pub(crate) fn object(&self) -> usize {
+        self.0.addr().get()
+    }
+
     /// Waits for the result.
     pub(crate) fn wait(self) -> thread::Result<T> {
         if !self.is_done() {
@@ -172,7 +177,7 @@ impl<T> Receipt<T> {
         // looks again.
         let _ = packet.state.compare_exchange(EMPTY, WAITING, Release, Relaxed);
         while !self.is_done() {
-            park(WaitReason::Join, self.0.addr().get());
+            park(WaitReason::Join, self.object());
         }
     }
 }

@@ -5,7 +5,8 @@
 //! token left over from before: every caller loops on its own condition.
 //!
 //! A goroutine that unwinds does not leave its thread (the count of panics in flight is thread-local): it waits in a
-//! blocking call instead.
+//! blocking call instead. One that is in a blocking call already waits on its thread too: were it to leave its stack there,
+//! a worker would run it with a processor, which it would hold while it blocks.
 
 use crate::blocking::blocking;
 use crate::current;
@@ -13,6 +14,7 @@ use crate::fiber::{Suspend, suspend};
 use crate::foreign::{OnThread, Sleeper};
 use crate::goroutine::GoroutineRef;
 use crate::runtime::Runtime;
+use crate::trace;
 use std::thread;
 use std::time::Instant;
 
@@ -121,20 +123,26 @@ enum Plan {
     Return,
     /// Leave the stack.
     Switch,
-    /// Wait on this thread: the goroutine unwinds.
+    /// Wait on this thread: the goroutine unwinds, or is in a blocking call.
     Block(GoroutineRef),
     /// No goroutine runs here.
     Thread,
 }
 
 fn plan(reason: WaitReason, object: usize) -> Plan {
-    current::with_goroutine(|goroutine| {
+    current::with(|context| {
+        let goroutine = context.goroutine()?;
         if goroutine.token.take() {
-            return Plan::Return;
+            return Some(Plan::Return);
         }
         goroutine.set_wait(reason, object);
-        if thread::panicking() { Plan::Block(goroutine) } else { Plan::Switch }
+        if context.is_blocked.get() || thread::panicking() {
+            return Some(Plan::Block(goroutine));
+        }
+        trace::note(|lane| lane.park(reason, object));
+        Some(Plan::Switch)
     })
+    .flatten()
     .unwrap_or(Plan::Thread)
 }
 

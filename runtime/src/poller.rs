@@ -15,18 +15,19 @@
 //! leaves, has heard it.
 
 use crate::goroutine::Runnable;
-use crate::netpoll::Source;
 use crate::primitives::atomic::{
     AtomicU64, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
     fence,
 };
 use crate::primitives::{Arc, Mutex};
+use crate::sources::{Source, Sources};
 use crate::timers::{NEVER, Timers};
-use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -40,24 +41,16 @@ const EVENTS: usize = 128;
 pub(crate) struct Poller {
     /// None after the end of the runtime.
     epoll: Mutex<Option<Arc<OwnedFd>>>,
-    sources: Mutex<Sources>,
+    sources: Sources,
     registered: AtomicUsize,
     sleeping_until: AtomicU64,
-}
-
-/// Sources by key. A key is an index and, in the upper half, how often the index was used before: an event of a source
-/// that is gone finds no one.
-#[derive(Default)]
-struct Sources {
-    entries: Vec<(u32, Option<Arc<Source>>)>,
-    free: Vec<u32>,
 }
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             epoll: Mutex::new(Some(Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?))),
-            sources: Mutex::default(),
+            sources: Sources::new(),
             registered: AtomicUsize::new(0),
             sleeping_until: AtomicU64::new(AWAKE),
         })
@@ -72,29 +65,35 @@ impl Poller {
         *self.epoll.lock() = None;
     }
 
-    /// Registers `fd` for both directions, edge-triggered: what it is ready for now is the first event.
-    pub(crate) fn register(&self, fd: BorrowedFd<'_>, source: Arc<Source>) -> io::Result<u64> {
+    /// Registers `fd` for both directions, edge-triggered: what it is ready for now is the first event. Returns the place of
+    /// its source.
+    pub(crate) fn register(&self, fd: BorrowedFd<'_>) -> io::Result<u32> {
         let epoll = self.epoll().ok_or(io::ErrorKind::NotConnected)?;
-        let key = self.sources.lock().insert(source);
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        if let Err(error) = epoll::add(&epoll, fd, EventData::new_u64(key), flags) {
-            self.sources.lock().remove(key);
+        let place = self.sources.take();
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::PRI | EventFlags::ET;
+        if let Err(error) = epoll::add(&epoll, fd, EventData::new_u64(place.into()), flags) {
+            self.sources.give_back(place);
             return Err(error.into());
         }
         // ORDERING: Relaxed; a hint that spares looks. The registering goroutine's worker sees it, and goes to sleep in
         // the poller or lets another.
         self.registered.fetch_add(1, Relaxed);
-        Ok(key)
+        Ok(place)
     }
 
-    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>, key: u64) {
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>, place: u32) {
         if let Some(epoll) = self.epoll() {
             // The descriptor may have been closed by force; then the kernel has forgotten it already.
             let _ = epoll::delete(&epoll, fd);
         }
-        self.sources.lock().remove(key);
+        self.sources.give_back(place);
         // ORDERING: Relaxed; as in `register`.
         self.registered.fetch_sub(1, Relaxed);
+    }
+
+    /// A registered descriptor as it is seen here.
+    pub(crate) fn source(&self, place: u32) -> &Source {
+        self.sources.get(place)
     }
 
     /// Whether there is anything to look at.
@@ -106,18 +105,13 @@ impl Poller {
     /// Takes what is ready now; goroutines that must be queued are added to `ready`.
     pub(crate) fn look(&self, ready: &mut Vec<Runnable>) {
         let Some(epoll) = self.epoll() else { return };
-        let mut events = Vec::with_capacity(EVENTS);
+        let mut events = [const { MaybeUninit::uninit() }; EVENTS];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         // An error (a signal) is an empty answer: the next look finds what is there.
-        if epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), Some(&now)).is_err() {
-            return;
-        }
-        let found: Vec<(Arc<Source>, EventFlags)> = {
-            let sources = self.sources.lock();
-            events.iter().filter_map(|event| sources.find(event)).collect()
-        };
-        for (source, flags) in found {
-            source.notify(flags, ready);
+        let Ok((events, _)) = epoll::wait(&epoll, &mut events, Some(&now)) else { return };
+        for event in events {
+            let (place, flags) = (event.data.u64(), event.flags);
+            self.sources.get(u32::try_from(place).expect("`register` gave it")).notify(flags, ready);
         }
     }
 
@@ -171,34 +165,6 @@ impl Poller {
         // ORDERING: Relaxed; ordered by the fence.
         let until = self.sleeping_until.load(Relaxed);
         until != AWAKE && deadline_ns < until
-    }
-}
-
-impl Sources {
-    fn insert(&mut self, source: Arc<Source>) -> u64 {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.entries.push((0, None));
-            u32::try_from(self.entries.len() - 1).expect("fewer than 2^32 descriptors")
-        });
-        let entry = &mut self.entries[index as usize];
-        entry.1 = Some(source);
-        u64::from(entry.0) << 32 | u64::from(index)
-    }
-
-    fn remove(&mut self, key: u64) {
-        let index = key as u32;
-        let entry = &mut self.entries[index as usize];
-        *entry = (entry.0.wrapping_add(1), None);
-        self.free.push(index);
-    }
-
-    fn find(&self, event: &Event) -> Option<(Arc<Source>, EventFlags)> {
-        let key = event.data.u64();
-        let (uses, source) = self.entries.get(key as u32 as usize)?;
-        if u64::from(*uses) != key >> 32 {
-            return None;
-        }
-        source.as_ref().map(|source| (Arc::clone(source), event.flags))
     }
 }
 
@@ -281,16 +247,5 @@ mod tests {
         let (_, is_earliest) = timers.add(goroutine, 1_000);
         assert!(is_earliest);
         assert!(until <= 1_000 || poller.must_ring(1_000), "sleeps until {until}, and no one rings");
-    }
-
-    #[test]
-    fn a_key_of_a_source_that_is_gone_finds_no_one() {
-        let mut sources = Sources::default();
-        let old = sources.insert(Arc::new(Source::default()));
-        sources.remove(old);
-        let new = sources.insert(Arc::new(Source::default()));
-        let event = |key| Event { flags: EventFlags::IN, data: EventData::new_u64(key) };
-        assert!(sources.find(&event(old)).is_none());
-        assert!(sources.find(&event(new)).is_some());
     }
 }

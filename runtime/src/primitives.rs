@@ -3,13 +3,14 @@
 //! `Mutex` is std's without poisoning: nothing that may panic runs under the scheduler's locks, and a lock that a
 //! panicking thread held protects data that is whole all the same.
 
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
+use std::time::Duration;
 
 pub(crate) use std::sync::{Arc, MutexGuard, Once, OnceLock};
 
 pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };
 }
 
@@ -24,6 +25,22 @@ impl<T> Mutex<T> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the lock, unless it stays taken for long: for those who cannot wait for it for good, since they may have
+    /// interrupted its holder. Neither allocates nor waits for anyone: for a signal handler too.
+    pub(crate) fn lock_soon(&self) -> Option<MutexGuard<'_, T>> {
+        /// 20 ms: critical sections of those who ask so end within a `write`.
+        const TRIES: u32 = 200;
+        const PAUSE: Duration = Duration::from_micros(100);
+        for _ in 0..TRIES {
+            match self.0.try_lock() {
+                Ok(guard) => return Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            }
+        }
+        None
     }
 }
 

@@ -6,8 +6,9 @@
 
 use crate::goroutine::Runnable;
 use crate::metrics::Stats;
+use crate::preempt::Wish;
 use crate::primitives::Arc;
-use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use crate::primitives::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::queue::{self, Local, Slot, Stealer};
 use crate::runtime::Runtime;
 use crate::stack::{self, Class, Stack, StackError};
@@ -20,7 +21,7 @@ const NEXT_RUNS: u32 = 16;
 /// Goroutine ids a processor takes at a time. As in Go.
 pub(crate) const ID_BATCH: u64 = 16;
 
-/// Stacks a processor keeps for itself, and how many it exchanges with the pool at a time.
+/// Stacks a processor keeps for itself, and how many it gives to the pool at a time.
 const STACKS_KEPT: usize = 64;
 const STACKS_MOVED: usize = 32;
 
@@ -45,8 +46,10 @@ pub(crate) struct Processor {
     slices: AtomicU64,
     /// Id of the goroutine that executes; 0 if none. Written by the holder.
     running: AtomicU64,
-    /// sysmon asks the goroutine that executes to yield.
-    preempt: AtomicBool,
+    /// When the holder last looked at the clock, ns of the runtime's clock.
+    clock_ns: AtomicU64,
+    /// That the goroutine that executes yield.
+    pub(crate) wish: Wish,
     pub(crate) stats: Stats,
 }
 
@@ -61,7 +64,8 @@ impl Processor {
             runs: AtomicU64::new(0),
             slices: AtomicU64::new(0),
             running: AtomicU64::new(0),
-            preempt: AtomicBool::new(false),
+            clock_ns: AtomicU64::new(0),
+            wish: Wish::default(),
             stats: Stats::default(),
         };
         (processor, local)
@@ -81,16 +85,10 @@ impl Processor {
         (slice, self.running.load(Relaxed))
     }
 
-    /// Asks the goroutine that executes to yield. `true` if that had not been asked yet.
-    pub(crate) fn ask_to_yield(&self) -> bool {
-        // ORDERING: Relaxed; a wish, it publishes nothing.
-        !self.preempt.swap(true, Relaxed)
-    }
-
-    /// Whether the goroutine that executes should yield.
-    pub(crate) fn should_yield(&self) -> bool {
-        // ORDERING: Relaxed; as above.
-        self.preempt.load(Relaxed)
+    /// When its holder last looked at the clock, ns of the runtime's clock.
+    pub(crate) fn clock_ns(&self) -> u64 {
+        // ORDERING: Relaxed; sysmon estimates by it when a slice began.
+        self.clock_ns.load(Relaxed)
     }
 
     /// Whether nothing waits for this processor.
@@ -172,21 +170,13 @@ impl Core {
         let slices = self.processor.slices.load(Relaxed);
         // ORDERING: Relaxed; sysmon compares snapshots 10 ms apart.
         self.processor.slices.store(slices + 1, Relaxed);
-        if self.processor.should_yield() {
-            self.forget_preemption();
-        }
+        self.processor.wish.forget();
     }
 
     /// Time slices begun, ever.
     pub(crate) fn slices(&self) -> u64 {
         // ORDERING: Relaxed; written by the holder only.
         self.processor.slices.load(Relaxed)
-    }
-
-    /// sysmon's wish has been fulfilled, or is void.
-    pub(crate) fn forget_preemption(&self) {
-        // ORDERING: Relaxed; a wish, it publishes nothing.
-        self.processor.preempt.store(false, Relaxed);
     }
 
     /// Everything that waits for this processor.
@@ -224,6 +214,13 @@ impl Core {
         self.clock_every = runs.clamp(1, CLOCK_RUNS);
         self.clock_runs = 0;
         self.clock_ns = now_ns;
+        // ORDERING: Relaxed; see `Processor::clock_ns`.
+        self.processor.clock_ns.store(now_ns, Relaxed);
+    }
+
+    /// A long run has ended: the clock is to be looked at before the next one.
+    pub(crate) fn look_at_clock_soon(&mut self) {
+        self.clock_every = 1;
     }
 
     /// Whether the latency of the goroutine that is queued now is to be measured.
@@ -246,14 +243,12 @@ impl Core {
         if class != Class::DEFAULT {
             return stack::acquire(class);
         }
-        if self.stacks.is_empty() {
-            self.stacks = stack::take_warm(class, STACKS_MOVED);
-        }
         if let Some(stack) = self.stacks.pop() {
             self.stats().stack_pool_hits.bump();
             return Ok(stack);
         }
-        stack::acquire(class)
+        stack::refill(class, &mut self.stacks)?;
+        Ok(self.stacks.pop().expect("a refill adds at least one"))
     }
 
     /// Takes the stack of a goroutine that has ended.
@@ -332,9 +327,9 @@ mod tests {
     #[test]
     fn a_wish_to_preempt_is_void_in_the_next_slice() {
         let mut core = core();
-        assert!(core.processor.ask_to_yield());
-        assert!(!core.processor.ask_to_yield());
+        assert!(core.processor.wish.make());
+        assert!(!core.processor.wish.make());
         core.begin_slice();
-        assert!(!core.processor.should_yield());
+        assert!(!core.processor.wish.is_made());
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::cgroup;
 use crate::runtime::MOST_PROCS;
+use std::path::Path;
 
 /// Where a default comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +31,23 @@ pub struct DefaultProcs {
 }
 
 /// Looks at the variable `GOMAXPROCS`, the affinity mask and the cgroup quota (v1 and v2, parents too).
+///
+/// ```
+/// use corefit_runtime::{ProcsReason, default_procs};
+///
+/// let default = default_procs();
+/// match default.reason {
+///     ProcsReason::Variable => println!("{} by GOMAXPROCS", default.procs),
+///     ProcsReason::Affinity => println!("{} CPUs may be used", default.procs),
+///     ProcsReason::Quota => println!("{} for a quota of {:?} CPUs", default.procs, default.quota_cpus),
+/// }
+/// assert!(default.procs >= 1);
+/// ```
 #[must_use]
 pub fn default_procs() -> DefaultProcs {
     let variable = std::env::var_os("GOMAXPROCS").map(|value| value.to_string_lossy().into_owned());
-    decide(variable.as_deref(), affinity(), cgroup::quota_cpus())
+    let quota = cgroup::limit(Path::new("/"), "self").map(|limit| limit.cpus);
+    decide(variable.as_deref(), affinity(), quota)
 }
 
 /// CPUs that this process may run on.

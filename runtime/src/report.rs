@@ -1,4 +1,4 @@
-//! Reports on goroutines: deadlock, SIGQUIT, hogs. All on standard error.
+//! Reports on goroutines that end the process: deadlock, SIGQUIT. On standard error.
 //!
 //! **When a deadlock is reported.** All goroutines sleep, none of them for time or a descriptor, no thread is in a
 //! blocking call, and the process has no thread but those of this runtime and the one that waits in `run`: any other
@@ -8,8 +8,8 @@
 use crate::goroutine::{self, Sight};
 use crate::runtime::Runtime;
 use crate::signals;
+use crate::trace::{self, End};
 use std::fmt::Write as _;
-use std::time::Duration;
 
 /// The exit code after a report. As in Go.
 const EXIT_CODE: i32 = 2;
@@ -17,26 +17,16 @@ const EXIT_CODE: i32 = 2;
 /// Reports a deadlock and ends the process, if there is one.
 pub(crate) fn exit_if_deadlocked(runtime: &Runtime) {
     if may_be_deadlocked(runtime) && is_alone(runtime) {
+        trace::end_process(End::Deadlock);
         die("fatal error: all goroutines are asleep - deadlock!\n", &[goroutine::all(runtime)]);
     }
 }
 
 /// Reports all goroutines of all runtimes and ends the process: SIGQUIT.
 pub(crate) fn quit() -> ! {
+    trace::end_process(End::Quit);
     let all: Vec<_> = signals::runtimes().iter().map(|runtime| goroutine::all(runtime)).collect();
     die("SIGQUIT: quit\n", &all)
-}
-
-/// Says that a goroutine has run for `ran` without a check.
-pub(crate) fn hog(runtime: &Runtime, id: u64, ran: Duration) {
-    if let Some(goroutine) = goroutine::all(runtime).into_iter().find(|goroutine| goroutine.id == id) {
-        eprintln!(
-            "corefit-runtime: goroutine {id}, spawned at {}, has run for {} ms without a check; call `checkpoint` in \
-             its loops",
-            goroutine.site,
-            ran.as_millis()
-        );
-    }
 }
 
 fn die(title: &str, runtimes: &[Vec<Sight>]) -> ! {

@@ -4,9 +4,11 @@
 //! the global queue, for the lists of idle processors and workers, and for resizing.
 
 use crate::goroutine::{GoroutineRef, Runnable};
+use crate::idle::MOST_MACHINES;
 use crate::machine::Machine;
 use crate::metrics::SharedStats;
 use crate::poller::{Bell, Poller};
+use crate::preempt::Wish;
 use crate::primitives::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
@@ -15,6 +17,7 @@ use crate::primitives::{Arc, Condvar, Mutex};
 use crate::processor::{Core, ID_BATCH, LOOK_NS, Processor};
 use crate::sysmon::Alarm;
 use crate::timers::{NEVER, Timers};
+use crate::trace::Track;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Weak;
 use std::time::Instant;
@@ -57,6 +60,7 @@ pub(crate) struct Runtime {
     bound: Mutex<HashMap<u64, Arc<Machine>>>,
     pub(crate) stats: SharedStats,
     pub(crate) alarm: Alarm,
+    pub(crate) trace: Track,
 }
 
 /// What is under the lock.
@@ -83,6 +87,8 @@ pub(crate) struct Synced {
     pub(crate) bound_waiting: usize,
     /// All workers.
     pub(crate) machines: Vec<Arc<Machine>>,
+    /// How many workers there may be.
+    pub(crate) most_machines: usize,
     /// Workers in a blocking call.
     pub(crate) blocked: usize,
     pub(crate) next_machine: usize,
@@ -106,13 +112,14 @@ impl Runtime {
             surplus: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             last_look_ns: AtomicU64::new(0),
-            synced: Mutex::default(),
+            synced: Mutex::new(Synced { most_machines: MOST_MACHINES, ..Synced::default() }),
             quiet: Condvar::new(),
             timers: Timers::new(),
             poller,
             bound: Mutex::default(),
             stats: SharedStats::default(),
             alarm,
+            trace: Track::begin(),
         });
         runtime.synced.lock().bells.push(Arc::new(Bell::new()?));
         runtime.set_procs(procs);
@@ -176,9 +183,9 @@ impl Runtime {
     /// Ends the runtime after `begin_stop`: tells everyone, and waits until no goroutine runs any more. Threads in
     /// blocking calls end by themselves later.
     pub(crate) fn stop(&self) {
-        for processor in self.processors().iter() {
-            processor.ask_to_yield();
-        }
+        // Opens the gate of `checkpoint`, which looks at `is_stopping` then.
+        let wish = Wish::default();
+        wish.make();
         let mut synced = self.synced.lock();
         for machine in &synced.machines {
             machine.stop();
@@ -197,6 +204,11 @@ impl Runtime {
         );
         synced.bells.clear();
         drop(synced);
+        drop(wish);
+        for processor in self.processors().iter() {
+            // Goroutines left behind keep the runtime in memory, but it is not to keep the gate open.
+            processor.wish.forget();
+        }
         drop(left);
         self.timers.clear();
         if self.alive() > 0 {

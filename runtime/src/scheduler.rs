@@ -9,10 +9,17 @@ use crate::runtime::{MOST_PROCS, Runtime};
 use crate::signals;
 use crate::spawn::Builder;
 use crate::sysmon;
+use crate::trace;
 use std::panic::resume_unwind;
 use std::thread;
 
 /// How a runtime is set up.
+///
+/// ```
+/// use corefit_runtime::{Config, gomaxprocs};
+///
+/// assert_eq!(Config::new().procs(3).run(|| gomaxprocs(0)), 3);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     procs: Option<usize>,
@@ -51,7 +58,7 @@ impl Config {
         let runtime = Runtime::new(procs)
             .unwrap_or_else(|error| panic!("cannot start a runtime: no descriptor for its poller: {error}"));
         let _listed = signals::list(&runtime);
-        let sysmon = sysmon::start(&runtime)
+        let watch = sysmon::start(&runtime)
             .unwrap_or_else(|error| panic!("cannot start a runtime: no thread for its watch: {error}"));
         let stopping = Arc::clone(&runtime);
         let handle = Builder::new()
@@ -62,8 +69,8 @@ impl Config {
             panic!("cannot start a runtime: no thread for its first worker: {error}");
         }
         let result = handle.join();
-        runtime.stop();
-        sysmon.join().expect("sysmon does not panic");
+        drop(watch);
+        runtime.trace.end();
         result.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
@@ -97,6 +104,11 @@ fn procs_by_default() -> usize {
 ///
 /// # Panics
 /// If `main` does; inside a goroutine; and if the system gives no thread, descriptor or memory to start with.
+///
+/// ```
+/// let answer = corefit_runtime::run(|| corefit_runtime::go(|| 6 * 7).join().unwrap());
+/// assert_eq!(answer, 42);
+/// ```
 #[track_caller]
 pub fn run<T, F>(main: F) -> T
 where
@@ -106,49 +118,46 @@ where
     Config::new().run(main)
 }
 
-/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime the thread
-/// yields. While a panic unwinds it does nothing.
+/// Lets other goroutines run; the current one goes to the end of its processor's queue. Outside a runtime, and in
+/// a blocking call, the thread yields. While a panic unwinds it does nothing.
+///
+/// ```
+/// use corefit_runtime::{Config, go, yield_now};
+///
+/// Config::new().procs(1).run(|| {
+///     let other = go(|| ());
+///     while !other.is_finished() {
+///         yield_now();
+///     }
+/// });
+/// ```
 pub fn yield_now() {
-    if !current::is_worker() {
+    if current::yielder().is_none() {
         thread::yield_now();
     } else if !thread::panicking() {
         suspend(Suspend::Yield);
     }
 }
 
-/// Yields if the current goroutine has used up its time slice (10 ms): a check for long loops. Costs a few ns if not.
-pub fn checkpoint() {
-    if should_yield() && !thread::panicking() {
-        honour();
-    }
-}
-
-#[inline(never)]
-fn should_yield() -> bool {
-    current::with(|context| context.with_core(|core| core.is_some_and(|core| core.processor.should_yield())))
-        .unwrap_or(false)
-}
-
-#[cold]
-fn honour() {
-    let _ = current::with(|context| {
-        context.with_core(|core| {
-            if let Some(core) = core {
-                core.forget_preemption();
-                core.stats().preemptions.bump();
-            }
-        });
-    });
-    suspend(Suspend::Yield);
-}
-
 /// Sets how many goroutines may execute at once, clamped to 4096, and returns the number before; 0 only reads it. Takes
 /// effect while running, up and down: fewer as soon as the workers that are too many come to a scheduling point.
 /// Outside a runtime it sets nothing and returns the default.
+///
+/// ```
+/// use corefit_runtime::{Config, gomaxprocs};
+///
+/// Config::new().procs(1).run(|| {
+///     assert_eq!(gomaxprocs(4), 1);
+///     assert_eq!(gomaxprocs(0), 4);
+/// });
+/// ```
 pub fn gomaxprocs(procs: usize) -> usize {
     match current::runtime() {
         None => default_procs().procs,
         Some(runtime) if procs == 0 => runtime.procs(),
-        Some(runtime) => runtime.set_procs(procs),
+        Some(runtime) => {
+            trace::note(|lane| lane.procs(procs));
+            runtime.set_procs(procs)
+        }
     }
 }

@@ -7,11 +7,17 @@ use crate::packet::{Receipt, packet};
 use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::stack::{self, Class, Stack, StackError};
+use crate::trace::{self, Op};
 use std::any::Any;
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 /// Why a goroutine could not be started.
+///
+/// ```
+/// let error = corefit_runtime::Builder::new().spawn(|| ()).unwrap_err();
+/// assert!(error.to_string().contains("outside a runtime"));
+/// ```
 #[derive(Debug)]
 pub struct SpawnError(Reason);
 
@@ -33,6 +39,17 @@ impl fmt::Display for SpawnError {
 impl std::error::Error for SpawnError {}
 
 /// A goroutine's result to come. Dropping it lets the goroutine run on by itself.
+///
+/// ```
+/// corefit_runtime::run(|| {
+///     let fine = corefit_runtime::go(|| "done");
+///     assert_eq!(fine.join().unwrap(), "done");
+///
+///     let panicking = corefit_runtime::go(|| panic!("no luck"));
+///     let payload = panicking.join().unwrap_err();
+///     assert_eq!(payload.downcast_ref::<&str>(), Some(&"no luck"));
+/// });
+/// ```
 pub struct JoinHandle<T>(Receipt<T>);
 
 // What a panic leaves behind in the goroutine's own values is told by `join`, as an error.
@@ -44,8 +61,13 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     /// The payload of its panic.
+    #[track_caller]
     pub fn join(self) -> Result<T, Box<dyn Any + Send + 'static>> {
-        self.0.wait()
+        let (object, site) = (self.0.object(), Location::caller());
+        trace::note_call(object, site);
+        let result = self.0.wait();
+        trace::note_op(Op::Join, object, 0, Some(site));
+        result
     }
 
     /// Whether it has ended, so that `join` would not wait.
@@ -77,6 +99,19 @@ impl<T> fmt::Debug for JoinHandle<T> {
 ///
 /// # Panics
 /// Outside a runtime, and where no stack can be had (see [`Builder::spawn`]).
+///
+/// # Example
+/// ```
+/// use corefit_runtime::{chan, go, run};
+///
+/// let received: Vec<i32> = run(|| {
+///     let (sender, receiver) = chan(0);
+///     // Nobody waits for it: it goes on by itself, and ends the channel with it.
+///     go(move || (1..=3).try_for_each(|n| sender.send(n)));
+///     receiver.iter().collect()
+/// });
+/// assert_eq!(received, [1, 2, 3]);
+/// ```
 #[track_caller]
 pub fn go<T, F>(f: F) -> JoinHandle<T>
 where
@@ -104,6 +139,22 @@ where
 ///
 /// # Panics
 /// As [`go`].
+///
+/// ```
+/// use corefit_runtime::{run, spawn_pinned, yield_now};
+/// use std::rc::Rc;
+///
+/// let count = run(|| {
+///     let pinned = spawn_pinned(|| {
+///         // Made, kept over a wait and dropped on the same thread.
+///         let shared = Rc::new(7);
+///         yield_now();
+///         Rc::strong_count(&shared)
+///     });
+///     pinned.join().unwrap()
+/// });
+/// assert_eq!(count, 1);
+/// ```
 #[track_caller]
 pub fn spawn_pinned<T, F>(f: F) -> JoinHandle<T>
 where
@@ -114,6 +165,19 @@ where
 }
 
 /// How to start a goroutine.
+///
+/// ```
+/// use corefit_runtime::{Builder, run};
+///
+/// fn depth(left: usize) -> usize {
+///     let room = std::hint::black_box([0_u8; 1024]);
+///     if left == 0 { room.len() } else { depth(left - 1) }
+/// }
+///
+/// // A thousand frames of a kibibyte are more than the default stack of 64 KiB.
+/// let roomy = run(|| Builder::new().stack_size(8 << 20).spawn(|| depth(1000)).unwrap().join());
+/// assert_eq!(roomy.unwrap(), 1024);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     stack_size: Option<usize>,
@@ -215,6 +279,7 @@ fn start(
     let body = body.take().expect("it is started once");
     let birth = Birth { id, site: place.site, pinned: place.pinned };
     let runnable = Runnable::new(birth, runtime, stack, body);
+    runtime.trace.note(|stream| stream.spawn(id, place.site));
     runtime.ready(core, runnable);
     Ok(())
 }

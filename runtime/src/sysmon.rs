@@ -1,14 +1,15 @@
 //! The watch: one thread that holds no processor. It asks goroutines that run for more than 10 ms to yield, looks at
 //! timers and network if no one has for long, gives back the memory of idle stacks, and notices deadlocks.
 //!
-//! It sleeps 20 µs at first and twice as long each time that it found nothing to do, up to 10 ms. When all processors
-//! have been idle for a while it sleeps until work begins:
+//! It sleeps 20 µs at first and twice as long each time that it found nothing to do, up to 10 ms, but never beyond the end
+//! of a time slice (`slices.rs`). When all processors have been idle for a while it sleeps until work begins:
 //!
 //! ```text
 //! sysmon:  asleep = true      FENCE   read idle; all are? sleep
 //! worker:  takes an idle one  FENCE   read asleep; ring
 //! ```
 
+use crate::hogs::Hogs;
 use crate::poller::{Bell, timespec};
 use crate::primitives::atomic::{
     AtomicBool,
@@ -19,7 +20,9 @@ use crate::primitives::{Arc, Mutex};
 use crate::report;
 use crate::runtime::Runtime;
 use crate::signals;
-use crate::stack;
+use crate::slices::Slices;
+use crate::stack::{self, Trimmed};
+use crate::timers::NEVER;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::time::Duration;
 use std::{io, thread};
@@ -27,12 +30,8 @@ use std::{io, thread};
 const SHORTEST_SLEEP: Duration = Duration::from_micros(20);
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
-/// Nanoseconds after which a goroutine is asked to yield. Go's time slice.
-const SLICE_NS: u64 = 10_000_000;
 /// Nanoseconds without a look at timers and network after which the watch looks. As in Go.
 const LOOK_NS: u64 = 10_000_000;
-/// Nanoseconds after which a goroutine is reported as a hog.
-const HOG_NS: u64 = 100_000_000;
 /// Nanoseconds between two looks at the idle stacks.
 const TRIM_NS: u64 = 1_000_000_000;
 /// Rounds in a row with all processors idle before the long sleep: 0.1 s.
@@ -79,40 +78,69 @@ impl Alarm {
     }
 }
 
-/// Starts the watch over `runtime`; it ends when the runtime stops and the bell rings.
-pub(crate) fn start(runtime: &Arc<Runtime>) -> io::Result<thread::JoinHandle<()>> {
-    let runtime = Arc::clone(runtime);
-    thread::Builder::new().name("corefit-sysmon".to_owned()).spawn(move || watch(&runtime))
+/// The watch over a runtime. Dropped, it ends the runtime and then itself: no thread stays behind, also if what follows
+/// its start fails.
+pub(crate) struct Watch {
+    runtime: Arc<Runtime>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.runtime.begin_stop();
+        self.runtime.stop();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+            && !thread::panicking()
+        {
+            panic!("sysmon does not panic");
+        }
+    }
+}
+
+/// Starts the watch over `runtime`.
+pub(crate) fn start(runtime: &Arc<Runtime>) -> io::Result<Watch> {
+    let theirs = Arc::clone(runtime);
+    let thread = thread::Builder::new().name("corefit-sysmon".to_owned()).spawn(move || watch(&theirs))?;
+    Ok(Watch { runtime: Arc::clone(runtime), thread: Some(thread) })
 }
 
 fn watch(runtime: &Arc<Runtime>) {
-    let mut slices = Vec::new();
+    let mut slices = Slices::default();
+    let mut hogs = Hogs::new();
+    // The first slice may end before the backoff does.
+    let mut due_ns = NEVER;
     let mut sleep = SHORTEST_SLEEP;
     let mut idle_rounds = 0;
     let mut trimmed_ns = 0;
-    let reports_hogs = std::env::var_os("COREFIT_HOGS").is_some_and(|value| value == "1");
     while !runtime.is_stopping() {
         if idle_rounds < IDLE_ROUNDS {
-            runtime.alarm.sleep(Some(sleep));
+            let left = Duration::from_nanos(due_ns.saturating_sub(runtime.now_ns()));
+            runtime.alarm.sleep(Some(sleep.min(left.max(SHORTEST_SLEEP))));
         } else {
             sleep_long(runtime);
+            slices.begin(runtime.now_ns());
             (sleep, idle_rounds) = (SHORTEST_SLEEP, 0);
         }
         if signals::was_asked() {
             report::quit();
         }
         let now_ns = runtime.now_ns();
-        let did_something =
-            [ask_to_yield(runtime, &mut slices, now_ns, reports_hogs), look(runtime, now_ns)].contains(&true);
-        sleep = if did_something { SHORTEST_SLEEP } else { (sleep * 2).min(LONGEST_SLEEP) };
+        let found_something = look(runtime, now_ns);
+        let round = slices.look(&runtime.processors(), now_ns, runtime.has_queued());
+        due_ns = round.due_ns;
+        (0..round.asked).for_each(|_| runtime.stats.preemptions_asked.bump_shared());
+        for (id, ran_ns) in round.hogs {
+            hogs.tell(runtime, id, Duration::from_nanos(ran_ns));
+        }
+        sleep = if found_something { SHORTEST_SLEEP } else { (sleep * 2).min(LONGEST_SLEEP) };
         if runtime.is_all_idle() {
             idle_rounds += u32::from(sleep == LONGEST_SLEEP);
             report::exit_if_deadlocked(runtime);
         } else {
             idle_rounds = 0;
         }
-        if now_ns - trimmed_ns >= TRIM_NS {
-            stack::trim();
+        if now_ns - trimmed_ns >= TRIM_NS && stack::trim() != Trimmed::More {
             trimmed_ns = now_ns;
         }
     }
@@ -122,7 +150,11 @@ fn watch(runtime: &Arc<Runtime>) {
 /// Sleeps until work begins. While there is something left to give back, or what looks like a deadlock but for a thread
 /// that may yet end it, one second at most.
 fn sleep_long(runtime: &Arc<Runtime>) {
-    let again = stack::trim() || report::may_be_deadlocked(runtime);
+    let mut trimmed = stack::trim();
+    while trimmed == Trimmed::More && runtime.is_all_idle() {
+        trimmed = stack::trim();
+    }
+    let again = trimmed != Trimmed::Nothing || report::may_be_deadlocked(runtime);
     // ORDERING: Relaxed; ordered by the fence.
     runtime.alarm.asleep.store(true, Relaxed);
     // ORDERING: SeqCst fence; pairs with the fence in `work_begins`.
@@ -132,39 +164,6 @@ fn sleep_long(runtime: &Arc<Runtime>) {
     }
     // ORDERING: Relaxed; a worker that still sees it rings in vain.
     runtime.alarm.asleep.store(false, Relaxed);
-}
-
-/// The slice that a processor was last seen in.
-#[derive(Clone, Copy, Default)]
-struct Seen {
-    slice: u64,
-    goroutine: u64,
-    since_ns: u64,
-    is_reported: bool,
-}
-
-/// Asks goroutines that have used up their slice to yield. Returns whether there was one.
-fn ask_to_yield(runtime: &Runtime, seen: &mut Vec<Seen>, now_ns: u64, reports_hogs: bool) -> bool {
-    let processors = runtime.processors();
-    seen.resize(processors.len(), Seen::default());
-    let mut did_something = false;
-    for (processor, seen) in processors.iter().zip(seen) {
-        let (slice, goroutine) = processor.slice();
-        if goroutine == 0 || (slice, goroutine) != (seen.slice, seen.goroutine) {
-            *seen = Seen { slice, goroutine, since_ns: now_ns, is_reported: false };
-            continue;
-        }
-        let ran_ns = now_ns - seen.since_ns;
-        if ran_ns >= SLICE_NS && processor.ask_to_yield() {
-            runtime.stats.preemptions_asked.bump_shared();
-            did_something = true;
-        }
-        if reports_hogs && ran_ns >= HOG_NS && !seen.is_reported {
-            seen.is_reported = true;
-            report::hog(runtime, goroutine, Duration::from_nanos(ran_ns));
-        }
-    }
-    did_something
 }
 
 /// Looks at timers and network in place of workers that are busy. Returns whether it found something.

@@ -12,6 +12,21 @@ use crate::park::{WaitReason, park, park_until};
 use crate::spawn::go;
 
 /// Waits until `duration` has passed, at least.
+///
+/// ```
+/// use corefit_runtime::{go, run, time};
+/// use std::time::{Duration, Instant};
+///
+/// let nap = Duration::from_millis(1);
+/// let took = run(move || {
+///     let begun = Instant::now();
+///     // Nobody occupies a thread meanwhile.
+///     let all: Vec<_> = (0..1000).map(|_| go(move || time::sleep(nap))).collect();
+///     all.into_iter().for_each(|one| one.join().unwrap());
+///     begun.elapsed()
+/// });
+/// assert!(took >= nap);
+/// ```
 pub fn sleep(duration: Duration) {
     match Instant::now().checked_add(duration) {
         Some(deadline) => sleep_until(deadline),
@@ -58,6 +73,18 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
 ///
 /// # Panics
 /// `period` is zero.
+///
+/// ```
+/// use corefit_runtime::{run, time};
+/// use std::time::{Duration, Instant};
+///
+/// let period = Duration::from_millis(1);
+/// run(move || {
+///     let begun = Instant::now();
+///     let third = time::interval(period).nth(2).unwrap();
+///     assert!(third >= begun + 3 * period);
+/// });
+/// ```
 #[must_use]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "an interval needs a period longer than zero");
@@ -114,6 +141,18 @@ impl Error for Elapsed {}
 ///
 /// # Panics
 /// With the panic of `f`, if it panics in time; and where [`go`] does.
+///
+/// ```
+/// use corefit_runtime::{run, time};
+/// use std::time::Duration;
+///
+/// let (quick, slow) = run(|| {
+///     let quick = time::timeout(Duration::from_secs(60), || 1);
+///     let slow = time::timeout(Duration::from_millis(1), || time::sleep(Duration::from_secs(60)));
+///     (quick, slow)
+/// });
+/// assert_eq!((quick, slow), (Ok(1), Err(time::Elapsed)));
+/// ```
 pub fn timeout<T, F>(duration: Duration, f: F) -> Result<T, Elapsed>
 where
     F: FnOnce() -> T + Send + 'static,

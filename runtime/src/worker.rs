@@ -10,6 +10,7 @@ use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::stack;
+use crate::trace;
 
 /// Time slices between two looks at the global queue ahead of the own one. As in Go.
 const GLOBAL_SLICES: u64 = 61;
@@ -21,7 +22,7 @@ const STEAL_ROUNDS: u32 = 4;
 pub(crate) fn main(runtime: Arc<Runtime>, machine: Arc<Machine>) {
     overflow::prepare_thread();
     let context = Context::new(runtime, machine);
-    current::enter(&context, || work(&context));
+    context.runtime.trace.work(|| current::enter(&context, || work(&context)));
     context.runtime.worker_ended(&context.machine);
 }
 
@@ -52,6 +53,7 @@ fn work(context: &Context) {
 /// Runs goroutines with `core`, `first` at once, until the processor is gone.
 fn serve(context: &Context, core: Box<Core>, mut first: Option<Runnable>) -> Idle {
     let was_woken = first.is_none();
+    trace::note(|lane| lane.processor(core.processor.index));
     let (mut core, mut is_spinning) = (core, was_woken);
     loop {
         let goroutine = match first.take() {
@@ -126,6 +128,7 @@ fn look_everywhere(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -
     if let Some(runnable) = core.take_local(runtime) {
         return Some(runnable);
     }
+    trace::note(|lane| lane.searches());
     if let Some(goroutine) = runtime.take_global_share(core) {
         return Some(goroutine);
     }
@@ -206,11 +209,13 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
         machine.send(Mail::Run(core, runnable));
         return Ran::Lost;
     }
+    trace::note(|lane| lane.run(runnable.id()));
     loop {
         begin(runtime, &mut core, &runnable);
         let (suspend, mut back) = switch_to(context, core, &mut runnable);
         match suspend {
             Some(Suspend::Yield) => {
+                trace::note(|lane| lane.yielded());
                 queue_again(runtime, back.as_deref_mut().filter(|_| !is_pinned), runnable);
                 return left(back, is_pinned);
             }
@@ -227,6 +232,7 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
                     queue_again(runtime, None, runnable);
                     return left(None, is_pinned);
                 };
+                trace::note(|lane| lane.go_on(runnable.id()));
                 core = again;
             }
             // The right to run it ends here.
@@ -261,10 +267,6 @@ fn switch_to(
 ) -> (Option<Suspend>, Option<Box<Core>>) {
     context.begin(core, runnable.goroutine());
     let suspend = runnable.resume();
-    if context.is_blocked.replace(false) {
-        // It left its stack within a blocking call.
-        context.runtime.count_blocked(false);
-    }
     (suspend, context.end())
 }
 
@@ -304,6 +306,7 @@ fn queue_again(runtime: &Runtime, core: Option<&mut Core>, runnable: Runnable) {
 
 /// `runnable` has ended: its stack goes to the pool.
 fn end(runtime: &Runtime, core: Option<&mut Core>, runnable: Runnable) {
+    trace::note(|lane| lane.ended());
     runtime.unbind(runnable.goroutine());
     let stack = runnable.end();
     match core {

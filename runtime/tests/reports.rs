@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// A case: its name, what the child does, and what is checked about it.
 type Case = (&'static str, fn(), fn());
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 13] = [
     ("deadlock", deadlock, a_deadlock_is_reported_with_every_goroutine),
     ("pinned", pinned, a_deadlock_of_a_pinned_goroutine_is_reported),
     ("foreign", foreign, no_deadlock_is_reported_while_another_thread_could_help),
@@ -23,7 +23,8 @@ const CASES: [Case; 12] = [
     ("segfault", segfault, another_fault_is_not_taken_for_an_overflow),
     ("no_stacks", no_stacks, running_out_of_stacks_is_an_error_that_says_what_to_do),
     ("variable", variable, an_unusable_variable_is_noted_once),
-    ("hog", hog, a_hog_is_reported_if_asked_for),
+    ("hog", hog, a_hog_that_keeps_others_waiting_is_reported_once),
+    ("no_main", no_main, a_runtime_that_cannot_start_leaves_no_thread),
     ("short", short, a_runtime_that_has_ended_keeps_no_stacks),
 ];
 
@@ -153,7 +154,10 @@ fn quit() {
 }
 
 fn sigquit_reports_all_goroutines() {
-    let mut process = child("quit").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A shell starts background jobs with SIGQUIT ignored, and the runtime leaves it so.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=QUIT").arg(std::env::current_exe().unwrap()).env(CHILD, "quit");
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut ready = String::new();
     BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
     assert_eq!(ready, "ready\n");
@@ -252,26 +256,68 @@ fn an_unusable_variable_is_noted_once() {
 }
 
 fn hog() {
-    Config::new().procs(1).run(|| {
+    let run_for = |time: u64| {
         let start = Instant::now();
-        go(move || while start.elapsed() < Duration::from_millis(300) {}).join().unwrap();
-        let start = Instant::now();
-        go(move || {
-            while start.elapsed() < Duration::from_millis(30) {
+        while start.elapsed() < Duration::from_millis(time) {}
+    };
+    Config::new().procs(1).run(move || {
+        // Nobody waits for the processor.
+        run_for(200);
+        // Two of one spawn site, while the other one waits.
+        let hogs: Vec<_> = (0..2).map(|_| go(move || run_for(300))).collect();
+        hogs.into_iter().for_each(|hog| hog.join().unwrap());
+        // These check, and wait for each other.
+        let checks = || {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(150) {
                 checkpoint();
             }
-        })
-        .join()
-        .unwrap();
+        };
+        let others: Vec<_> = (0..2).map(|_| go(checks)).collect();
+        others.into_iter().for_each(|other| other.join().unwrap());
     });
 }
 
-fn a_hog_is_reported_if_asked_for() {
-    let outcome_of = |value| outcome(child("hog").env("COREFIT_HOGS", value));
-    assert_eq!(outcome_of("0").stderr, "");
-    let report = outcome_of("1").stderr;
-    assert_eq!(report.matches("without a check").count(), 1, "{report}");
-    assert!(report.contains("spawned at runtime/tests/reports.rs:"), "{report}");
+fn a_hog_that_keeps_others_waiting_is_reported_once() {
+    assert_eq!(outcome(child("hog").env("COREFIT_HOGS", "0")).stderr, "");
+    let report = outcome(&mut child("hog")).stderr;
+    let line = include_str!("reports.rs")
+        .lines()
+        .position(|line| line.contains("go(move || run_for(300))"))
+        .unwrap();
+    assert_eq!(report.lines().count(), 1, "{report}");
+    assert!(report.contains(&format!("spawned at runtime/tests/reports.rs:{}:", line + 1)), "{report}");
+    assert!(report.contains("ms without a check while others wait"), "{report}");
+    assert!(report.contains("#[preemptible]"), "{report}");
+}
+
+fn no_main() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    assert_eq!(threads(), 1);
+    let pages: u64 = {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        statm.split(' ').next().unwrap().parse().unwrap()
+    };
+    let before = getrlimit(Resource::As);
+    // Room for the stack of the watch, not for that of the first goroutine.
+    let most = pages * 4096 + (6 << 20);
+    setrlimit(Resource::As, Rlimit { current: Some(most), maximum: before.maximum }).unwrap();
+    let failed = std::panic::catch_unwind(|| Config::new().procs(1).run(|| ()));
+    setrlimit(Resource::As, before).unwrap();
+    let message = failed.unwrap_err();
+    println!("{} {}", threads(), message.downcast_ref::<String>().unwrap());
+    assert_eq!(Config::new().procs(1).run(|| 3), 3);
+}
+
+fn a_runtime_that_cannot_start_leaves_no_thread() {
+    let outcome = outcome(&mut child("no_main"));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(
+        outcome.stdout.starts_with("1 cannot start a runtime: cannot start a goroutine"),
+        "{}",
+        outcome.stdout
+    );
 }
 
 fn resident_kib() -> usize {

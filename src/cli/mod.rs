@@ -11,7 +11,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use sweep::{SweepArgs, WorkloadArgs};
-pub use view::{DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs};
+pub use view::{
+    CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs, TraceArgs,
+    TraceFormat,
+};
 
 /// Everything typed.
 #[derive(Clone, Debug, Parser)]
@@ -70,6 +73,10 @@ pub enum Command {
     Recommend(RecommendArgs),
     /// Write saved results in another format
     Export(ExportArgs),
+    /// Make a recorded goroutine trace readable
+    Trace(TraceArgs),
+    /// Measure what green threads cost on this machine against OS threads
+    Costs(CostsArgs),
     /// List the bundled workloads
     List(ListArgs),
     /// Say what this machine is and what can be measured on it

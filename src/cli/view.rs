@@ -1,4 +1,4 @@
-//! The subcommands that read what is there: `recommend`, `export`, `list`, `doctor`.
+//! The subcommands that read what is there: `recommend`, `export`, `trace`, `list`, `doctor`; and `costs`.
 
 use std::path::PathBuf;
 
@@ -75,6 +75,31 @@ pub enum ExportFormat {
     Json,
 }
 
+/// `corefit trace`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  COREFIT_TRACE=sieve.trace corefit run sieve\n  \
+                  corefit trace sieve.trace --format chrome -o sieve.json    open it in ui.perfetto.dev")]
+pub struct TraceArgs {
+    /// A file that a program recorded with COREFIT_TRACE=FILE
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What to write: trace events for Perfetto, or one row an event
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: TraceFormat,
+    /// Where to write (default: standard output)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// A format of `corefit trace`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TraceFormat {
+    /// Chrome's JSON trace events.
+    Chrome,
+    /// One row an event.
+    Csv,
+}
+
 /// `corefit list`.
 #[derive(Clone, Debug, Args)]
 pub struct ListArgs {
@@ -89,4 +114,23 @@ pub struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `corefit costs`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  corefit costs --counts 1,10000 --rounds 3")]
+pub struct CostsArgs {
+    /// How many at once, 1 to 1000000 each; OS threads as far as the machine's limits allow
+    #[arg(long, value_name = "N[,M]…", value_delimiter = ',', default_value = "1,1000,100000",
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub counts: Vec<u64>,
+    /// Processes for each measurement; fewer if they take more than a minute
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Print no progress
+    #[arg(short, long)]
+    pub quiet: bool,
 }

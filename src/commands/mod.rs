@@ -1,5 +1,6 @@
 //! One short file a subcommand: each reads as the story of that subcommand.
 
+mod costs;
 mod doctor;
 mod evidence;
 mod export;
@@ -9,6 +10,7 @@ mod print;
 mod recommend;
 mod run;
 mod sweep;
+mod trace;
 
 use crate::cli::{Cli, Color, Command};
 use crate::error::Error;
@@ -25,6 +27,8 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::Flamegraph(args) => flamegraph::flamegraph(args),
         Command::Recommend(args) => recommend::recommend(args),
         Command::Export(args) => export::export(args),
+        Command::Trace(args) => trace::trace(args),
+        Command::Costs(args) => costs::costs(args),
         Command::List(args) => list::list(args),
         Command::Doctor(args) => doctor::doctor(args),
     }

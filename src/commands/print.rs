@@ -49,10 +49,7 @@ pub(in crate::commands) fn to(
             write(&mut out).and_then(|()| out.flush()).map_err(Error::Stdout)
         }
         Some(path) => {
-            let mut bytes = Vec::new();
-            write(&mut bytes)
-                .and_then(|()| results::replace(path, &bytes))
-                .map_err(|source| Error::Write { path: path.to_owned(), source })
+            results::replace_by(path, write).map_err(|source| Error::Write { path: path.to_owned(), source })
         }
     }
 }

@@ -31,7 +31,7 @@ pub fn noise() -> Vec<Noise> {
         let text = "the machine runs on battery, where the CPU may be slowed down: plug it in".to_owned();
         found.push(Noise { code: "machine-battery", text });
     }
-    if let Some(throttling) = cgroup::limit(root, "self").and_then(|limit| limit.throttling()) {
+    if let Some(throttling) = cgroup::limit(root, "self").as_ref().and_then(cgroup::throttling) {
         found.extend(of_throttling(machine.quota_cpus.unwrap_or(0.0), throttling));
     }
     found

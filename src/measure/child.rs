@@ -80,7 +80,7 @@ struct Meters {
 
 impl Meters {
     fn read(limit: Option<Limit>) -> Self {
-        let throttled_s = limit.as_ref().and_then(|limit| Some(limit.throttling()?.throttled_s));
+        let throttled_s = limit.as_ref().and_then(|limit| Some(cgroup::throttling(limit)?.throttled_s));
         Self { limit, throttled_s, steal_s: steal::steal_s() }
     }
 

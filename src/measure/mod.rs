@@ -145,6 +145,13 @@ pub struct Sample {
     pub remarks: Vec<String>,
 }
 
+/// Context switches of this process so far, of all its threads, by its rusage.
+#[must_use]
+pub(crate) fn own_context_switches() -> u64 {
+    let usage = kernel::own_usage();
+    usage.voluntary_switches + usage.involuntary_switches
+}
+
 /// Runs `invocation` once in a fresh process under `conditions`.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ pub use recommendation::{Model, Note, Point, Recommendation, Regret};
 pub use row::{COLUMNS, Place, SampleRow};
 pub use summary::index;
 pub use table::{Columns, Table, TableRow, table};
-pub use whole::replace;
+pub use whole::{replace, replace_by};
 
 /// Schema number of every document this version writes.
 pub const SCHEMA: u32 = 1;

@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::path::Path;
 
 /// Gives the file at `path` these contents: written under a temporary name beside it, synced, then renamed.
@@ -9,10 +9,18 @@ use std::path::Path;
 /// # Errors
 /// The system's; the file is then as it was before.
 pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    replace_by(path, |to| to.write_all(contents))
+}
+
+/// As [`replace`], with what `write` writes.
+///
+/// # Errors
+/// The system's, and those of `write`; the file is then as it was before.
+pub fn replace_by(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // Two sweeps of different targets may write the same summary at once, even from different containers.
     let temporary = path.with_file_name(format!(".{name}.{:08x}.tmp", fastrand::u32(..)));
-    let written = write_synced(&temporary, contents).and_then(|()| fs::rename(&temporary, path));
+    let written = write_synced(&temporary, write).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // The reason why it could not be written says more than why it cannot be removed.
         let _ = fs::remove_file(&temporary);
@@ -20,10 +28,10 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     written
 }
 
-fn write_synced(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
-    file.write_all(contents)?;
-    file.sync_all()
+fn write_synced(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create_new(path)?);
+    write(&mut file)?;
+    file.into_inner().map_err(IntoInnerError::into_error)?.sync_all()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::quote::{self, one_line};
 pub const SUBCOMMAND: &str = "__workload";
 
 /// Names the descriptor that the result is written to.
-const RESULT_FD: &str = "COREFIT_RESULT_FD";
+pub(crate) const RESULT_FD: &str = "COREFIT_RESULT_FD";
 
 impl Target {
     /// The bundled workload `name` at `scale` times its work, reading `input` where it reads a file, its parameters set
@@ -90,7 +90,7 @@ fn parameter(workload: &Workload, text: &str) -> Result<(String, String), Error>
 }
 
 /// This binary. Where its file was replaced while it runs (a rebuild), the kernel still knows the one that runs.
-pub(super) fn this_program() -> OsString {
+pub(crate) fn this_program() -> OsString {
     let file = env::current_exe().ok().filter(|file| file.is_file());
     file.map_or_else(|| OsString::from("/proc/self/exe"), PathBuf::into_os_string)
 }
@@ -164,7 +164,7 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<(String, Settings),
 }
 
 /// Writes `line` to the descriptor with that number, or to standard output.
-fn write_result(line: &str, result_fd: Option<&OsStr>) -> std::io::Result<()> {
+pub(crate) fn write_result(line: &str, result_fd: Option<&OsStr>) -> std::io::Result<()> {
     let Some(number) = result_fd else {
         return writeln!(std::io::stdout(), "{line}");
     };

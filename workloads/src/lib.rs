@@ -10,6 +10,7 @@ mod random;
 mod settings;
 #[cfg(test)]
 mod trial;
+mod word;
 mod zipf;
 
 pub mod report;

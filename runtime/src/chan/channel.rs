@@ -14,12 +14,15 @@ use crate::primitives::atomic::{
 };
 use crate::sync::crowd::Granted;
 use crate::sync::line::{End, Rank};
+use crate::trace::{self, Op, Site};
 
 #[derive(Debug)]
 pub(super) struct Channel<T> {
     moves: Moves<T>,
     senders: AtomicUsize,
     receivers: AtomicUsize,
+    /// For traces.
+    capacity: usize,
 }
 
 impl<T> Channel<T> {
@@ -34,7 +37,13 @@ impl<T> Channel<T> {
     }
 
     fn with_state(state: State<T>) -> Self {
-        Self { moves: Moves::new(state), senders: AtomicUsize::new(1), receivers: AtomicUsize::new(1) }
+        let capacity = state.capacity();
+        Self {
+            moves: Moves::new(state),
+            senders: AtomicUsize::new(1),
+            receivers: AtomicUsize::new(1),
+            capacity,
+        }
     }
 
     /// The right to make a move, with an alarm that is due delivered.
@@ -185,6 +194,12 @@ impl<T> Channel<T> {
             woken.unpark();
             drop(unreceived);
         }
+    }
+
+    /// Records an operation on it.
+    #[inline(always)]
+    pub(super) fn note(&self, op: Op, site: Site) {
+        trace::note_op(op, self.address(), self.capacity, Some(site));
     }
 
     /// What reports and traces know the channel by.

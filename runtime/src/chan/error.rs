@@ -4,6 +4,12 @@ use std::error::Error;
 use std::fmt;
 
 /// The channel is closed or has no receiver left; the value comes back.
+///
+/// ```
+/// let (sender, receiver) = corefit_runtime::chan(0);
+/// drop(receiver);
+/// assert_eq!(sender.send("back").unwrap_err().into_inner(), "back");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 

@@ -2,14 +2,31 @@
 
 use std::fmt;
 use std::iter::FusedIterator;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::chan::channel::Channel;
 use crate::chan::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::trace::{self, Op, Site};
 
 /// The receiving half of a channel made by [`chan`](crate::chan()). Clones receive from the same channel, each value
 /// once. When the last of them is dropped the channel is closed, and what is buffered is dropped.
+///
+/// ```
+/// use corefit_runtime::chan::{RecvError, RecvTimeoutError, TryRecvError, chan};
+/// use std::time::Duration;
+///
+/// let (sender, receiver) = chan(2);
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+/// assert_eq!(receiver.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+/// sender.send("last").unwrap();
+/// drop(sender);
+/// for word in &receiver {
+///     assert_eq!(word, "last");
+/// }
+/// assert_eq!(receiver.recv(), Err(RecvError));
+/// ```
 pub struct Receiver<T> {
     channel: Arc<Channel<T>>,
 }
@@ -27,8 +44,9 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// The channel is closed and everything in it has been received.
+    #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
-        self.channel.recv(None).map_err(|error| {
+        self.receive(None, Location::caller()).map_err(|error| {
             debug_assert_eq!(
                 error,
                 RecvTimeoutError::Closed,
@@ -42,17 +60,37 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// There is none now, or, if the channel is closed, there will be none.
+    #[track_caller]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.channel.try_recv()
+        let result = self.channel.try_recv();
+        match result {
+            Ok(_) => self.channel.note(Op::Receive, Location::caller()),
+            Err(TryRecvError::Closed) => self.channel.note(Op::ReceiveClosed, Location::caller()),
+            Err(TryRecvError::Empty) => {}
+        }
+        result
     }
 
     /// Receives a value, and waits for at most `timeout`.
     ///
     /// # Errors
     /// None came in time, or the channel is closed and everything in it has been received.
+    #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         // A deadline past the end of the clock is none.
-        self.channel.recv(Instant::now().checked_add(timeout))
+        self.receive(Instant::now().checked_add(timeout), Location::caller())
+    }
+
+    #[inline]
+    fn receive(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
+        trace::note_call(self.channel.address(), site);
+        let result = self.channel.recv(deadline);
+        match result {
+            Ok(_) => self.channel.note(Op::Receive, site),
+            Err(RecvTimeoutError::Closed) => self.channel.note(Op::ReceiveClosed, site),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        result
     }
 
     /// Receives until the channel is closed and empty.
@@ -107,6 +145,7 @@ pub struct Iter<'a, T> {
 impl<T> Iterator for Iter<'_, T> {
     type Item = T;
 
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
         self.receiver.recv().ok()
     }
@@ -121,6 +160,7 @@ pub struct IntoIter<T> {
 impl<T> Iterator for IntoIter<T> {
     type Item = T;
 
+    #[track_caller]
     fn next(&mut self) -> Option<T> {
         self.receiver.recv().ok()
     }

@@ -21,6 +21,7 @@
 //! second look costs less than that.
 
 use std::cell::Cell;
+use std::panic::Location;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,7 @@ use crate::chan::state::{Offered, Place, RECEIVERS, SENDERS, Took};
 use crate::park::{WaitReason, Waiter, park, park_until};
 use crate::sync::claim::Claim;
 use crate::sync::line::{End, Rank};
+use crate::trace::{self, Op, Site};
 
 /// How long a select waits for an arm.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +103,13 @@ impl<'a, T> RecvArm<'a, T> {
 
     /// The result, if this is the arm that was chosen.
     #[inline]
+    #[track_caller]
     pub fn into_outcome(self) -> Option<Result<T, RecvError>> {
+        match self.outcome {
+            Some(Ok(_)) => self.channel.note(Op::Receive, Location::caller()),
+            Some(Err(RecvError)) => self.channel.note(Op::ReceiveClosed, Location::caller()),
+            None => {}
+        }
         self.outcome
     }
 }
@@ -115,7 +123,11 @@ impl<'a, T> SendArm<'a, T> {
 
     /// The result, if this is the arm that was chosen; otherwise the value is dropped.
     #[inline]
+    #[track_caller]
     pub fn into_outcome(self) -> Option<Result<(), SendError<T>>> {
+        if let Some(Ok(())) = self.outcome {
+            self.channel.note(Op::Send, Location::caller());
+        }
         self.outcome
     }
 }
@@ -239,7 +251,9 @@ impl Wait {
 }
 
 /// Completes one of `arms`, which then has an outcome, or none if patience ends first.
+#[track_caller]
 pub fn select(arms: &mut [&mut dyn Arm], patience: Patience) {
+    let site = Location::caller();
     let deadline = match patience {
         // A deadline past the end of the clock is none.
         Patience::For(timeout) => Instant::now().checked_add(timeout),
@@ -250,7 +264,7 @@ pub fn select(arms: &mut [&mut dyn Arm], patience: Patience) {
         if arms.iter_mut().any(|arm| arm.attempt()) || matches!(patience, Patience::Never) {
             return;
         }
-        if wait(arms, deadline) == Waited::Decided {
+        if wait(arms, deadline, site) == Waited::Decided {
             return;
         }
     }
@@ -258,9 +272,10 @@ pub fn select(arms: &mut [&mut dyn Arm], patience: Patience) {
 
 /// Queues everywhere and parks until an arm is claimed or the deadline passes.
 #[inline(never)]
-fn wait(arms: &mut [&mut dyn Arm], deadline: Option<Instant>) -> Waited {
+fn wait(arms: &mut [&mut dyn Arm], deadline: Option<Instant>, site: Site) -> Waited {
     arms.sort_unstable_by_key(|arm| arm.address());
     let object = arms.first().map_or(0, |arm| arm.address());
+    trace::note_call(object, site);
     stand(arms, 0, &Wait::new(deadline), object)
 }
 
@@ -308,7 +323,10 @@ mod tests {
         let ((tx, rx), (idle_tx, idle)) = (chan(1), chan::<u8>(0));
         tx.send(5).unwrap();
         let (mut ready, mut waits) = (RecvArm::new(&rx), RecvArm::new(&idle));
-        assert_eq!(wait(&mut [&mut ready, &mut waits], Some(Instant::now())), Waited::Again);
+        assert_eq!(
+            wait(&mut [&mut ready, &mut waits], Some(Instant::now()), Location::caller()),
+            Waited::Again
+        );
         // Nobody is left in the queues.
         assert!(idle_tx.try_send(1).is_err());
         assert!(ready.attempt() && ready.into_outcome() == Some(Ok(5)) && waits.into_outcome().is_none());
@@ -319,7 +337,10 @@ mod tests {
         let ((tx, rx), (_tx, idle)) = (chan(0), chan::<u8>(0));
         let (mut arm, mut other) = (RecvArm::new(&rx), RecvArm::new(&idle));
         let mut meddler = Meddler { sender: &tx, is_early: true };
-        assert_eq!(wait(&mut [&mut arm, &mut meddler, &mut other], None), Waited::Decided);
+        assert_eq!(
+            wait(&mut [&mut arm, &mut meddler, &mut other], None, Location::caller()),
+            Waited::Decided
+        );
         assert_eq!((arm.into_outcome(), other.into_outcome()), (Some(Ok(1)), None));
     }
 
@@ -328,7 +349,10 @@ mod tests {
         let (tx, rx) = chan(0);
         let mut arm = RecvArm::new(&rx);
         let mut meddler = Meddler { sender: &tx, is_early: false };
-        assert_eq!(wait(&mut [&mut arm, &mut meddler], Some(Instant::now())), Waited::Decided);
+        assert_eq!(
+            wait(&mut [&mut arm, &mut meddler], Some(Instant::now()), Location::caller()),
+            Waited::Decided
+        );
         assert_eq!(arm.into_outcome(), Some(Ok(2)));
     }
 

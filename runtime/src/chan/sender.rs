@@ -1,13 +1,28 @@
 //! The sending half of a channel.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use crate::chan::channel::Channel;
 use crate::chan::error::{SendError, TrySendError};
+use crate::trace::{self, Op};
 
 /// The sending half of a channel made by [`chan`](crate::chan()). Clones send to the same channel; the channel is closed
 /// when [`close`](Self::close) is called or the last of them is dropped.
+///
+/// ```
+/// use corefit_runtime::chan::{SendError, TrySendError, chan};
+///
+/// let (sender, receiver) = chan(1);
+/// sender.send(1).unwrap();
+/// assert_eq!(sender.try_send(2), Err(TrySendError::Full(2)));
+/// assert_eq!((sender.len(), sender.capacity()), (1, 1));
+/// sender.close();
+/// assert_eq!(sender.send(3), Err(SendError(3)));
+/// // What was buffered is not lost.
+/// assert_eq!(receiver.recv(), Ok(1));
+/// ```
 pub struct Sender<T> {
     channel: Arc<Channel<T>>,
 }
@@ -26,7 +41,11 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// The channel is closed, or its last receiver is gone, before the value was taken over. It comes back.
+    #[track_caller]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        let site = Location::caller();
+        trace::note_call(self.channel.address(), site);
+        self.channel.note(Op::Send, site);
         self.channel.send(value)
     }
 
@@ -34,13 +53,20 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// It is not, or the channel is closed. The value comes back.
+    #[track_caller]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        self.channel.try_send(value)
+        let result = self.channel.try_send(value);
+        if result.is_ok() {
+            self.channel.note(Op::Send, Location::caller());
+        }
+        result
     }
 
     /// Closes the channel, for all senders: sends fail from now on, also those that wait; receivers still get what is
     /// buffered. Closing twice does no harm.
+    #[track_caller]
     pub fn close(&self) {
+        self.channel.note(Op::Close, Location::caller());
         self.channel.close();
     }
 

@@ -11,6 +11,33 @@ use crate::net::socket::{Socket, as_fd, byte_stream, resolve, timeouts};
 use crate::netpoll::Direction;
 
 /// Like [`std::net::TcpListener`]; waiting parks the goroutine, not its thread.
+///
+/// ```
+/// use corefit_runtime::net::{TcpListener, TcpStream};
+/// use corefit_runtime::{go, run};
+/// use std::io::{Read, Write};
+///
+/// let answer = run(|| -> std::io::Result<String> {
+///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     let address = listener.local_addr()?;
+///     go(move || {
+///         // A goroutine for each connection costs little.
+///         for stream in listener.incoming() {
+///             go(move || -> std::io::Result<u64> {
+///                 let stream = stream?;
+///                 std::io::copy(&mut &stream, &mut &stream)
+///             });
+///         }
+///     });
+///     let mut stream = TcpStream::connect(address)?;
+///     stream.write_all(b"echo")?;
+///     stream.shutdown(std::net::Shutdown::Write)?;
+///     let mut answer = String::new();
+///     stream.read_to_string(&mut answer)?;
+///     Ok(answer)
+/// });
+/// assert_eq!(answer.unwrap(), "echo");
+/// ```
 #[derive(Debug)]
 pub struct TcpListener {
     socket: Socket<std::net::TcpListener>,
@@ -76,6 +103,8 @@ impl Iterator for TcpIncoming<'_> {
 /// Like [`std::net::TcpStream`]; waiting parks the goroutine, not its thread.
 ///
 /// A shared reference reads and writes too, so one goroutine can read while another writes.
+///
+/// An example is at [`TcpListener`].
 #[derive(Debug)]
 pub struct TcpStream {
     socket: Socket<std::net::TcpStream>,
@@ -179,7 +208,7 @@ impl TcpStream {
     timeouts!();
 }
 
-byte_stream!(TcpStream);
+byte_stream!(TcpStream, receive_all);
 as_fd!(TcpStream);
 
 /// Waits until a connection under way is there or has failed.

@@ -6,6 +6,20 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use crate::net::socket::{Socket, as_fd, resolve, resolve_first, timeouts};
 
 /// Like [`std::net::UdpSocket`]; waiting parks the goroutine, not its thread.
+///
+/// ```
+/// use corefit_runtime::net::UdpSocket;
+///
+/// let received = corefit_runtime::run(|| -> std::io::Result<usize> {
+///     let (here, there) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+///     here.send_to(b"hello", there.local_addr()?)?;
+///     let mut datagram = [0; 16];
+///     let (length, from) = there.recv_from(&mut datagram)?;
+///     assert_eq!((&datagram[..length], from), (&b"hello"[..], here.local_addr()?));
+///     Ok(length)
+/// });
+/// assert_eq!(received.unwrap(), 5);
+/// ```
 #[derive(Debug)]
 pub struct UdpSocket {
     socket: Socket<std::net::UdpSocket>,

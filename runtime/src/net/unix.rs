@@ -11,6 +11,26 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use crate::net::socket::{Socket, as_fd, byte_stream, timeouts};
 
 /// Like [`std::os::unix::net::UnixListener`]; waiting parks the goroutine, not its thread.
+///
+/// ```
+/// use corefit_runtime::net::{UnixListener, UnixStream};
+/// use corefit_runtime::{go, run};
+/// use std::io::{Read, Write};
+///
+/// let path = std::env::temp_dir().join(format!("corefit-example-{}", std::process::id()));
+/// let place = path.clone();
+/// let received = run(move || -> std::io::Result<[u8; 2]> {
+///     let listener = UnixListener::bind(&place)?;
+///     let client = go(move || UnixStream::connect(place)?.write_all(b"hi"));
+///     let (mut stream, _) = listener.accept()?;
+///     let mut bytes = [0; 2];
+///     stream.read_exact(&mut bytes)?;
+///     client.join().unwrap()?;
+///     Ok(bytes)
+/// });
+/// std::fs::remove_file(path).unwrap();
+/// assert_eq!(received.unwrap(), *b"hi");
+/// ```
 #[derive(Debug)]
 pub struct UnixListener {
     socket: Socket<net::UnixListener>,
@@ -75,6 +95,19 @@ impl Iterator for UnixIncoming<'_> {
 /// Like [`std::os::unix::net::UnixStream`]; waiting parks the goroutine, not its thread.
 ///
 /// A shared reference reads and writes too, so one goroutine can read while another writes.
+///
+/// ```
+/// use corefit_runtime::net::UnixStream;
+/// use std::io::{Read, Write};
+///
+/// corefit_runtime::run(|| {
+///     let (mut here, mut there) = UnixStream::pair().unwrap();
+///     here.write_all(b"over").unwrap();
+///     let mut bytes = [0; 4];
+///     there.read_exact(&mut bytes).unwrap();
+///     assert_eq!(&bytes, b"over");
+/// });
+/// ```
 #[derive(Debug)]
 pub struct UnixStream {
     socket: Socket<net::UnixStream>,
@@ -143,5 +176,5 @@ impl UnixStream {
     timeouts!();
 }
 
-byte_stream!(UnixStream);
+byte_stream!(UnixStream, receive);
 as_fd!(UnixStream);

@@ -5,7 +5,11 @@
 //! `MADV_GUARD_INSTALL` (Linux 6.13), which makes no mapping. A million stacks are then a few dozen mappings.
 //!
 //! A reservation is never unmapped. A stack in the pool is *warm* (its pages are there) or *cold* (its pages were given
-//! back to the kernel; the guard stays). Warm ones are reused first, the latest first.
+//! back to the kernel; the guard stays). Warm ones are reused first, the latest first. No goroutine's end makes a system
+//! call: what is not needed again is given back by `trim`, which sysmon calls.
+//!
+//! Processors take stacks of the smallest class in batches (`refill`), and make fresh ones in batches that grow while no
+//! others are to be had: a program with few goroutines pays for few, one that starts a million makes 64 at a time.
 //!
 //! The top of each slot is left to a *header*, the goroutine itself (`goroutine.rs`).
 
@@ -13,7 +17,7 @@ mod reservation;
 
 use crate::primitives::Mutex;
 pub(crate) use reservation::page_bytes;
-use reservation::{Reservation, give_back, guard};
+use reservation::{BATCH, Reservation, give_back, guard, populate};
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
@@ -22,12 +26,14 @@ use std::ops::Range;
 /// Bytes of address space of a stack of each class, guard page included.
 const CLASS_BYTES: [usize; 5] = [64 << 10, 256 << 10, 1 << 20, 8 << 20, 64 << 20];
 
-/// Bytes of warm stacks a class keeps before it gives half of them back. Guess: 4096 stacks of the smallest class, each
-/// with one or two touched pages.
-const WARM_BYTES: usize = 256 << 20;
-
 /// Warm stacks of a class that `trim` leaves alone.
 const WARM_KEPT: usize = 64;
+
+/// Warm stacks that a processor takes at a time.
+const WARM_TAKEN: usize = 32;
+
+/// Stacks that one call of `trim` gives back at most: about 1 ms, so that sysmon is not late for anything else.
+const TRIMMED: usize = 4096;
 
 /// Distances of stack tops, bytes times a number from 0 to 15: else the hot end of every stack would lie in the same
 /// sets of the first-level cache.
@@ -151,11 +157,15 @@ unsafe impl corosensei::stack::Stack for Stack {
 /// The stacks of one class that are in no one's use.
 struct Pool {
     warm: Vec<Stack>,
-    /// The fewest warm stacks there were since `trim` last looked: so many were not needed.
+    /// The fewest warm stacks there were since `trim` last judged: so many were not needed.
     fewest_warm: usize,
+    /// Of the oldest warm stacks, how many `trim` has yet to give back.
+    surplus: usize,
     cold: Vec<Stack>,
     /// Carved, but the guard could not be had.
     unguarded: Vec<Stack>,
+    /// Stacks to make ready at a time when no warm ones are left, 1 to `BATCH`.
+    batch: usize,
     reservation: Reservation,
 }
 
@@ -165,8 +175,10 @@ impl Pool {
     const EMPTY: Self = Self {
         warm: Vec::new(),
         fewest_warm: 0,
+        surplus: 0,
         cold: Vec::new(),
         unguarded: Vec::new(),
+        batch: 1,
         reservation: Reservation::NONE,
     };
 
@@ -175,9 +187,42 @@ impl Pool {
     }
 
     fn take_oldest(&mut self, count: usize) -> Vec<Stack> {
-        let taken = self.warm.drain(..count).collect();
+        let taken = self.warm.drain(..count.min(self.warm.len())).collect();
         self.note_fewest();
         taken
+    }
+
+    /// Up to `count` of the latest warm stacks.
+    fn take_latest(&mut self, count: usize) -> impl Iterator<Item = Stack> + '_ {
+        let from = self.warm.len().saturating_sub(count);
+        self.fewest_warm = self.fewest_warm.min(from);
+        self.warm.drain(from..)
+    }
+
+    /// `count` stacks without a guard, as many as there is address space for, but at least one.
+    fn take_unguarded(&mut self, class: Class, count: usize) -> io::Result<Vec<Stack>> {
+        let mut taken = self.unguarded.split_off(self.unguarded.len().saturating_sub(count));
+        while taken.len() < count {
+            match self.reservation.carve(class.bytes()) {
+                Ok(bottom) => taken.push(Stack { bottom, class }),
+                Err(error) if taken.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(taken)
+    }
+
+    /// How many stacks to make ready now; more next time.
+    fn next_batch(&mut self) -> usize {
+        let batch = self.batch;
+        self.batch = (batch * 2).min(BATCH);
+        batch
+    }
+
+    /// How many warm stacks are to be given back: half of those that were not needed since this was last decided.
+    fn judge(&mut self) {
+        self.surplus = self.fewest_warm.saturating_sub(WARM_KEPT).div_ceil(2);
+        self.fewest_warm = self.warm.len();
     }
 }
 
@@ -185,24 +230,58 @@ impl Pool {
 pub(crate) fn acquire(class: Class) -> Result<Stack, StackError> {
     let fresh = {
         let mut pool = POOLS[class.0].lock();
-        if let Some(stack) = pool.warm.pop().or_else(|| pool.cold.pop()) {
-            pool.note_fewest();
+        let warm = pool.take_latest(1).next();
+        if let Some(stack) = warm.or_else(|| pool.cold.pop()) {
             return Ok(stack);
         }
-        match pool.unguarded.pop() {
-            Some(stack) => stack,
-            None => {
-                let bottom = pool.reservation.carve(class.bytes()).map_err(StackError::Reserve)?;
-                Stack { bottom, class }
-            }
+        pool.take_unguarded(class, 1).map_err(StackError::Reserve)?
+    };
+    let mut guarded = guard_all(class, fresh)?;
+    Ok(guarded.pop().expect("at least one is guarded, or it is an error"))
+}
+
+/// Adds at least one guarded stack of `class` to `stacks`, which is empty: warm ones if there are any, else others whose
+/// first pages are made present.
+pub(crate) fn refill(class: Class, stacks: &mut Vec<Stack>) -> Result<(), StackError> {
+    let fresh = {
+        let mut pool = POOLS[class.0].lock();
+        stacks.extend(pool.take_latest(WARM_TAKEN));
+        if !stacks.is_empty() {
+            pool.batch = (pool.batch / 2).max(1);
+            return Ok(());
+        }
+        let batch = pool.next_batch();
+        let from = pool.cold.len().saturating_sub(batch);
+        stacks.extend(pool.cold.drain(from..));
+        if stacks.is_empty() {
+            pool.take_unguarded(class, batch).map_err(StackError::Reserve)?
+        } else {
+            Vec::new()
         }
     };
-    match guard(&fresh.guard()) {
-        Ok(()) => Ok(fresh),
-        Err(error) => {
-            POOLS[class.0].lock().unguarded.push(fresh);
-            Err(StackError::Guard(error))
-        }
+    stacks.extend(guard_all(class, fresh)?);
+    let mut tops = [0; BATCH];
+    for (top, stack) in tops.iter_mut().zip(&*stacks) {
+        *top = stack.bottom + stack.bytes() - page_bytes();
+    }
+    populate(&tops[..stacks.len().min(BATCH)]);
+    Ok(())
+}
+
+/// Guards `fresh`, at most `BATCH` stacks; an error if not even one could be.
+fn guard_all(class: Class, mut fresh: Vec<Stack>) -> Result<Vec<Stack>, StackError> {
+    let mut bottoms = [0; BATCH];
+    for (bottom, stack) in bottoms.iter_mut().zip(&fresh) {
+        *bottom = stack.bottom;
+    }
+    let (guarded, result) = guard(&bottoms[..fresh.len()]);
+    if guarded < fresh.len() {
+        POOLS[class.0].lock().unguarded.extend(fresh.drain(guarded..));
+    }
+    match result {
+        Err(error) if guarded == 0 => Err(StackError::Guard(error)),
+        // The others wait for the next try.
+        Ok(()) | Err(_) => Ok(fresh),
     }
 }
 
@@ -215,52 +294,55 @@ pub(crate) fn headers() -> impl Iterator<Item = Header> {
     })
 }
 
-/// Takes up to `count` warm stacks of `class`; may be none. No system call.
-pub(crate) fn take_warm(class: Class, count: usize) -> Vec<Stack> {
-    let mut pool = POOLS[class.0].lock();
-    let from = pool.warm.len().saturating_sub(count);
-    let taken = pool.warm.split_off(from);
-    pool.note_fewest();
-    taken
-}
-
-/// Puts stacks of `class` that no goroutine is on any more into the pool; gives memory back if there are many.
+/// Puts stacks of `class` that no goroutine is on any more into the pool. No system call.
 pub(crate) fn release(class: Class, stacks: impl IntoIterator<Item = Stack>) {
-    let most = (WARM_BYTES / class.bytes()).max(4);
-    let surplus = {
-        let mut pool = POOLS[class.0].lock();
-        pool.warm.extend(stacks);
-        if pool.warm.len() > most { pool.take_oldest(most / 2) } else { Vec::new() }
-    };
-    cool(class, surplus);
+    POOLS[class.0].lock().warm.extend(stacks);
 }
 
-/// Gives back the memory of half of the stacks that were not needed since the last call; called once in a while.
-/// Returns whether there was any.
-pub(crate) fn trim() -> bool {
-    let mut found = false;
+/// What `trim` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trimmed {
+    /// There was nothing to give back.
+    Nothing,
+    /// It gave back all that it had decided to.
+    Done,
+    /// There is more to give back: call again soon.
+    More,
+}
+
+/// Gives back the memory of half of the stacks that were not needed since this was last decided; called once in a while,
+/// and again soon while there is more.
+pub(crate) fn trim() -> Trimmed {
+    let mut trimmed = Trimmed::Nothing;
     for (index, pool) in POOLS.iter().enumerate() {
-        let surplus = {
+        let (surplus, left) = {
             let mut pool = pool.lock();
-            let half = pool.fewest_warm.saturating_sub(WARM_KEPT).div_ceil(2);
-            let surplus = pool.take_oldest(half);
-            pool.fewest_warm = pool.warm.len();
-            surplus
+            if pool.surplus == 0 {
+                pool.judge();
+            }
+            let surplus = pool.surplus.min(TRIMMED);
+            pool.surplus -= surplus;
+            (pool.take_oldest(surplus), pool.surplus)
         };
-        found |= !surplus.is_empty();
+        trimmed = trimmed.max(match (surplus.is_empty(), left) {
+            (true, _) => Trimmed::Nothing,
+            (false, 0) => Trimmed::Done,
+            (false, _) => Trimmed::More,
+        });
         cool(Class(index), surplus);
     }
-    found
+    trimmed
 }
 
 /// Gives the stacks' memory back and pools them as cold. Takes no lock during the system calls.
-fn cool(class: Class, stacks: Vec<Stack>) {
+fn cool(class: Class, mut stacks: Vec<Stack>) {
     if stacks.is_empty() {
         return;
     }
-    for stack in &stacks {
-        give_back(stack.bottom + page_bytes()..stack.bottom + stack.bytes());
-    }
+    // Neighbours share a page table.
+    stacks.sort_unstable_by_key(|stack| stack.bottom);
+    let starts: Vec<usize> = stacks.iter().map(|stack| stack.bottom + page_bytes()).collect();
+    give_back(&starts, class.bytes() - page_bytes());
     POOLS[class.0].lock().cold.extend(stacks);
 }
 
@@ -293,23 +375,57 @@ mod tests {
         release(class, stacks);
     }
 
-    #[test]
-    fn memory_of_stacks_that_were_not_needed_is_given_back() {
-        // A class that no other test uses.
+    /// A pool of its own, with `warm` stacks.
+    fn pool(warm: usize) -> Pool {
         let class = Class::holding(1 << 20).unwrap();
-        let count = |f: fn(&Pool) -> usize| f(&POOLS[class.0].lock());
-        let stacks: Vec<Stack> = (0..WARM_KEPT + 20).map(|_| acquire(class).unwrap()).collect();
-        release(class, stacks);
-        trim();
-        assert_eq!(count(|pool| pool.cold.len()), 0, "they were needed until now");
-        trim();
-        assert_eq!(count(|pool| pool.cold.len()), 10, "half of what is above the floor");
-        assert_eq!(count(|pool| pool.warm.len()), WARM_KEPT + 10);
-        let taken = take_warm(class, 1_000);
-        assert_eq!(taken.len(), WARM_KEPT + 10);
-        let cold = acquire(class).unwrap();
-        assert_eq!(count(|pool| pool.cold.len()), 9);
-        release(class, taken.into_iter().chain([cold]));
+        let warm = (0..warm).map(|_| acquire(class).unwrap()).collect();
+        Pool { warm, ..Pool::EMPTY }
+    }
+
+    #[test]
+    fn half_of_what_was_not_needed_is_given_back() {
+        let mut pool = pool(WARM_KEPT + 20);
+        pool.judge();
+        assert_eq!(pool.surplus, 0, "they were needed until now");
+        pool.judge();
+        assert_eq!(pool.surplus, 10, "half of what is above the floor");
+        let taken: Vec<Stack> = pool.take_latest(60).collect();
+        pool.warm.extend(taken);
+        pool.judge();
+        assert_eq!(pool.surplus, 0, "but for 24, all were needed");
+    }
+
+    #[test]
+    fn the_latest_stacks_are_taken_and_the_oldest_given_back() {
+        let mut pool = pool(3);
+        let bottoms: Vec<usize> = pool.warm.iter().map(|stack| stack.bottom).collect();
+        let latest: Vec<usize> = pool.take_latest(2).map(|stack| stack.bottom).collect();
+        assert_eq!(latest, bottoms[1..]);
+        let oldest: Vec<usize> = pool.take_oldest(5).iter().map(|stack| stack.bottom).collect();
+        assert_eq!(oldest, bottoms[..1], "as many as there are");
+    }
+
+    #[test]
+    fn batches_of_fresh_stacks_grow_and_each_stack_comes_out_once() {
+        // A class that no other test uses.
+        let class = Class::holding(64 << 20).unwrap();
+        let (mut all, mut sizes) = (Vec::new(), Vec::new());
+        for _ in 0..8 {
+            let mut batch = Vec::new();
+            refill(class, &mut batch).unwrap();
+            sizes.push(batch.len());
+            all.extend(batch);
+        }
+        assert_eq!(sizes, [1, 2, 4, 8, 16, 32, BATCH, BATCH]);
+        let mut bottoms: Vec<usize> = all.iter().map(|stack| stack.bottom).collect();
+        bottoms.sort_unstable();
+        bottoms.dedup();
+        assert_eq!(bottoms.len(), all.len());
+        release(class, all);
+        let mut warm = Vec::new();
+        refill(class, &mut warm).unwrap();
+        assert_eq!(warm.len(), WARM_TAKEN, "warm ones first");
+        release(class, warm);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! A point that a number of goroutines pass together.
 
 use std::fmt;
+use std::panic::Location;
 
 use crate::park::WaitReason;
 use crate::sync::line::{Line, Rank};
+use crate::trace;
 
 /// A point that goroutines pass in groups of a fixed size; it can be used again at once.
 ///
@@ -30,11 +32,13 @@ impl Barrier {
     }
 
     /// Waits until the group is complete. True for one of them, the leader: the one that came last.
+    #[track_caller]
     pub fn wait(&self) -> bool {
+        let object = std::ptr::from_ref(self).addr();
+        trace::note_call(object, Location::caller());
         let mut arrived = self.arrived.lock();
         *arrived += 1;
         if *arrived < self.size {
-            let object = std::ptr::from_ref(self).addr();
             self.arrived.wait(arrived, (0, Rank::Last, ()), (WaitReason::Barrier, object), || {});
             return false;
         }

@@ -5,8 +5,11 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+use std::ptr;
 
 use crate::sync::raw_mutex::RawMutex;
+use crate::trace::{self, Op};
 
 /// A lock around a `T`: at most one goroutine (or thread) has access to it at a time.
 ///
@@ -43,14 +46,28 @@ impl<T> Mutex<T> {
 
 impl<T: ?Sized> Mutex<T> {
     /// Waits for the lock and takes it. A goroutine that has it already waits for ever.
+    #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
+        let site = Location::caller();
+        trace::note_call(self.address(), site);
         self.raw.lock();
+        trace::note_op(Op::Lock, self.address(), 0, Some(site));
         MutexGuard { mutex: self, not_send: PhantomData }
     }
 
     /// Takes the lock if it is free.
+    #[track_caller]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.raw.try_lock().then(|| MutexGuard { mutex: self, not_send: PhantomData })
+        let site = Location::caller();
+        self.raw.try_lock().then(|| {
+            trace::note_op(Op::Lock, self.address(), 0, Some(site));
+            MutexGuard { mutex: self, not_send: PhantomData }
+        })
+    }
+
+    /// What reports and traces know it by.
+    fn address(&self) -> usize {
+        ptr::from_ref(&self.raw).addr()
     }
 
     /// The data; no lock is needed, for nobody else has access.
@@ -123,6 +140,7 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
+        trace::note_op(Op::Unlock, self.mutex.address(), 0, None);
         self.mutex.raw.unlock();
     }
 }

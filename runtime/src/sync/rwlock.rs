@@ -5,8 +5,11 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+use std::ptr;
 
 use crate::sync::raw_rwlock::RawRwLock;
+use crate::trace::{self, Op};
 
 /// A lock around a `T`: any number of goroutines (or threads) read it, or one writes it.
 ///
@@ -45,25 +48,48 @@ impl<T> RwLock<T> {
 
 impl<T: ?Sized> RwLock<T> {
     /// Waits until nobody writes, or has waited long, and keeps writers out.
+    #[track_caller]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
+        let site = Location::caller();
+        trace::note_call(self.address(), site);
         self.raw.read();
+        trace::note_op(Op::ReadLock, self.address(), 0, Some(site));
         RwLockReadGuard { lock: self, not_send: PhantomData }
     }
 
     /// Waits until nobody reads or writes, and keeps everyone else out.
+    #[track_caller]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+        let site = Location::caller();
+        trace::note_call(self.address(), site);
         self.raw.write();
+        trace::note_op(Op::Lock, self.address(), 0, Some(site));
         RwLockWriteGuard { lock: self, not_send: PhantomData }
     }
 
     /// Like [`read`](Self::read), if that is possible without waiting.
+    #[track_caller]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        self.raw.try_read().then(|| RwLockReadGuard { lock: self, not_send: PhantomData })
+        let site = Location::caller();
+        self.raw.try_read().then(|| {
+            trace::note_op(Op::ReadLock, self.address(), 0, Some(site));
+            RwLockReadGuard { lock: self, not_send: PhantomData }
+        })
     }
 
     /// Like [`write`](Self::write), if that is possible without waiting.
+    #[track_caller]
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        self.raw.try_write().then(|| RwLockWriteGuard { lock: self, not_send: PhantomData })
+        let site = Location::caller();
+        self.raw.try_write().then(|| {
+            trace::note_op(Op::Lock, self.address(), 0, Some(site));
+            RwLockWriteGuard { lock: self, not_send: PhantomData }
+        })
+    }
+
+    /// What reports and traces know it by.
+    fn address(&self) -> usize {
+        ptr::from_ref(&self.raw).addr()
     }
 
     /// The data; no lock is needed, for nobody else has access.
@@ -156,12 +182,14 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
+        trace::note_op(Op::ReadUnlock, self.lock.address(), 0, None);
         self.lock.raw.leave_read();
     }
 }
 
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     fn drop(&mut self) {
+        trace::note_op(Op::Unlock, self.lock.address(), 0, None);
         self.lock.raw.leave_write();
     }
 }

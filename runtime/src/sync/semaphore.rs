@@ -1,10 +1,12 @@
 //! A number of permits, handed out first come, first served.
 
 use std::fmt;
+use std::panic::Location;
 
 use crate::park::WaitReason;
 use crate::sync::crowd::Crowd;
 use crate::sync::line::{Line, Rank};
+use crate::trace::{self, Op};
 
 /// A fixed number of permits. A goroutine that wants more than are left waits; nobody overtakes it, also not one that
 /// wants fewer, so a large request is not starved by small ones.
@@ -30,30 +32,46 @@ impl Semaphore {
     }
 
     /// Waits for one permit.
+    #[track_caller]
     pub fn acquire(&self) -> Permit<'_> {
         self.acquire_many(1)
     }
 
     /// Waits for `count` permits at once. More than the semaphore has ever had means waiting for ever.
+    #[track_caller]
     pub fn acquire_many(&self, count: usize) -> Permit<'_> {
-        let mut left = self.permits.lock();
-        if left.is_empty(0) && *left >= count {
-            *left -= count;
-            return Permit { semaphore: self, count };
-        }
-        let why = (WaitReason::Semaphore, std::ptr::from_ref(self).addr());
-        // Who grants takes the permits off in our name.
-        self.permits.wait(left, (0, Rank::Last, count), why, || {});
+        let site = Location::caller();
+        trace::note_call(self.address(), site);
+        self.take(count);
+        trace::note_op(Op::Wait, self.address(), 0, Some(site));
         Permit { semaphore: self, count }
     }
 
+    fn take(&self, count: usize) {
+        let mut left = self.permits.lock();
+        if left.is_empty(0) && *left >= count {
+            *left -= count;
+            return;
+        }
+        let why = (WaitReason::Semaphore, self.address());
+        // Who grants takes the permits off in our name.
+        self.permits.wait(left, (0, Rank::Last, count), why, || {});
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Takes one permit if one is left and nobody waits.
+    #[track_caller]
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         let mut left = self.permits.lock();
         if !left.is_empty(0) {
             return None;
         }
         *left = left.checked_sub(1)?;
+        drop(left);
+        trace::note_op(Op::Wait, self.address(), 0, Some(Location::caller()));
         Some(Permit { semaphore: self, count: 1 })
     }
 
@@ -68,7 +86,9 @@ impl Semaphore {
     ///
     /// # Panics
     /// More permits than a `usize` counts.
+    #[track_caller]
     pub fn release(&self, count: usize) {
+        trace::note_op(Op::Signal, self.address(), 0, Some(Location::caller()));
         let mut left = self.permits.lock();
         *left = left.checked_add(count).expect("a usize counts all permits");
         let mut served = Crowd::new();

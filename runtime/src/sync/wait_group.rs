@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use std::panic::Location;
+
 use crate::park::WaitReason;
 use crate::sync::crowd::Crowd;
 use crate::sync::line::{Line, Rank};
+use crate::trace::{self, Op};
 
 /// A count of things still to be done; whoever waits goes on when it is zero. Clones share the count.
 ///
@@ -47,7 +50,9 @@ impl WaitGroup {
     ///
     /// # Panics
     /// Nothing was left to be done.
+    #[track_caller]
     pub fn done(&self) {
+        trace::note_op(Op::Signal, self.address(), 0, Some(Location::caller()));
         let mut pending = self.pending.lock();
         let left = pending.checked_sub(1);
         *pending = left.unwrap_or(0);
@@ -58,12 +63,22 @@ impl WaitGroup {
     }
 
     /// Waits until nothing is left to be done; at once if nothing is.
+    #[track_caller]
     pub fn wait(&self) {
+        let site = Location::caller();
+        trace::note_call(self.address(), site);
         let pending = self.pending.lock();
         if *pending > 0 {
-            let why = (WaitReason::WaitGroup, Arc::as_ptr(&self.pending).addr());
+            let why = (WaitReason::WaitGroup, self.address());
             self.pending.wait(pending, (0, Rank::Last, ()), why, || {});
+        } else {
+            drop(pending);
         }
+        trace::note_op(Op::Wait, self.address(), 0, Some(site));
+    }
+
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.pending).addr()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tests of the parts together that need what the crate keeps to itself: parking, timers, descriptors.
 
+mod blocking;
 mod net;
 mod park;
+mod resize;
 mod timers;

@@ -1,0 +1,142 @@
+//! A lane: the events of one worker, in the order in which they happened on its thread.
+
+use super::cpu::CpuWatch;
+use super::format::kind;
+use super::ops::Op;
+use super::recorder::Recorder;
+use super::sites::Site;
+use super::stream::Stream;
+use crate::park::WaitReason;
+use rustix::thread::gettid;
+
+/// The recording end of a worker's lane. Stays on its thread.
+pub(crate) struct Lane {
+    pub(super) stream: Stream,
+    cpu: CpuWatch,
+    /// When the last goroutine stopped, ticks, if the worker has not looked for long for the next one since.
+    left: Option<u64>,
+    /// Where the running goroutine calls what may make it wait, and the object of that call.
+    call: Option<(usize, Site)>,
+}
+
+impl Lane {
+    /// The lane of the calling thread, a worker of `runtime`.
+    pub(super) fn begin(recorder: &'static Recorder, runtime: u32) -> Self {
+        let thread = u32::try_from(gettid().as_raw_nonzero().get()).unwrap_or(0);
+        Self {
+            stream: Stream::begin(recorder, runtime, thread),
+            cpu: CpuWatch::new(),
+            left: None,
+            call: None,
+        }
+    }
+
+    /// A goroutine begins to run: one that was in a queue.
+    pub(crate) fn run(&mut self, id: u64) {
+        // No lock is held here, and the worker is between two goroutines: the place to write to the file.
+        self.stream.flush_if_half_full();
+        self.begin_run(kind::RUN, id);
+    }
+
+    /// A goroutine goes on that was about to park: the token came first.
+    pub(crate) fn go_on(&mut self, id: u64) {
+        self.begin_run(kind::GO_ON, id);
+    }
+
+    #[inline(always)]
+    fn begin_run(&mut self, kind: u8, id: u64) {
+        self.cpu.begin();
+        // One that comes right after another runs from that one's end on: a reading of the clock less, and taking it from
+        // the queue is a part of its run.
+        let ticks = self.left.take().unwrap_or_else(|| self.stream.recorder.clock.now());
+        self.stream.event_at(ticks, kind, |stream| [stream.id(id)]);
+        self.stream.running = id;
+        self.call = None;
+    }
+
+    /// The running goroutine parks.
+    pub(crate) fn park(&mut self, reason: WaitReason, object: usize) {
+        let site = match self.call {
+            Some((about, site)) if about == object => self.stream.site(site),
+            _ => 0,
+        };
+        let off_ns = self.cpu.off_ns();
+        self.leave(kind::PARK, |stream| [u64::from(reason.code()), stream.object(object), site, off_ns]);
+    }
+
+    /// Goroutine `id` was unparked, but was not parked: its next park will not wait.
+    pub(crate) fn notify(&mut self, id: u64) {
+        self.stream.event(kind::NOTIFY, |stream| [stream.id(id)]);
+    }
+
+    /// The running goroutine goes to the end of a queue.
+    pub(crate) fn yielded(&mut self) {
+        let off_ns = self.cpu.off_ns();
+        self.leave(kind::YIELD, |_| [off_ns]);
+    }
+
+    /// The running goroutine has ended.
+    pub(crate) fn ended(&mut self) {
+        let off_ns = self.cpu.off_ns();
+        self.leave(kind::END, |_| [off_ns]);
+    }
+
+    #[inline(always)]
+    fn leave<const N: usize>(&mut self, kind: u8, values: impl FnOnce(&mut Stream) -> [u64; N]) {
+        let now = self.stream.recorder.clock.now();
+        self.stream.event_at(now, kind, values);
+        self.stream.running = 0;
+        self.left = Some(now);
+    }
+
+    /// The worker has found no goroutine at once.
+    pub(crate) fn searches(&mut self) {
+        self.left = None;
+    }
+
+    /// The running goroutine is about to block its thread, and gives its processor away.
+    pub(crate) fn blocking_begin(&mut self) {
+        self.end_segment(kind::BLOCKING_BEGIN);
+    }
+
+    /// It is done, and needs a processor again.
+    pub(crate) fn blocking_end(&mut self) {
+        self.end_segment(kind::BLOCKING_END);
+    }
+
+    #[inline(always)]
+    fn end_segment(&mut self, kind: u8) {
+        let off_ns = self.cpu.off_ns();
+        self.stream.event(kind, |_| [off_ns]);
+    }
+
+    /// The worker holds the processor of that index from now on.
+    pub(crate) fn processor(&mut self, index: usize) {
+        self.left = None;
+        self.stream.event(kind::PROCESSOR, |_| [index as u64]);
+    }
+
+    /// The running goroutine honours a wish that it yield.
+    pub(crate) fn preempt(&mut self) {
+        self.stream.event(kind::PREEMPT, |_| []);
+    }
+
+    /// There are to be so many processors.
+    pub(crate) fn procs(&mut self, procs: usize) {
+        self.stream.event(kind::PROCS, |_| [procs as u64]);
+    }
+
+    /// Remembers where the running goroutine calls what may make it wait for `object`.
+    pub(crate) fn call(&mut self, object: usize, site: Site) {
+        self.call = Some((object, site));
+    }
+
+    /// An operation of level `sync`; without a site for what a guard does when it is dropped.
+    pub(crate) fn op(&mut self, op: Op, object: usize, capacity: usize, site: Option<Site>) {
+        let site = site.map_or(0, |site| self.stream.site(site));
+        let clock = self.stream.recorder.clock;
+        let ticks = if op.is_taking() { clock.ordered() } else { clock.now() };
+        let kind = kind::FIRST_OP + op.code();
+        self.stream.event_at(ticks, kind, |stream| [stream.object(object), capacity as u64, site]);
+    }
+}

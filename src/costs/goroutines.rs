@@ -1,0 +1,120 @@
+//! The deeds, done to goroutines.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use corefit_runtime::sync::{Mutex, WaitGroup};
+use corefit_runtime::{Builder, Config, JoinHandle, chan, metrics, time, yield_now};
+
+use super::Deed;
+use super::memory::{self, Memory};
+use super::subject::{Figures, SETTLE, SPAWN_FOR, WARM_UP, stay_on_one_cpu, turns};
+
+/// Switches in a measurement: a tenth of a second of them.
+const SWITCHES: u64 = 1_000_000;
+
+/// Does `deed` to `count` goroutines.
+pub(super) fn answer(deed: Deed, count: u64) -> Result<Figures, String> {
+    match deed {
+        Deed::Live => Config::new().run(move || live(count)),
+        Deed::SpawnJoin => Config::new().run(move || spawn_join(count)),
+        Deed::Switch => {
+            stay_on_one_cpu()?;
+            Config::new().procs(1).run(move || switch(count.max(2)))
+        }
+    }
+}
+
+fn start(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
+    Builder::new().spawn(work).map_err(|error| error.to_string())
+}
+
+fn join(all: Vec<JoinHandle<()>>) {
+    all.into_iter().for_each(|one| one.join().expect("it does not panic"));
+}
+
+fn live(count: u64) -> Result<Figures, String> {
+    let (gate, waiting) = chan::<()>(0);
+    let started = WaitGroup::new();
+    let mut all = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+    let before = Memory::now();
+    let begun = Instant::now();
+    for _ in 0..count {
+        let (waiting, started) = (waiting.clone(), started.clone());
+        started.add(1);
+        all.push(start(move || {
+            started.done();
+            // The gate opens by being dropped.
+            let _ = waiting.recv();
+        })?);
+    }
+    started.wait();
+    let created = begun.elapsed();
+    time::sleep(SETTLE);
+    let mut figures = Figures::default();
+    Memory::now().growth(&before, count, &mut figures);
+    figures.add("os_threads", memory::threads());
+    let begun = Instant::now();
+    drop(gate);
+    join(all);
+    figures.add("create_s", Some(created.as_secs_f64() / count as f64));
+    figures.add("end_s", Some(begun.elapsed().as_secs_f64() / count as f64));
+    Ok(figures)
+}
+
+fn batch(count: u64) -> Result<(), String> {
+    let all = (0..count).map(|_| start(|| ())).collect::<Result<Vec<_>, _>>()?;
+    join(all);
+    Ok(())
+}
+
+fn spawn_join(count: u64) -> Result<Figures, String> {
+    batch(count.min(WARM_UP))?;
+    let (begun, mut done) = (Instant::now(), 0);
+    while begun.elapsed() < SPAWN_FOR {
+        batch(count)?;
+        done += count;
+    }
+    let mut figures = Figures::default();
+    figures.add("spawn_join_s", Some(begun.elapsed().as_secs_f64() / done as f64));
+    Ok(figures)
+}
+
+/// The clock runs from the moment when the last one is there to the moment when the first one has had its turns.
+fn switch(count: u64) -> Result<Figures, String> {
+    let each = turns(SWITCHES, count, 10);
+    let there = Arc::new(AtomicU64::new(0));
+    let begun = Arc::new(Mutex::new(None));
+    let ended = Arc::new(Mutex::new(None));
+    let mark = |at: &Mutex<Option<(Instant, u64)>>| {
+        let mut at = at.lock();
+        if at.is_none() {
+            *at = Some((Instant::now(), metrics().runs));
+        }
+    };
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let (there, begun, ended) = (Arc::clone(&there), Arc::clone(&begun), Arc::clone(&ended));
+        all.push(start(move || {
+            // ORDERING: Relaxed; pairs with the loads below, on the same processor. It publishes no other data.
+            there.fetch_add(1, Relaxed);
+            // ORDERING: Relaxed; as above.
+            while there.load(Relaxed) < count {
+                yield_now();
+            }
+            mark(&begun);
+            for _ in 0..each {
+                yield_now();
+            }
+            mark(&ended);
+        })?);
+    }
+    join(all);
+    let (from, to) = (*begun.lock(), *ended.lock());
+    let ((from, runs_before), (to, runs_after)) = from.zip(to).ok_or("no goroutine had its turn")?;
+    let mut figures = Figures::default();
+    let switches = runs_after.saturating_sub(runs_before);
+    figures.add("switch_s", (switches > 0).then(|| (to - from).as_secs_f64() / switches as f64));
+    Ok(figures)
+}
