@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::chan::channel::Channel;
 use crate::chan::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::trace::{self, Op, Site};
+use crate::trace::{Op, Site};
 
 /// The receiving half of a channel made by [`chan`](crate::chan()). Clones receive from the same channel, each value
 /// once. When the last of them is dropped the channel is closed, and what is buffered is dropped.
@@ -83,8 +83,7 @@ impl<T> Receiver<T> {
 
     #[inline]
     fn receive(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
-        trace::note_call(self.channel.address(), site);
-        let result = self.channel.recv(deadline);
+        let result = self.channel.recv(deadline, site);
         match result {
             Ok(_) => self.channel.note(Op::Receive, site),
             Err(RecvTimeoutError::Closed) => self.channel.note(Op::ReceiveClosed, site),

@@ -6,7 +6,7 @@ use std::panic::Location;
 
 use crate::chan::channel::Channel;
 use crate::chan::error::{SendError, TrySendError};
-use crate::trace::{self, Op};
+use crate::trace::Op;
 
 /// The sending half of a channel made by [`chan`](crate::chan()). Clones send to the same channel; the channel is closed
 /// when [`close`](Self::close) is called or the last of them is dropped.
@@ -44,9 +44,8 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         let site = Location::caller();
-        trace::note_call(self.channel.address(), site);
         self.channel.note(Op::Send, site);
-        self.channel.send(value)
+        self.channel.send(value, site)
     }
 
     /// Sends `value` if that is possible without waiting: a place is free or a receiver waits.

@@ -50,8 +50,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         let site = Location::caller();
-        trace::note_call(self.address(), site);
-        self.raw.lock();
+        self.raw.lock(|| trace::note_call(self.address(), site));
         trace::note_op(Op::Lock, self.address(), 0, Some(site));
         MutexGuard { mutex: self, not_send: PhantomData }
     }
