@@ -83,6 +83,12 @@ impl<T> Receiver<T> {
 
     #[inline]
     fn receive(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
+        if trace::is_on() { self.receive_traced(deadline, site) } else { self.channel.recv(deadline) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn receive_traced(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
         trace::note_call(self.channel.address(), site);
         let result = self.channel.recv(deadline);
         match result {
