@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::chan::channel::Channel;
 use crate::chan::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::trace::{Op, Site};
+use crate::trace::{self, Op, Site};
 
 /// The receiving half of a channel made by [`chan`](crate::chan()). Clones receive from the same channel, each value
 /// once. When the last of them is dropped the channel is closed, and what is buffered is dropped.
@@ -83,6 +83,12 @@ impl<T> Receiver<T> {
 
     #[inline]
     fn receive(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
+        if trace::is_on() { self.receive_traced(deadline, site) } else { self.channel.recv(deadline, site) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn receive_traced(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
         let result = self.channel.recv(deadline, site);
         match result {
             Ok(_) => self.channel.note(Op::Receive, site),
