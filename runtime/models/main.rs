@@ -14,8 +14,11 @@
 
 #[path = "../src/sync/brief_lock.rs"]
 mod brief_lock;
+#[path = "../src/cells.rs"]
+mod cells;
 #[path = "../src/chan/mod.rs"]
 pub mod chan;
+mod current;
 #[path = "../src/packet.rs"]
 mod packet;
 mod park;
@@ -27,6 +30,7 @@ mod queue;
 pub mod sync;
 #[path = "../src/token.rs"]
 mod token;
+mod trace;
 mod tracked;
 #[path = "../src/wakeups.rs"]
 mod wakeups;

@@ -79,7 +79,7 @@ pub(crate) fn take_fresh() -> Cell {
     Cell::fresh()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
