@@ -149,10 +149,10 @@ pub(crate) fn closers(mut random: Random) {
                 let mut sent = 0;
                 loop {
                     let is_sent = match random.below(3) {
-                        0 => sender.send(1).map_err(|_| true),
+                        0 => sender.send(1).map_err(|_closed| true),
                         1 => sender.try_send(1).map_err(|error| matches!(error, TrySendError::Closed(_))),
                         _ => select! {
-                            send(sender, 1) -> result => result.map_err(|_| true),
+                            send(sender, 1) -> result => result.map_err(|_closed| true),
                             timeout(micros(random.below(50))) => Err(false),
                         },
                     };
@@ -172,7 +172,7 @@ pub(crate) fn closers(mut random: Random) {
                 let mut received = 0;
                 loop {
                     let got = match random.below(3) {
-                        0 => receiver.recv().map_err(|_| true),
+                        0 => receiver.recv().map_err(|_closed| true),
                         1 => receiver.try_recv().map_err(|error| error == TryRecvError::Closed),
                         _ => receiver
                             .recv_timeout(micros(random.below(50)))
@@ -256,7 +256,7 @@ pub(crate) fn limits(mut random: Random) {
                     if result == Ok(n) { took >= needs } else { took >= limit },
                     "{result:?} after {took:?}"
                 );
-                let panics = go(move || time::timeout(Duration::from_secs(60), || crate::panic_on_purpose()));
+                let panics = go(move || time::timeout(Duration::from_secs(60), crate::panic_on_purpose));
                 assert!(panics.join().is_err(), "the panic goes on in the caller");
             })
         })
