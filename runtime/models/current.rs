@@ -1,11 +1,7 @@
-//! What the library's `current` gives to its packets, for loom: no thread has a processor, so no cell is kept.
+//! What runs on this thread, for the models: no worker, so no processor keeps pieces of memory.
 
-use crate::cells::{Cell, take_fresh};
+use crate::pieces::Pieces;
 
-pub(crate) fn take_cell() -> Cell {
-    take_fresh()
-}
-
-pub(crate) fn give_cell(cell: Cell) {
-    drop(cell);
+pub(crate) fn with_pieces<R>(_f: impl FnOnce(&mut Pieces) -> R) -> Option<R> {
+    None
 }

@@ -14,14 +14,14 @@
 
 #[path = "../src/sync/brief_lock.rs"]
 mod brief_lock;
-#[path = "../src/cells.rs"]
-mod cells;
 #[path = "../src/chan/mod.rs"]
 pub mod chan;
 mod current;
 #[path = "../src/packet.rs"]
 mod packet;
 mod park;
+#[path = "../src/pieces.rs"]
+mod pieces;
 #[path = "../src/primitives.rs"]
 mod primitives;
 #[path = "../src/queue.rs"]

@@ -8,14 +8,14 @@
 //! thread holds none, which is always a safe answer.
 #![allow(unsafe_code, reason = "the thread-local points to the frame of the worker's main function")]
 
-use crate::cells::{self, Cell};
 use crate::fiber::Exit;
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
+use crate::pieces::Pieces;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
-use std::cell::Cell as StdCell;
+use std::cell::Cell;
 use std::ptr;
 
 /// What a worker knows about itself. Lives in the frame of its main function.
@@ -23,11 +23,11 @@ pub(crate) struct Context {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) machine: Arc<Machine>,
     /// The processor, while a goroutine runs with it: none in a blocking call.
-    core: StdCell<Option<Box<Core>>>,
+    core: Cell<Option<Box<Core>>>,
     /// The goroutine that runs now.
-    goroutine: StdCell<Option<GoroutineRef>>,
+    goroutine: Cell<Option<GoroutineRef>>,
     /// Whether this thread is in a blocking call, and counted as such: its goroutine does not leave its stack then.
-    pub(crate) is_blocked: StdCell<bool>,
+    pub(crate) is_blocked: Cell<bool>,
 }
 
 impl Context {
@@ -35,9 +35,9 @@ impl Context {
         Self {
             runtime,
             machine,
-            core: StdCell::new(None),
-            goroutine: StdCell::new(None),
-            is_blocked: StdCell::new(false),
+            core: Cell::new(None),
+            goroutine: Cell::new(None),
+            is_blocked: Cell::new(false),
         }
     }
 
@@ -79,7 +79,7 @@ impl Context {
 }
 
 thread_local! {
-    static CONTEXT: StdCell<*const Context> = const { StdCell::new(ptr::null()) };
+    static CONTEXT: Cell<*const Context> = const { Cell::new(ptr::null()) };
 }
 
 /// Runs `f` with `context` as this thread's context.
@@ -136,23 +136,10 @@ pub(crate) fn is_behind_others(goroutine: GoroutineRef) -> bool {
     })
 }
 
-/// A cell, of those that this thread's processor keeps.
+/// Calls `f` with the pieces of memory that this thread's processor keeps, if it holds one. `f` must not suspend.
 #[inline(never)]
-pub(crate) fn take_cell() -> Cell {
-    let kept = here().and_then(|context| context.with_core(|core| core.map(|core| core.cells.take())));
-    kept.unwrap_or_else(cells::take_fresh)
-}
-
-/// Gives a cell to those that this thread's processor keeps.
-#[inline(never)]
-pub(crate) fn give_cell(cell: Cell) {
-    if let Some(context) = here() {
-        context.with_core(|core| {
-            if let Some(core) = core {
-                core.cells.give(cell);
-            }
-        });
-    }
+pub(crate) fn with_pieces<R>(f: impl FnOnce(&mut Pieces) -> R) -> Option<R> {
+    here()?.with_core(|core| core.map(|core| f(&mut core.pieces)))
 }
 
 /// The running goroutine.
@@ -179,8 +166,8 @@ pub(crate) fn is_worker() -> bool {
     here().is_some()
 }
 
-/// How the running goroutine leaves its stack; `None` if none runs here, and in a blocking call, which stays on its thread.
-/// To be used at once.
+/// How the running goroutine leaves its stack, to be used at once; `None` if none runs here, and in a blocking call, which
+/// stays on its thread.
 #[inline(never)]
 pub(crate) fn exit() -> Option<Exit> {
     let context = here()?;

@@ -122,6 +122,15 @@ impl GoroutineRef {
         Self(header.expect("no stack ends at address 0"))
     }
 
+    /// How it leaves its stack.
+    ///
+    /// # Safety
+    /// It runs on this thread, and the way out is used before it leaves its stack otherwise.
+    pub(crate) unsafe fn exit(self) -> Exit {
+        // SAFETY: the caller's promise.
+        unsafe { Exit::of(self.fiber()) }
+    }
+
     /// Where it is; a multiple of 64. To be kept in a word.
     pub(crate) fn as_ptr(self) -> NonNull<Goroutine> {
         self.0
@@ -131,15 +140,6 @@ impl GoroutineRef {
     /// `place` is from `as_ptr`.
     pub(crate) unsafe fn from_ptr(place: NonNull<Goroutine>) -> Self {
         Self(place)
-    }
-
-    /// How it leaves its stack.
-    ///
-    /// # Safety
-    /// It runs on this thread, and the way out is used before it leaves its stack otherwise.
-    pub(crate) unsafe fn exit(self) -> Exit {
-        // SAFETY: the caller's promise.
-        unsafe { Exit::of(self.fiber()) }
     }
 
     /// Leaves the token, and makes it runnable if it waits.

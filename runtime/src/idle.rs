@@ -22,6 +22,9 @@
 //! looks for work (`Runtime::refresh`): it shares its queue and wakes a worker, as any submitter. Those that found nothing
 //! before have gone to sleep, so the rule above holds from that moment on.
 //!
+//! One exception is made on purpose: who is next on a processor that has learned to be lazy may wait for up to 0.2 ms, or
+//! until that processor's goroutine comes to a scheduling point (`lazy.rs`).
+//!
 //! `idle > 0` with no worker spinning also means that someone sleeps in the poller or is about to: a worker that gives
 //! its processor back takes the poller if no one has it, and `hand_off` starts a worker if something must be waited for.
 //!

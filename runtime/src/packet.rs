@@ -18,9 +18,8 @@
 //! step. That is possible since a waiter is written once, before `Waiting`.
 #![allow(unsafe_code, reason = "two owners without a count, and a result that is there or not")]
 
-use crate::cells::{CELL_BYTES, Cell};
-use crate::current;
 use crate::park::{WaitReason, Waiter, park};
+use crate::pieces::{self, PIECE_BYTES, Piece};
 use crate::primitives::atomic::{
     AtomicU8,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -63,9 +62,9 @@ pub(crate) fn packet<T>() -> (Promise<T>, Receipt<T>) {
         waiter: UnsafeCell::new(MaybeUninit::uninit()),
         result: UnsafeCell::new(MaybeUninit::uninit()),
     };
-    let place = if fits_a_cell::<T>() {
-        let place = current::take_cell().into_raw().cast::<Packet<T>>();
-        // SAFETY: a cell is large enough and aligned (`fits_a_cell`), and no one else's.
+    let place = if fits_a_piece::<T>() {
+        let place = pieces::take().into_raw().cast::<Packet<T>>();
+        // SAFETY: a piece is large enough and aligned (`fits_a_piece`), and no one else's.
         unsafe { place.write(packet) };
         place
     } else {
@@ -74,9 +73,9 @@ pub(crate) fn packet<T>() -> (Promise<T>, Receipt<T>) {
     (Promise(place, PhantomData), Receipt(place, PhantomData))
 }
 
-/// Whether packets for a `T` are kept in cells.
-const fn fits_a_cell<T>() -> bool {
-    size_of::<Packet<T>>() <= CELL_BYTES && align_of::<Packet<T>>() <= CELL_BYTES
+/// Whether packets for a `T` are kept in pieces.
+const fn fits_a_piece<T>() -> bool {
+    size_of::<Packet<T>>() <= PIECE_BYTES && align_of::<Packet<T>>() <= PIECE_BYTES
 }
 
 /// Frees a packet, and not its result.
@@ -84,10 +83,10 @@ const fn fits_a_cell<T>() -> bool {
 /// # Safety
 /// The caller is the last that uses it.
 unsafe fn free<T>(packet: NonNull<Packet<T>>) {
-    if fits_a_cell::<T>() {
+    if fits_a_piece::<T>() {
         // A packet needs no drop itself: what is in it is not dropped with it.
         // SAFETY: from `into_raw` in `packet`, and not used again (the caller's promise).
-        current::give_cell(unsafe { Cell::from_raw(packet.cast()) });
+        pieces::give(unsafe { Piece::from_raw(packet.cast()) });
     } else {
         // SAFETY: from `Box::leak` in `packet`, and not used again (the caller's promise).
         drop(unsafe { Box::from_raw(packet.as_ptr()) });

@@ -4,13 +4,13 @@
 //! A `Core` is moved, never shared: to execute goroutines a worker must hold one, and there are at most GOMAXPROCS of
 //! them. That is why no more goroutines execute at once.
 
-use crate::cells::Cells;
 use crate::goroutine::Runnable;
 use crate::lazy::Laziness;
 use crate::metrics::Stats;
+use crate::pieces::Pieces;
 use crate::preempt::Wish;
 use crate::primitives::Arc;
-use crate::primitives::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::queue::{self, Local, Slot, Stealer};
 use crate::run_queue::RunQueue;
 use crate::runtime::Runtime;
@@ -37,7 +37,8 @@ pub(crate) const LOOK_NS: u64 = 200_000;
 /// Time slices between two looks at the global queue ahead of the own one. As in Go.
 const GLOBAL_SLICES: u64 = 61;
 
-/// Ready-to-run latency is measured once in so many times that a goroutine is queued.
+/// Ready-to-run latency is measured once in so many times that a goroutine is queued, and the length of a run once in so
+/// many runs: on average, at random, since goroutines that take turns would otherwise always be hit alike.
 const SAMPLE_EVERY: u32 = 64;
 
 /// What everyone sees of a processor.
@@ -56,6 +57,8 @@ pub(crate) struct Processor {
     clock_ns: AtomicU64,
     /// That the goroutine that executes yield.
     pub(crate) wish: Wish,
+    /// Whether something waits that only the holder sees. Written by the holder.
+    has_private: AtomicBool,
     pub(crate) stats: Stats,
 }
 
@@ -72,6 +75,7 @@ impl Processor {
             running: AtomicU64::new(0),
             clock_ns: AtomicU64::new(0),
             wish: Wish::default(),
+            has_private: AtomicBool::new(false),
             stats: Stats::default(),
         };
         (processor, local)
@@ -97,6 +101,18 @@ impl Processor {
         self.clock_ns.load(Relaxed)
     }
 
+    /// Whether someone waits for this processor, also if others cannot take it.
+    pub(crate) fn has_waiting(&self) -> bool {
+        // ORDERING: Relaxed; for sysmon.
+        !self.is_empty() || self.has_private.load(Relaxed)
+    }
+
+    /// Notes whether the holder's private queue has something.
+    pub(crate) fn set_has_private(&self, has_private: bool) {
+        // ORDERING: Relaxed; as in `has_waiting`.
+        self.has_private.store(has_private, Relaxed);
+    }
+
     /// Whether nothing that others see waits for this processor.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.next.mark() == 0
@@ -114,14 +130,18 @@ pub(crate) struct Core {
     next_runs: u32,
     ids: Range<u64>,
     stacks: Vec<Stack>,
-    pub(crate) cells: Cells,
+    pub(crate) pieces: Pieces,
     pub(crate) laziness: Laziness,
     /// Runs since the last look at the clock, and how many there may be.
     clock_runs: u32,
     clock_every: u32,
     /// When the clock was last looked at, ns of the runtime's clock.
     clock_ns: u64,
-    ready_count: u32,
+    /// Times until the next sample of a latency, and of a run's length.
+    until_latency: u32,
+    until_run: u32,
+    /// When the run that is now began, ns of the runtime's clock; 0 if it is not measured.
+    run_began_ns: u64,
     random: u32,
 }
 
@@ -136,12 +156,14 @@ impl Core {
             next_runs: 0,
             ids: 0..0,
             stacks: Vec::with_capacity(STACKS_KEPT),
-            cells: Cells::default(),
+            pieces: Pieces::default(),
             laziness: Laziness::default(),
             clock_runs: 0,
             clock_every: 1,
             clock_ns: 0,
-            ready_count: 0,
+            until_latency: SAMPLE_EVERY,
+            until_run: SAMPLE_EVERY,
+            run_began_ns: 0,
             random,
         })
     }
@@ -237,6 +259,23 @@ impl Core {
         self.set_running(id);
     }
 
+    /// Begins to measure the run that begins, if it is its turn; `now_ns` reads the runtime's clock.
+    pub(crate) fn begin_sample(&mut self, now_ns: impl FnOnce() -> u64) {
+        self.until_run -= 1;
+        if self.until_run == 0 {
+            self.until_run = self.sample_gap();
+            self.run_began_ns = now_ns();
+        }
+    }
+
+    /// Ends the run as far as it had this processor.
+    pub(crate) fn end_sample(&mut self, now_ns: impl FnOnce() -> u64) {
+        if self.run_began_ns != 0 {
+            self.stats().run_length.record(now_ns().saturating_sub(self.run_began_ns));
+            self.run_began_ns = 0;
+        }
+    }
+
     /// Notes who executes with this processor; 0 if no one.
     pub(crate) fn set_running(&self, id: u64) {
         // ORDERING: Relaxed; for sysmon and reports.
@@ -265,10 +304,24 @@ impl Core {
         self.clock_every = 1;
     }
 
+    /// Whether goroutines run for so long here that the clock is looked at after each.
+    pub(crate) fn are_runs_long(&self) -> bool {
+        self.clock_every == 1
+    }
+
     /// Whether the latency of the goroutine that is queued now is to be measured.
     pub(crate) fn is_sample_due(&mut self) -> bool {
-        self.ready_count = (self.ready_count + 1) % SAMPLE_EVERY;
-        self.ready_count == 0
+        self.until_latency -= 1;
+        let is_due = self.until_latency == 0;
+        if is_due {
+            self.until_latency = self.sample_gap();
+        }
+        is_due
+    }
+
+    /// Times until another sample: `SAMPLE_EVERY` on average.
+    fn sample_gap(&mut self) -> u32 {
+        1 + self.random() % (2 * SAMPLE_EVERY - 1)
     }
 
     /// A fresh goroutine id; `refill` gives the first of a fresh batch.

@@ -102,7 +102,7 @@ pub(crate) struct Stealer<E: Element>(Arc<Ring<E>>);
 
 /// An empty ring's two ends.
 pub(crate) fn ring<E: Element>() -> (Local<E>, Stealer<E>) {
-    let slots: Box<[_]> = iter::repeat_with(AtomicPtr::default).take(CAPACITY).collect();
+    let slots: Box<[_]> = iter::repeat_with(|| AtomicPtr::new(ptr::null_mut())).take(CAPACITY).collect();
     let Ok(slots) = slots.try_into() else { unreachable!("as many as were taken") };
     let ring = Arc::new(Ring { head: AtomicU64::new(0), tail: AtomicU64::new(0), slots });
     (Local(Arc::clone(&ring)), Stealer(ring))

@@ -53,8 +53,10 @@ impl RunQueue {
         if is_private {
             self.next = self.processor.next.take();
             self.queue.extend(iter::from_fn(|| self.ring.pop()));
+            self.processor.set_has_private(!self.is_empty());
             return Vec::new();
         }
+        self.processor.set_has_private(false);
         if let Some(next) = self.next.take() {
             let before = self.processor.next.put(next);
             debug_assert!(before.is_none(), "emptied when the queue became private");
@@ -68,17 +70,27 @@ impl RunQueue {
 
     /// Queues `runnable` to run next; gives back who was to.
     pub(crate) fn put_next(&mut self, runnable: Runnable) -> Option<Runnable> {
-        if self.is_private { self.next.replace(runnable) } else { self.processor.next.put(runnable) }
+        if !self.is_private {
+            return self.processor.next.put(runnable);
+        }
+        self.processor.set_has_private(true);
+        self.next.replace(runnable)
     }
 
     /// Who was queued to run next.
     pub(crate) fn take_next(&mut self) -> Option<Runnable> {
-        if self.is_private { self.next.take() } else { self.processor.next.take() }
+        if !self.is_private {
+            return self.processor.next.take();
+        }
+        let next = self.next.take();
+        self.processor.set_has_private(!self.queue.is_empty());
+        next
     }
 
     /// Queues `runnable` at the end, or gives it back if the ring is full.
     pub(crate) fn push(&mut self, runnable: Runnable) -> Result<(), Runnable> {
         if self.is_private {
+            self.processor.set_has_private(true);
             self.queue.push_back(runnable);
             return Ok(());
         }
@@ -94,7 +106,9 @@ impl RunQueue {
             self.queue[FAR].prefetch();
             self.queue[NEAR].prefetch_stack();
         }
-        self.queue.pop_front()
+        let oldest = self.queue.pop_front();
+        self.processor.set_has_private(!self.is_empty());
+        oldest
     }
 
     /// Takes the older half out of the ring, to make room.

@@ -61,8 +61,8 @@ pub(crate) struct Runtime {
     bound: Mutex<HashMap<u64, Arc<Machine>>>,
     pub(crate) stats: SharedStats,
     pub(crate) alarm: Alarm,
-    pub(crate) trace: Track,
     pub(crate) alertness: Alertness,
+    pub(crate) trace: Track,
 }
 
 /// What is under the lock.
@@ -121,8 +121,8 @@ impl Runtime {
             bound: Mutex::default(),
             stats: SharedStats::default(),
             alarm,
-            trace: Track::begin(),
             alertness: Alertness::default(),
+            trace: Track::begin(),
         });
         runtime.synced.lock().bells.push(Arc::new(Bell::new()?));
         runtime.set_procs(procs);
@@ -404,13 +404,15 @@ impl Runtime {
         runnable
     }
 
-    /// One goroutine from the global queue to run now, and a fair share of the rest for `core`, whose ring is empty.
+    /// One goroutine from the global queue to run now, and a fair share of the rest for `core`, whose ring is empty; none
+    /// of the rest if runs are long, since what becomes ready meanwhile, a timer perhaps, would wait behind them all.
     pub(crate) fn take_global_share(&self, core: &mut Core) -> Option<Runnable> {
         if !self.has_queued() {
             return None;
         }
         let mut synced = self.synced.lock();
-        let share = (synced.global.len() / synced.target + 1).min(synced.global.len()).min(GLOBAL_BATCH);
+        let rest = if core.are_runs_long() { 0 } else { synced.global.len() / synced.target };
+        let share = (rest + 1).min(synced.global.len()).min(GLOBAL_BATCH);
         let mut taken = synced.global.drain(..share);
         let first = taken.next();
         for runnable in taken {

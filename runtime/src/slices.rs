@@ -72,7 +72,7 @@ impl Slices {
             } else if processor.wish.make() {
                 round.asked += 1;
             }
-            if ran_ns >= HOG_NS && !seen.is_told && (has_queued || !processor.is_empty()) {
+            if ran_ns >= HOG_NS && !seen.is_told && (has_queued || processor.has_waiting()) {
                 seen.is_told = true;
                 round.hogs.push((goroutine, ran_ns));
             }

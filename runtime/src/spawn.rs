@@ -131,6 +131,12 @@ where
 ///
 /// # Errors
 /// As [`Builder::spawn`].
+///
+/// ```
+/// let started = corefit_runtime::run(|| corefit_runtime::try_go(|| 7).map(|handle| handle.join().unwrap()));
+/// assert_eq!(started.unwrap(), 7);
+/// assert!(corefit_runtime::try_go(|| 7).is_err(), "outside a runtime");
+/// ```
 #[track_caller]
 pub fn try_go<T, F>(f: F) -> Result<JoinHandle<T>, SpawnError>
 where
@@ -286,8 +292,8 @@ fn start(
     let body = body.take().expect("it is started once");
     let birth = Birth { id, site: place.site, pinned: place.pinned };
     let runnable = Runnable::new(birth, runtime, stack, body);
-    runtime.trace.note(|stream| stream.spawn(id, place.site));
     let goroutine = runnable.goroutine();
+    runtime.trace.note(|stream| stream.spawn(id, place.site));
     runtime.ready(core, runnable);
     Ok(goroutine)
 }

@@ -227,6 +227,12 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
                 queue_again(runtime, back.as_deref_mut().filter(|_| !is_pinned), runnable);
                 return left(back, is_pinned);
             }
+            Some(Suspend::Preempted) => {
+                trace::note(|lane| lane.yielded());
+                // Not to the ring: that would be run dry before anyone looks at the global queue.
+                queue_again(runtime, None, runnable);
+                return left(back, is_pinned);
+            }
             Some(Suspend::Park) => {
                 if let Some(core) = &back {
                     core.stats().parks.bump();
@@ -277,7 +283,11 @@ fn switch_to(
 ) -> (Option<Suspend>, Option<Box<Core>>) {
     context.begin(core, runnable.goroutine());
     let suspend = runnable.resume();
-    (suspend, context.end())
+    let mut back = context.end();
+    if let Some(core) = &mut back {
+        core.end_sample(|| context.runtime.now_ns());
+    }
+    (suspend, back)
 }
 
 fn left(core: Option<Box<Core>>, is_pinned: bool) -> Ran {
@@ -291,6 +301,7 @@ fn left(core: Option<Box<Core>>, is_pinned: bool) -> Ran {
 /// Notes that `runnable` begins to run.
 fn begin(runtime: &Runtime, core: &mut Core, runnable: &Runnable) {
     core.begin_run(runnable.id());
+    core.begin_sample(|| runtime.now_ns());
     if let Some(ready_ns) = runnable.take_ready_ns() {
         core.stats().latency.record(runtime.now_ns().saturating_sub(ready_ns));
     }

@@ -22,14 +22,16 @@ pub(crate) use switch::Fiber;
 pub(crate) enum Suspend {
     /// Queue me again.
     Yield,
+    /// Queue me again, behind everyone: my time slice is used up.
+    Preempted,
     /// Do not queue me until someone unparks me.
     Park,
     /// Never run me again: the runtime has ended.
     Abandon,
 }
 
-/// Bytes of captures that fit on every stack. What is larger is boxed: it is written to the stack before anyone can run
-/// into its guard.
+/// Bytes of a body that is put on its stack as it is. A larger one is boxed: it is written there, before anything runs,
+/// without a look at how much room there is, and would go past the guard into another stack. A quarter of a page.
 const BODY_BYTES: usize = 1024;
 
 /// Runs the body of a goroutine. A panic ends here.
@@ -109,6 +111,21 @@ mod tests {
         assert!(address > guard.end && address < guard.start + (64 << 10));
         let stack = runnable.end();
         assert_eq!(stack.guard(), guard);
+        stack::release(stack.class(), [stack]);
+    }
+
+    #[test]
+    fn a_body_that_is_larger_than_its_stack_is_not_put_there() {
+        let stack = stack::acquire(Class::DEFAULT).unwrap();
+        let guard = stack.guard();
+        let large = std::hint::black_box([1_u8; 120 << 10]);
+        let (send, receive) = std::sync::mpsc::channel();
+        // By reference, so that the body does not copy it to its own frame.
+        let mut runnable = runnable(stack, move || send.send((&raw const large).addr()).unwrap());
+        assert_eq!(runnable.resume(), None);
+        let address = receive.recv().unwrap();
+        assert!(!(guard.start - large.len()..guard.start + (64 << 10)).contains(&address));
+        let stack = runnable.end();
         stack::release(stack.class(), [stack]);
     }
 
