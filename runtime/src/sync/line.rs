@@ -191,6 +191,14 @@ impl<S, N, const QUEUES: usize> Section<'_, S, N, QUEUES> {
         Some(unsafe { &*first.entry.note.get() })
     }
 
+    /// How many are in `queue`.
+    #[cfg(test)]
+    pub(super) fn count(&self, queue: usize) -> usize {
+        let list = &self.inside().queues[queue];
+        // SAFETY: it is in a queue of this line, so it is alive, and it belongs to that queue (`Seat::sit`).
+        std::iter::successors(list.front(), |node| unsafe { list.after(*node) }).count()
+    }
+
     /// Whether someone in `queue` could be served by `other`, which is not its own counterpart.
     pub(crate) fn is_anyone_open_to(&self, queue: usize, other: &Claim) -> bool {
         let list = &self.inside().queues[queue];
