@@ -81,34 +81,40 @@ fn every_blocking_call_hands_the_processor_off() {
 }
 
 #[test]
-fn every_time_that_a_hog_gives_way_is_a_preemption() {
-    let witnessed = Arc::new(AtomicU64::new(0));
-    let theirs = Arc::clone(&witnessed);
-    let counts = counted(1, move || {
-        let state = Arc::new((AtomicBool::new(false), AtomicBool::new(false)));
-        let hogs = Arc::clone(&state);
+fn every_time_that_a_hog_gives_way_is_counted_and_was_asked_for() {
+    let counted = Config::new().procs(1).run(|| {
+        let (others_ran, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (others, over) = (Arc::clone(&others_ran), Arc::clone(&is_over));
         let hog = go(move || {
-            let (has_begun, is_over) = &*hogs;
-            has_begun.store(true, SeqCst);
-            while !is_over.load(SeqCst) {
-                checkpoint();
-            }
-        });
-        let witness = go(move || {
-            let (has_begun, is_over) = &*state;
-            while !is_over.load(SeqCst) {
-                // On one processor, this runs when the hog has given way, or has not begun.
-                if has_begun.load(SeqCst) && theirs.fetch_add(1, SeqCst) == 2 {
-                    is_over.store(true, SeqCst);
+            let give_way = |times| {
+                let mut gave_way = 0;
+                while gave_way < times {
+                    let before = others_ran.load(SeqCst);
+                    checkpoint();
+                    // On one processor, others run only if this one has given way.
+                    gave_way += u64::from(others_ran.load(SeqCst) != before);
                 }
+            };
+            // By then main waits, and the other is the only one to give way to.
+            give_way(2);
+            let before = metrics().preemptions;
+            give_way(3);
+            is_over.store(true, SeqCst);
+            (metrics().preemptions - before, metrics())
+        });
+        let other = go(move || {
+            while !over.load(SeqCst) {
+                others.fetch_add(1, SeqCst);
                 yield_now();
             }
         });
-        hog.join().unwrap();
-        witness.join().unwrap();
+        let counted = hog.join().unwrap();
+        other.join().unwrap();
+        counted
     });
-    assert_eq!((witnessed.load(SeqCst), counts.preemptions), (3, 3));
-    assert!(counts.preemptions_asked >= 3, "{counts:?}");
+    let (given_way, counts) = counted;
+    // One may come when the other is not in this queue, and then lets no one run.
+    assert!(given_way >= 3 && counts.preemptions <= counts.preemptions_asked, "{given_way} {counts:?}");
 }
 
 #[test]
