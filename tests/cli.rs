@@ -691,3 +691,65 @@ fn interrupt(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(pid, signal).expect("the process is there");
 }
+
+#[test]
+fn a_run_records_a_trace_that_becomes_a_table_and_a_drawing() {
+    let corefit = Corefit::new();
+    let run = corefit
+        .command(&["run", "ping_pong", "--procs", "2", "--scale", "0.02"])
+        .env("COREFIT_TRACE", "t")
+        .env("COREFIT_TRACE_LEVEL", "sync")
+        .output()
+        .expect("the binary starts");
+    let run = Done::of(run);
+    run.assert_code(0);
+    assert!(run.err.contains("recorded") && run.err.contains("`t`"), "{}", run.err);
+    let table = corefit.run(&["trace", "t", "--format", "csv"]);
+    table.assert_code(0);
+    assert_eq!(table.err, "");
+    let events = column(&table.out, "event");
+    for name in ["spawn", "run", "park", "unpark", "send", "receive", "join", "end"] {
+        assert!(events.contains(&name), "no {name}");
+    }
+    let drawing = corefit.run(&["trace", "t", "--format", "chrome", "-o", "t.json"]);
+    drawing.assert_code(0);
+    assert_eq!((drawing.out.as_str(), drawing.err.as_str()), ("", ""));
+    let drawn: Value = serde_json::from_str(&corefit.read("t.json")).expect("one JSON document");
+    assert!(drawn["traceEvents"].as_array().expect("an array").len() > events.len() / 4);
+}
+
+#[test]
+fn a_file_that_is_no_trace_is_refused_in_one_line() {
+    let corefit = Corefit::new();
+    corefit.write("text", "not a trace at all");
+    for file in ["text", "missing", "."] {
+        let done = corefit.run(&["trace", file, "--format", "csv"]);
+        done.assert_code(2);
+        assert_eq!((done.out.as_str(), done.err.lines().count()), ("", 1), "{}", done.err);
+        assert!(done.err.contains(&format!("`{file}`")), "{}", done.err);
+    }
+}
+
+#[test]
+fn a_torn_trace_is_read_as_far_as_it_is_whole() {
+    let corefit = Corefit::new();
+    let run = corefit.command(&["run", "ping_pong", "--scale", "0.02"]).env("COREFIT_TRACE", "t").output();
+    Done::of(run.expect("the binary starts")).assert_code(0);
+    let bytes = fs::read(corefit.path("t")).expect("a trace");
+    fs::write(corefit.path("torn"), &bytes[..bytes.len() - 7]).expect("the folder can be written");
+    let done = corefit.run(&["trace", "torn", "--format", "csv"]);
+    done.assert_code(0);
+    assert!(done.out.lines().count() > 1);
+    assert!(done.err.contains("cut off"), "{}", done.err);
+}
+
+#[test]
+fn a_sweep_records_no_trace_and_says_so() {
+    let corefit = Corefit::new();
+    let args = ["sweep", "mandelbrot", "--quick", "--scale", "0.05", "--procs", "1,2", "--no-flamegraph"];
+    let done = corefit.command(&args).env("COREFIT_TRACE", "t").output().expect("the binary starts");
+    let done = Done::of(done);
+    done.assert_code(0);
+    assert_eq!(done.err.matches("COREFIT_TRACE is left out").count(), 1, "{}", done.err);
+    assert!(!corefit.path("t").exists());
+}

@@ -25,6 +25,10 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "runtime/src/sync/mutex.rs",
     "runtime/src/sync/rwlock.rs",
     "runtime/src/sync/wait_list.rs",
+    "runtime/src/trace/buffer.rs",
+    "runtime/src/trace/clock.rs",
+    "runtime/src/trace/cpu.rs",
+    "runtime/src/trace/thread.rs",
     "src/measure/kernel.rs",
     "src/profile/event.rs",
     "src/profile/ring.rs",
@@ -129,6 +133,21 @@ fn atomics_of_the_runtime_come_from_one_place() {
         .map(|path| relative(&path))
         .collect();
     assert!(strangers.is_empty(), "use `crate::primitives`, so that models see it: {strangers:?}");
+}
+
+/// Modules of the runtime that may read errno: a thread-local, whose address must not be kept over a switch. They read it
+/// right after a system call of their own, in functions that do not switch.
+const MAY_READ_ERRNO: &[&str] = &["runtime/src/stack/reservation.rs"];
+
+#[test]
+fn errno_is_read_where_nothing_switches() {
+    let reads = |line: &String| ["last_os_error", "errno_location"].iter().any(|name| line.contains(name));
+    let readers: Vec<String> = sources()
+        .into_iter()
+        .filter(|path| relative(path).starts_with("runtime/src") && code(path).iter().any(reads))
+        .map(|path| relative(&path))
+        .collect();
+    assert_eq!(readers, MAY_READ_ERRNO, "look at each reader's function: nothing in it may switch");
 }
 
 #[test]

@@ -1,13 +1,10 @@
-//! One operation each, on a runtime with one processor or two: to catch regressions. Claims about scaling come from
-//! sweeps, and comparisons with other runtimes from `examples/peer.rs`.
+//! Spawning, switching and checking, one operation each, on a runtime with one processor or two: to catch regressions.
+//! Claims about scaling come from sweeps, and comparisons with other runtimes from `examples/peer.rs`.
 //!
 //! Run: `cargo bench -p corefit-runtime`. Each sample is a whole run of `OPS` operations inside a fresh runtime, long
 //! enough that two processors overlap.
 
-use std::sync::Arc;
-
-use corefit_runtime::sync::{Mutex, RwLock, Semaphore};
-use corefit_runtime::{Config, blocking, chan, checkpoint, go, select, yield_now};
+use corefit_runtime::{Config, blocking, checkpoint, go, yield_now};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
@@ -62,65 +59,6 @@ fn switch(bencher: Bencher<'_, '_>, goroutines: usize) {
         for goroutine in all {
             goroutine.join().expect("it does not panic");
         }
-    });
-}
-
-#[divan::bench(args = [0, 128], sample_count = 10)]
-fn send_receive(bencher: Bencher<'_, '_>, capacity: usize) {
-    bench(bencher, 1, OPS, move || {
-        let (sender, receiver) = chan(capacity);
-        let sending = go(move || (0..OPS).try_for_each(|i| sender.send(i)));
-        assert_eq!(receiver.iter().count(), OPS);
-        assert!(sending.join().expect("it does not panic").is_ok());
-    });
-}
-
-#[divan::bench(sample_count = 10)]
-fn select_of_two(bencher: Bencher<'_, '_>) {
-    bench(bencher, 1, OPS, || {
-        let ((left, from_left), (right, from_right)) = (chan(1), chan(1));
-        for i in 0..OPS {
-            let sent = if i % 2 == 0 { left.send(i) } else { right.send(i) };
-            sent.expect("the receivers are here");
-            select! {
-                recv(from_left) -> value => assert_eq!(value, Ok(i)),
-                recv(from_right) -> value => assert_eq!(value, Ok(i)),
-            }
-        }
-    });
-}
-
-#[divan::bench(args = PROCS, sample_count = 10)]
-fn lock_contended(bencher: Bencher<'_, '_>, procs: usize) {
-    const GOROUTINES: usize = 50;
-    bench(bencher, procs, OPS, || {
-        let total = Arc::new(Mutex::new(0_usize));
-        let all: Vec<_> = (0..GOROUTINES)
-            .map(|_| {
-                let total = Arc::clone(&total);
-                go(move || (0..OPS / GOROUTINES).for_each(|_| *total.lock() += 1))
-            })
-            .collect();
-        for goroutine in all {
-            goroutine.join().expect("it does not panic");
-        }
-        assert_eq!(*total.lock(), OPS);
-    });
-}
-
-#[divan::bench(sample_count = 10)]
-fn read_lock(bencher: Bencher<'_, '_>) {
-    bench(bencher, 1, OPS, || {
-        let value = RwLock::new(1_usize);
-        assert_eq!((0..OPS).map(|_| *value.read()).sum::<usize>(), OPS);
-    });
-}
-
-#[divan::bench(sample_count = 10)]
-fn permit(bencher: Bencher<'_, '_>) {
-    bench(bencher, 1, OPS, || {
-        let semaphore = Semaphore::new(1);
-        (0..OPS).for_each(|_| drop(semaphore.acquire()));
     });
 }
 

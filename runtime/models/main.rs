@@ -30,6 +30,7 @@ mod queue;
 pub mod sync;
 #[path = "../src/token.rs"]
 mod token;
+mod trace;
 mod tracked;
 #[path = "../src/wakeups.rs"]
 mod wakeups;

@@ -99,3 +99,19 @@ fn who_is_next_comes_out_once() {
         assert_eq!(got, 3);
     });
 }
+
+/// The slot is empty when its owner puts one in: a thief that takes it sees it whole.
+#[test]
+fn who_is_put_into_an_empty_slot_is_seen_whole() {
+    crate::check(|| {
+        let slot = Arc::new(Slot::<Arc<Tracked>>::new());
+        let thieves = Arc::clone(&slot);
+        let thief = thread::spawn(move || {
+            let mark = thieves.mark();
+            thieves.take_if(mark).map_or(0, |element| element.get())
+        });
+        assert!(slot.put(element(1)).is_none());
+        let got = slot.take().map_or(0, |next| next.get());
+        assert_eq!(got + thief.join().unwrap(), 1);
+    });
+}

@@ -34,8 +34,9 @@ use std::thread;
 /// assert!(lines > 0);
 /// ```
 pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
-    let Some((runtime, goroutine, core)) = take_core() else { return f() };
+    let Some((runtime, goroutine, mut core)) = take_core() else { return f() };
     let index = core.processor.index;
+    core.end_sample(|| runtime.now_ns());
     core.stats().handoffs.bump();
     enter(&runtime, core);
     trace::note(|lane| lane.blocking_begin());

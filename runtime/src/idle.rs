@@ -214,7 +214,7 @@ impl Runtime {
     /// Whether some queue holds a goroutine that its processor is not about to run.
     fn has_visible_work(&self) -> bool {
         let processors = self.processors();
-        if self.has_queued() || processors.iter().any(|processor| !processor.queue.is_empty()) {
+        if self.has_queued() || processors.iter().any(|processor| !processor.is_queue_empty()) {
             return true;
         }
         let next: Vec<_> = processors.iter().map(|processor| NextMark::of(processor)).collect();
@@ -334,7 +334,7 @@ impl Runtime {
         drop(synced);
         self.alarm.work_begins();
         self.wakeups.begin_spinning();
-        self.queue_all(&mut core, ready);
+        self.queue_first(&mut core, ready);
         Some(Mail::Core(core))
     }
 

@@ -34,7 +34,18 @@
 //! | an unrecovered panic ends the program | it is the `Err` of [`JoinHandle::join`], as with threads |
 //! | a stack that grows from 2 kB | 64 KiB of address space, or what [`Builder::stack_size`] says; only touched pages cost memory |
 //! | a system call that blocks hands its P off by itself | wrap it in [`blocking()`] |
-//! | a goroutine that computes is interrupted | it goes on until it waits or comes to a [`checkpoint`] |
+//! | a goroutine that computes is interrupted | it goes on until it waits or comes to a [`checkpoint`], of which [`preemptible`] puts one into each loop |
+//! | out of memory for a stack ends the program | [`try_go`] says so |
+//! | `GODEBUG=schedtrace`, `runtime/trace` | `COREFIT_TRACE=FILE`, see [`trace`] |
+//! | `all goroutines are asleep - deadlock!`, the dump of SIGQUIT | the same |
+//!
+//! # What it reads from the environment
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `GOMAXPROCS=N` | processors, 1 to 4096; else the CPUs that may be used and the cgroup's quota decide, see [`default_procs`] |
+//! | `COREFIT_TRACE=FILE` | record what goroutines and processors do; `COREFIT_TRACE_LEVEL` and `COREFIT_TRACE_LIMIT` go with it, see [`trace`] |
+//! | `COREFIT_HOGS=0` | tell of no goroutine that keeps others waiting for 100 ms and does not check |
 #![deny(unsafe_code)]
 // A model checker drives single files of this crate (`models/main.rs`); as a whole it runs on std only.
 #![cfg(not(loom))]
@@ -83,6 +94,7 @@ mod sysmon;
 #[cfg(test)]
 mod tests;
 pub mod time;
+mod timer_queue;
 mod timers;
 mod token;
 pub mod trace;

@@ -46,6 +46,7 @@ pub(crate) struct Stats {
     pub(crate) preemptions: Counter,
     pub(crate) stack_pool_hits: Counter,
     pub(crate) latency: Histogram,
+    pub(crate) run_length: Histogram,
     /// Goroutines that began to wait for time or a descriptor, and that ended it. Equal when no one does.
     pub(crate) outside_waits: Counter,
     pub(crate) outside_wakes: Counter,
@@ -63,6 +64,7 @@ impl Default for Stats {
             preemptions: Counter::default(),
             stack_pool_hits: Counter::default(),
             latency: Histogram::new(),
+            run_length: Histogram::new(),
             outside_waits: Counter::default(),
             outside_wakes: Counter::default(),
         }
@@ -103,6 +105,11 @@ pub struct Metrics {
     pub sched_latency_p50_s: Option<f64>,
     /// From ready to running, seconds, 99th percentile of the sampled ones.
     pub sched_latency_p99_s: Option<f64>,
+    /// How long a goroutine runs without leaving its processor, seconds, median of the sampled runs (1 in 64); `None` if
+    /// none was sampled.
+    pub run_length_p50_s: Option<f64>,
+    /// The same, 99th percentile.
+    pub run_length_p99_s: Option<f64>,
     /// Goroutines that have not ended.
     pub goroutines_alive: u64,
     /// Goroutines run: each counts once for every time it was put on a processor.
@@ -145,7 +152,7 @@ fn of(runtime: &Runtime) -> Metrics {
         ..Metrics::default()
     };
     let mut ended = shared.ended.get();
-    let mut latency = Counts::new();
+    let (mut latency, mut run_length) = (Counts::new(), Counts::new());
     for processor in runtime.processors().iter() {
         let stats = &processor.stats;
         sum.goroutines += stats.started.get();
@@ -158,9 +165,12 @@ fn of(runtime: &Runtime) -> Metrics {
         sum.runs += processor.runs();
         ended += stats.ended.get();
         latency.add(&stats.latency);
+        run_length.add(&stats.run_length);
     }
     sum.goroutines_alive = sum.goroutines.saturating_sub(ended);
     sum.sched_latency_p50_s = latency.quantile_s(0.5);
     sum.sched_latency_p99_s = latency.quantile_s(0.99);
+    sum.run_length_p50_s = run_length.quantile_s(0.5);
+    sum.run_length_p99_s = run_length.quantile_s(0.99);
     sum
 }

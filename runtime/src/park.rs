@@ -14,6 +14,7 @@ use crate::fiber::{Suspend, suspend};
 use crate::foreign::{OnThread, Sleeper};
 use crate::goroutine::GoroutineRef;
 use crate::runtime::Runtime;
+use crate::timers::TimedWait;
 use crate::trace;
 use std::thread;
 use std::time::Instant;
@@ -167,18 +168,26 @@ pub(crate) fn park_until(reason: WaitReason, object: usize, deadline: Instant) {
     match plan(reason, object) {
         Plan::Return => {}
         Plan::Switch => {
-            let Some(epoch) = with_runtime(|runtime, goroutine| runtime.set_timer(goroutine, deadline))
-            else {
+            let Some(wait) = set_timer(deadline) else {
                 return;
             };
             count_wait();
             suspend(Suspend::Park);
             count_wake();
-            let _ = with_runtime(|runtime, goroutine| runtime.timers.cancel(goroutine, epoch));
+            let _ = with_runtime(|runtime, goroutine| runtime.timers.cancel(goroutine, wait));
         }
         Plan::Block(goroutine) => block(goroutine, Some(deadline)),
         Plan::Thread => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
     }
+}
+
+/// Sets a timer for the running goroutine.
+fn set_timer(deadline: Instant) -> Option<TimedWait> {
+    current::with(|context| {
+        let index = context.with_core(|core| core.map_or(0, |core| core.processor.index));
+        context.goroutine().map(|goroutine| context.runtime.set_timer(index, goroutine, deadline))
+    })
+    .flatten()
 }
 
 /// Calls `f` with the running goroutine and its runtime.

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! sleeper:  sleeping_until = earliest timer   FENCE   read the earliest timer again, sleep until the earlier of the two
-//! setter:   the timer is the earliest         FENCE   read sleeping_until; later than the timer? ring
+//! setter:   the timer is its queue's earliest FENCE   read sleeping_until; later than the timer? ring
 //! ```
 //! One fence is first. Whoever is second sees the other's store: the sleeper the timer, or the setter the sleeper. The
 //! earlier of the two, since a busy worker may fire the timer that the sleeper has noted before the sleep begins: the
@@ -237,14 +237,14 @@ mod tests {
         let birth = crate::goroutine::Birth { id: 1, site: std::panic::Location::caller(), pinned: false };
         let goroutine = Runnable::new(birth, &runtime, stack, || ()).goroutine();
         let (poller, timers) = (Poller::new().unwrap(), Timers::new());
-        timers.add(goroutine, 10);
+        timers.add(0, goroutine, 10);
         poller.arm(&timers);
         // A busy worker fires the timer before the sleep begins, and a goroutine sets the next one.
         let mut ready = Vec::new();
         timers.take_due(10, &mut ready);
         assert_eq!(timers.earliest(), NEVER);
         let until = poller.sleep_until(&timers);
-        let (_, is_earliest) = timers.add(goroutine, 1_000);
+        let (_, is_earliest) = timers.add(0, goroutine, 1_000);
         assert!(is_earliest);
         assert!(until <= 1_000 || poller.must_ring(1_000), "sleeps until {until}, and no one rings");
     }

@@ -120,7 +120,7 @@ fn honour() {
         });
     });
     trace::note(|lane| lane.preempt());
-    suspend(Suspend::Yield);
+    suspend(Suspend::Preempted);
 }
 
 #[cfg(test)]

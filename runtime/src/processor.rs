@@ -31,19 +31,27 @@ const STACKS_MOVED: usize = 32;
 /// Most goroutines run between two looks at the clock.
 const CLOCK_RUNS: u32 = 64;
 
-/// Nanoseconds between two looks at the timers and the network of a busy processor.
-pub(crate) const LOOK_NS: u64 = 200_000;
+/// Nanoseconds between two looks at the timers and the network of a busy processor, about: a goroutine that answers over the
+/// network waits for two. A look takes 0.2 µs.
+pub(crate) const LOOK_NS: u64 = 100_000;
+
+/// Goroutines that may run in a row ahead of the ring, for which something outside came (see `Core::put_first`); then one of
+/// the ring. Also how many of the global queue are put there at a look. Guess.
+pub(crate) const URGENT_RUNS: u32 = 16;
 
 /// Time slices between two looks at the global queue ahead of the own one. As in Go.
 const GLOBAL_SLICES: u64 = 61;
 
-/// Ready-to-run latency is measured once in so many times that a goroutine is queued.
+/// Ready-to-run latency is measured once in so many times that a goroutine is queued, and the length of a run once in so
+/// many runs: on average, at random, since goroutines that take turns would otherwise always be hit alike.
 const SAMPLE_EVERY: u32 = 64;
 
 /// What everyone sees of a processor.
 pub(crate) struct Processor {
     pub(crate) index: usize,
     pub(crate) queue: Stealer<Runnable>,
+    /// Goroutines that run ahead of those in `queue`.
+    pub(crate) urgent: Stealer<Runnable>,
     pub(crate) next: Slot<Runnable>,
     /// Goroutines run, ever. Written by the holder.
     runs: AtomicU64,
@@ -61,13 +69,17 @@ pub(crate) struct Processor {
     pub(crate) stats: Stats,
 }
 
+/// The owner's ends of a processor's rings: the usual one, and that of those ahead of it.
+pub(crate) type Ends = (Local<Runnable>, Local<Runnable>);
+
 impl Processor {
-    /// A processor with an empty queue, and the owner's end of the queue.
-    pub(crate) fn new(index: usize) -> (Self, Local<Runnable>) {
-        let (local, queue) = queue::ring();
+    /// A processor with empty queues, and the owner's ends of them.
+    pub(crate) fn new(index: usize) -> (Self, Ends) {
+        let ((local, queue), (urgent_end, urgent)) = (queue::ring(), queue::ring());
         let processor = Self {
             index,
             queue,
+            urgent,
             next: Slot::new(),
             runs: AtomicU64::new(0),
             slices: AtomicU64::new(0),
@@ -77,7 +89,7 @@ impl Processor {
             has_private: AtomicBool::new(false),
             stats: Stats::default(),
         };
-        (processor, local)
+        (processor, (local, urgent_end))
     }
 
     /// How many goroutines it has run: unchanged while one runs.
@@ -112,9 +124,14 @@ impl Processor {
         self.has_private.store(has_private, Relaxed);
     }
 
+    /// Whether nothing waits in its rings.
+    pub(crate) fn is_queue_empty(&self) -> bool {
+        self.queue.is_empty() && self.urgent.is_empty()
+    }
+
     /// Whether nothing that others see waits for this processor.
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.next.mark() == 0
+        self.is_queue_empty() && self.next.mark() == 0
     }
 }
 
@@ -126,6 +143,7 @@ pub(crate) struct Core {
     generation: u64,
     /// It must be given back: there are too many, or the runtime ends.
     must_release: bool,
+    urgent_runs: u32,
     next_runs: u32,
     ids: Range<u64>,
     stacks: Vec<Stack>,
@@ -136,18 +154,23 @@ pub(crate) struct Core {
     clock_every: u32,
     /// When the clock was last looked at, ns of the runtime's clock.
     clock_ns: u64,
-    ready_count: u32,
+    /// Times until the next sample of a latency, and of a run's length.
+    until_latency: u32,
+    until_run: u32,
+    /// When the run that is now began, ns of the runtime's clock; 0 if it is not measured.
+    run_began_ns: u64,
     random: u32,
 }
 
 impl Core {
-    pub(crate) fn new(processor: Arc<Processor>, local: Local<Runnable>) -> Box<Self> {
+    pub(crate) fn new(processor: Arc<Processor>, ends: Ends) -> Box<Self> {
         let random = u32::try_from(processor.index).map_or(1, |index| index.wrapping_mul(2_654_435_761) | 1);
         Box::new(Self {
-            queue: RunQueue::new(Arc::clone(&processor), local),
+            queue: RunQueue::new(Arc::clone(&processor), ends),
             processor,
             generation: 0,
             must_release: false,
+            urgent_runs: 0,
             next_runs: 0,
             ids: 0..0,
             stacks: Vec::with_capacity(STACKS_KEPT),
@@ -156,7 +179,9 @@ impl Core {
             clock_runs: 0,
             clock_every: 1,
             clock_ns: 0,
-            ready_count: 0,
+            until_latency: SAMPLE_EVERY,
+            until_run: SAMPLE_EVERY,
+            run_began_ns: 0,
             random,
         })
     }
@@ -218,6 +243,27 @@ impl Core {
         self.must_release
     }
 
+    /// Queues `runnable` ahead of the ring: its time has come, or its descriptor is ready, and it has waited for the look
+    /// already. What does not fit goes to the end.
+    pub(crate) fn put_first(&mut self, runtime: &Runtime, runnable: Runnable) {
+        if let Err(runnable) = self.queue.push_urgent(runnable) {
+            self.put_last(runtime, runnable);
+        }
+    }
+
+    /// One of those that run ahead of the ring, unless it is the ring's turn. It has a slice of its own.
+    pub(crate) fn take_urgent(&mut self) -> Option<Runnable> {
+        if self.urgent_runs < URGENT_RUNS
+            && let Some(runnable) = self.queue.pop_urgent()
+        {
+            self.urgent_runs += 1;
+            self.begin_slice();
+            return Some(runnable);
+        }
+        self.urgent_runs = 0;
+        None
+    }
+
     /// Whatever runs next is given a slice of its own.
     pub(crate) fn begin_slice(&mut self) {
         self.next_runs = 0;
@@ -249,6 +295,23 @@ impl Core {
         self.set_running(id);
     }
 
+    /// Begins to measure the run that begins, if it is its turn; `now_ns` reads the runtime's clock.
+    pub(crate) fn begin_sample(&mut self, now_ns: impl FnOnce() -> u64) {
+        self.until_run -= 1;
+        if self.until_run == 0 {
+            self.until_run = self.sample_gap();
+            self.run_began_ns = now_ns();
+        }
+    }
+
+    /// Ends the run as far as it had this processor.
+    pub(crate) fn end_sample(&mut self, now_ns: impl FnOnce() -> u64) {
+        if self.run_began_ns != 0 {
+            self.stats().run_length.record(now_ns().saturating_sub(self.run_began_ns));
+            self.run_began_ns = 0;
+        }
+    }
+
     /// Notes who executes with this processor; 0 if no one.
     pub(crate) fn set_running(&self, id: u64) {
         // ORDERING: Relaxed; for sysmon and reports.
@@ -277,10 +340,24 @@ impl Core {
         self.clock_every = 1;
     }
 
+    /// Whether goroutines run for so long here that the clock is looked at after each.
+    pub(crate) fn are_runs_long(&self) -> bool {
+        self.clock_every == 1
+    }
+
     /// Whether the latency of the goroutine that is queued now is to be measured.
     pub(crate) fn is_sample_due(&mut self) -> bool {
-        self.ready_count = (self.ready_count + 1) % SAMPLE_EVERY;
-        self.ready_count == 0
+        self.until_latency -= 1;
+        let is_due = self.until_latency == 0;
+        if is_due {
+            self.until_latency = self.sample_gap();
+        }
+        is_due
+    }
+
+    /// Times until another sample: `SAMPLE_EVERY` on average.
+    fn sample_gap(&mut self) -> u32 {
+        1 + self.random() % (2 * SAMPLE_EVERY - 1)
     }
 
     /// A fresh goroutine id; `refill` gives the first of a fresh batch.
@@ -298,6 +375,10 @@ impl Core {
             return stack::acquire(class);
         }
         if let Some(stack) = self.stacks.pop() {
+            // Far apart as they are, stacks cost most by their first line: that of the one after the next comes early.
+            if let [.., after_next, _] = &*self.stacks {
+                after_next.prefetch();
+            }
             self.stats().stack_pool_hits.bump();
             return Ok(stack);
         }
@@ -342,6 +423,7 @@ impl Drop for Core {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::goroutine::Birth;
 
     fn core() -> Box<Core> {
         let (processor, local) = Processor::new(3);
@@ -385,5 +467,29 @@ mod tests {
         assert!(!core.processor.wish.make());
         core.begin_slice();
         assert!(!core.processor.wish.is_made());
+    }
+
+    #[test]
+    fn what_came_from_outside_runs_ahead_of_the_ring_but_does_not_starve_it() {
+        let runtime = Runtime::new(1).unwrap();
+        let mut core = core();
+        let runnable = |id| {
+            let birth = Birth { id, site: std::panic::Location::caller(), pinned: false };
+            Runnable::new(birth, &runtime, stack::acquire(Class::DEFAULT).unwrap(), || ())
+        };
+        let urgent_runs = u64::from(URGENT_RUNS);
+        (100..102).for_each(|id| core.put_last(&runtime, runnable(id)));
+        (0..urgent_runs + 3).for_each(|id| core.put_first(&runtime, runnable(id)));
+        assert!(!core.processor.is_empty());
+        let order: Vec<u64> = std::iter::from_fn(|| {
+            core.take_urgent().or_else(|| core.take_next(&runtime)).or_else(|| core.queue.pop())
+        })
+        .map(|one| one.id())
+        .collect();
+        let mut expected: Vec<u64> = (0..urgent_runs).chain([100]).collect();
+        expected.extend(urgent_runs..urgent_runs + 3);
+        expected.push(101);
+        assert_eq!(order, expected);
+        assert!(core.processor.is_empty());
     }
 }

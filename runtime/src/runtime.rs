@@ -15,9 +15,9 @@ use crate::primitives::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitives::{Arc, Condvar, Mutex};
-use crate::processor::{Core, ID_BATCH, LOOK_NS, Processor};
+use crate::processor::{Core, ID_BATCH, LOOK_NS, Processor, URGENT_RUNS};
 use crate::sysmon::Alarm;
-use crate::timers::{NEVER, Timers};
+use crate::timers::{NEVER, TimedWait, Timers};
 use crate::trace::Track;
 use crate::wakeups::Wakeups;
 use std::collections::{HashMap, VecDeque};
@@ -58,7 +58,7 @@ pub(crate) struct Runtime {
     pub(crate) timers: Timers,
     pub(crate) poller: Poller,
     /// By id, the goroutines that one machine alone may run.
-    bound: Mutex<HashMap<u64, Arc<Machine>>>,
+    pub(crate) bound: Mutex<HashMap<u64, Arc<Machine>>>,
     pub(crate) stats: SharedStats,
     pub(crate) alarm: Alarm,
     pub(crate) alertness: Alertness,
@@ -366,31 +366,12 @@ impl Runtime {
         self.publish(&synced);
     }
 
-    /// Queues what was found ready behind the others of `core`. Does not wake anyone.
-    pub(crate) fn queue_all(&self, core: &mut Core, ready: Vec<Runnable>) {
+    /// Queues what was found ready ahead of the ring of `core`. Does not wake anyone.
+    pub(crate) fn queue_first(&self, core: &mut Core, ready: Vec<Runnable>) {
         for runnable in ready {
             self.stamp(core, &runnable);
-            core.put_last(self, runnable);
+            core.put_first(self, runnable);
         }
-    }
-
-    /// Lets only `machine` run `goroutine` from now on. For its worker, or itself.
-    pub(crate) fn bind(&self, goroutine: GoroutineRef, machine: Arc<Machine>) {
-        self.bound.lock().insert(goroutine.id(), machine);
-        goroutine.set_bound(true);
-    }
-
-    /// Lets every worker run it again. For its worker, or itself.
-    pub(crate) fn unbind(&self, goroutine: GoroutineRef) {
-        if goroutine.is_bound() {
-            goroutine.set_bound(false);
-            self.bound.lock().remove(&goroutine.id());
-        }
-    }
-
-    /// The only machine that may run it, if there is one.
-    pub(crate) fn bound_to(&self, goroutine: GoroutineRef) -> Option<Arc<Machine>> {
-        if goroutine.is_bound() { self.bound.lock().get(&goroutine.id()).cloned() } else { None }
     }
 
     /// One goroutine from the global queue.
@@ -404,13 +385,33 @@ impl Runtime {
         runnable
     }
 
-    /// One goroutine from the global queue to run now, and a fair share of the rest for `core`, whose ring is empty.
+    /// Puts a few goroutines of the global queue ahead of the ring of `core`. What is in the ring came later than they, or
+    /// has run meanwhile; and a time or a descriptor that was found by whoever had no processor leads to that queue.
+    pub(crate) fn take_waiting(&self, core: &mut Core) {
+        if !self.has_queued() {
+            return;
+        }
+        let taken: Vec<Runnable> = {
+            let mut synced = self.synced.lock();
+            let share = (synced.global.len() / synced.target + 1).min(synced.global.len());
+            let taken = synced.global.drain(..share.min(URGENT_RUNS as usize)).collect();
+            self.publish(&synced);
+            taken
+        };
+        for runnable in taken {
+            core.put_first(self, runnable);
+        }
+    }
+
+    /// One goroutine from the global queue to run now, and a fair share of the rest for `core`, whose ring is empty; none
+    /// of the rest if runs are long, since what becomes ready meanwhile, a timer perhaps, would wait behind them all.
     pub(crate) fn take_global_share(&self, core: &mut Core) -> Option<Runnable> {
         if !self.has_queued() {
             return None;
         }
         let mut synced = self.synced.lock();
-        let share = (synced.global.len() / synced.target + 1).min(synced.global.len()).min(GLOBAL_BATCH);
+        let rest = if core.are_runs_long() { 0 } else { synced.global.len() / synced.target };
+        let share = (rest + 1).min(synced.global.len()).min(GLOBAL_BATCH);
         let mut taken = synced.global.drain(..share);
         let first = taken.next();
         for runnable in taken {
@@ -449,7 +450,8 @@ impl Runtime {
     /// What a busy worker does when it has looked at the clock: fires timers that are due, and looks at the network if
     /// no one has for long. The goroutines found must be queued by the caller.
     pub(crate) fn glance(&self, now_ns: u64) -> Vec<Runnable> {
-        if self.since_look_ns(now_ns) >= LOOK_NS && !self.poller.is_asleep() {
+        // While all processors are busy, whoever sleeps in the poller has none to run what it finds.
+        if self.since_look_ns(now_ns) >= LOOK_NS && !(self.poller.is_asleep() && self.has_idle()) {
             return self.look(now_ns);
         }
         let mut ready = Vec::new();
@@ -457,17 +459,18 @@ impl Runtime {
         self.own(ready)
     }
 
-    /// Sets a timer that unparks `goroutine`, the caller. Returns the number of the wait, for `Timers::cancel`.
-    pub(crate) fn set_timer(&self, goroutine: GoroutineRef, deadline: Instant) -> u64 {
+    /// Sets a timer that unparks `goroutine`, the caller, which runs on the processor `index`. Returns the wait, for
+    /// `Timers::cancel`.
+    pub(crate) fn set_timer(&self, index: usize, goroutine: GoroutineRef, deadline: Instant) -> TimedWait {
         let deadline_ns = self.clock_ns(deadline);
-        let (epoch, is_earliest) = self.timers.add(goroutine, deadline_ns);
+        let (wait, is_earliest) = self.timers.add(index, goroutine, deadline_ns);
         if is_earliest
             && self.poller.must_ring(deadline_ns)
             && let Some((_, bell)) = &self.synced.lock().polling
         {
             bell.ring();
         }
-        epoch
+        wait
     }
 
     /// Processors that there should be: GOMAXPROCS.

@@ -8,10 +8,11 @@ use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::scheduler::yield_now;
 use crate::stack::{self, Class, Stack, StackError};
-use crate::trace::{self, Op};
+use crate::trace::{self, Op, Site};
 use std::any::Any;
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::thread;
 
 /// Why a goroutine could not be started.
 ///
@@ -64,16 +65,27 @@ impl<T> JoinHandle<T> {
     /// The payload of its panic.
     #[track_caller]
     pub fn join(self) -> Result<T, Box<dyn Any + Send + 'static>> {
-        let (object, site) = (self.0.object(), Location::caller());
+        if trace::is_on() { self.join_traced(Location::caller()) } else { self.join_now() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn join_traced(self, site: Site) -> thread::Result<T> {
+        let object = self.0.object();
         trace::note_call(object, site);
+        let result = self.join_now();
+        trace::note_op(Op::Join, object, 0, Some(site));
+        result
+    }
+
+    #[inline(always)]
+    fn join_now(self) -> thread::Result<T> {
         // Others that wait for this processor would run before the goroutine does, and each that ends then finds no one
         // waiting. It is not so if the goroutine itself is next.
         if !self.0.is_done() && current::is_behind_others(self.1) {
             yield_now();
         }
-        let result = self.0.wait();
-        trace::note_op(Op::Join, object, 0, Some(site));
-        result
+        self.0.wait()
     }
 
     /// Whether it has ended, so that `join` would not wait.
@@ -131,6 +143,12 @@ where
 ///
 /// # Errors
 /// As [`Builder::spawn`].
+///
+/// ```
+/// let started = corefit_runtime::run(|| corefit_runtime::try_go(|| 7).map(|handle| handle.join().unwrap()));
+/// assert_eq!(started.unwrap(), 7);
+/// assert!(corefit_runtime::try_go(|| 7).is_err(), "outside a runtime");
+/// ```
 #[track_caller]
 pub fn try_go<T, F>(f: F) -> Result<JoinHandle<T>, SpawnError>
 where

@@ -33,8 +33,9 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 /// The longest while a processor is lazy (`lazy.rs`).
 const ALERT_SLEEP: Duration = Duration::from_micros(100);
 
-/// Nanoseconds without a look at timers and network after which the watch looks. As in Go.
-const LOOK_NS: u64 = 10_000_000;
+/// Nanoseconds without a look at timers and network after which the watch looks. Twice a time slice: a worker whose
+/// goroutine checks has looked by then, and queued what it found ahead of those that were preempted.
+const LOOK_NS: u64 = 20_000_000;
 /// Nanoseconds between two looks at the idle stacks.
 const TRIM_NS: u64 = 1_000_000_000;
 /// Rounds in a row with all processors idle before the long sleep: 0.1 s.

@@ -1,10 +1,11 @@
 //! `#[preemptible]`: the marked code does what it did, and lets go of its processor.
 
-use corefit_runtime::{Config, go, metrics, preemptible, yield_now};
+use corefit_runtime::{Config, go, metrics, preemptible, time, yield_now};
 use std::cell::Cell;
 use std::num::ParseIntError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
 /// The same text with and without checks.
 macro_rules! twice {
@@ -233,6 +234,26 @@ fn every_kind_of_loop_lets_go_on_one_processor() {
     lets_go(Spinner::by_continue);
     lets_go(Spinner::by_for);
     lets_go(Spinner::in_a_closure);
+}
+
+#[test]
+fn a_timer_waits_for_the_slices_of_few_that_were_preempted() {
+    const TICKS: u64 = 8;
+    let preemptions = Config::new().procs(1).run(|| {
+        let stop = Arc::new(Spinner(AtomicBool::new(false)));
+        let spins: Vec<_> = (0..4)
+            .map(|_| {
+                let stop = Arc::clone(&stop);
+                go(move || stop.by_while())
+            })
+            .collect();
+        (0..TICKS).for_each(|_| time::sleep(Duration::from_millis(1)));
+        stop.0.store(true, SeqCst);
+        spins.into_iter().for_each(|spin| spin.join().expect("it does not panic"));
+        metrics().preemptions
+    });
+    // About six are counted; queued behind the ring it was 61.
+    assert!((1..12 * TICKS).contains(&preemptions), "{preemptions} slices for {TICKS} ticks");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test, though without the harness that tells clippy so")]
 
 use corefit_runtime::{
-    Builder, Config, blocking, chan, checkpoint, go, gomaxprocs, spawn_pinned, sync, time, yield_now,
+    Builder, Config, blocking, chan, checkpoint, go, gomaxprocs, select, spawn_pinned, sync, time, try_go,
+    yield_now,
 };
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, ExitCode, Stdio};
@@ -12,16 +13,20 @@ use std::time::{Duration, Instant};
 /// A case: its name, what the child does, and what is checked about it.
 type Case = (&'static str, fn(), fn());
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 17] = [
     ("deadlock", deadlock, a_deadlock_is_reported_with_every_goroutine),
+    ("reasons", reasons, a_deadlock_report_names_every_reason_and_site),
     ("pinned", pinned, a_deadlock_of_a_pinned_goroutine_is_reported),
     ("foreign", foreign, no_deadlock_is_reported_while_another_thread_could_help),
     ("blocked", blocked, no_deadlock_is_reported_during_a_blocking_call),
     ("quit", quit, sigquit_reports_all_goroutines),
     ("overflow", overflow, a_stack_overflow_names_the_goroutine),
+    ("deep", deep, a_stack_overflow_is_told_at_every_size),
+    ("first_run", first_run, a_stack_overflow_on_a_worker_s_first_run_is_told),
     ("main_overflow", main_overflow, a_stack_overflow_of_main_names_it_too),
     ("segfault", segfault, another_fault_is_not_taken_for_an_overflow),
     ("no_stacks", no_stacks, running_out_of_stacks_is_an_error_that_says_what_to_do),
+    ("no_more", no_more, without_memory_go_panics_and_try_go_says_why_and_the_others_go_on),
     ("variable", variable, an_unusable_variable_is_noted_once),
     ("hog", hog, a_hog_that_keeps_others_waiting_is_reported_once),
     ("no_main", no_main, a_runtime_that_cannot_start_leaves_no_thread),
@@ -95,6 +100,68 @@ fn a_deadlock_is_reported_with_every_goroutine() {
     assert!(report.contains("goroutine 1 [chan receive]:\n"), "{report}");
     assert!(report.contains("[sync.Mutex.Lock]:\n\twaits for 0x"), "{report}");
     assert_eq!(report.matches("spawned at runtime/tests/reports.rs:").count(), 3, "{report}");
+}
+
+/// One goroutine for each reason for which nothing outside ends the wait.
+fn reasons() {
+    use std::sync::Arc;
+    Config::new().procs(2).run(|| {
+        let (send, receive) = chan::<u8>(0);
+        let (full, theirs) = (chan::<u8>(0), receive.clone());
+        drop(go(move || sync_wait(&theirs)));
+        drop(go(move || full.0.send(1).is_ok() && full.1.recv().is_ok()));
+        let theirs = receive.clone();
+        drop(go(move || {
+            select! {
+                recv(theirs) -> _got => {},
+                recv(receive) -> _got => {},
+            }
+        }));
+        let locked = Arc::new((sync::Mutex::new(()), sync::RwLock::new(()), sync::Once::new()));
+        let held = (locked.0.lock(), locked.1.write());
+        let theirs = Arc::clone(&locked);
+        drop(go(move || drop(theirs.0.lock())));
+        let theirs = Arc::clone(&locked);
+        drop(go(move || drop(theirs.1.read())));
+        for _ in 0..2 {
+            let theirs = Arc::clone(&locked);
+            drop(go(move || {
+                theirs.2.call_once(|| {
+                    sync::Barrier::new(2).wait();
+                });
+            }));
+        }
+        drop(go(|| {
+            let mutex = sync::Mutex::new(());
+            drop(sync::Condvar::new().wait(mutex.lock()));
+        }));
+        drop(go(|| {
+            let group = sync::WaitGroup::new();
+            group.add(1);
+            group.wait();
+        }));
+        drop(go(|| drop(sync::Semaphore::new(0).acquire())));
+        let (open, nothing) = chan::<u8>(0);
+        let _ = go(move || sync_wait(&nothing)).join();
+        drop((held, send, open));
+    });
+}
+
+fn a_deadlock_report_names_every_reason_and_site() {
+    let outcome = outcome(&mut child("reasons"));
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+    let report = &outcome.stderr;
+    #[rustfmt::skip]
+    let names = [
+        "chan receive", "chan send", "select", "sync.Mutex.Lock", "sync.RwLock", "sync.Once", "barrier",
+        "sync.Condvar.Wait", "sync.WaitGroup.Wait", "semacquire", "join",
+    ];
+    for name in names {
+        assert!(report.contains(&format!(" [{name}]:\n")), "no {name} in {report}");
+    }
+    assert_eq!(report.matches("\ngoroutine ").count(), 12, "{report}");
+    assert_eq!(report.matches("\tspawned at runtime/tests/reports.rs:").count(), 12, "{report}");
+    assert_eq!(report.matches("\twaits for 0x").count(), 12, "{report}");
 }
 
 fn pinned() {
@@ -189,6 +256,41 @@ fn a_stack_overflow_names_the_goroutine() {
     assert_eq!(line.lines().count(), 1, "{line}");
 }
 
+const SIZE: &str = "COREFIT_TEST_SIZE";
+
+fn deep() {
+    let bytes = std::env::var(SIZE).unwrap().parse().unwrap();
+    Config::new()
+        .procs(1)
+        .run(move || Builder::new().stack_size(bytes).spawn(|| dig(0)).unwrap().join().unwrap());
+}
+
+fn a_stack_overflow_is_told_at_every_size() {
+    for bytes in [64 << 10, 256 << 10, 1 << 20, 8 << 20, 64 << 20] {
+        let outcome = outcome(child("deep").env(SIZE, (bytes - 1).to_string()));
+        assert_eq!(outcome.signal, Some(6), "{bytes}: {}", outcome.stderr);
+        let line = &outcome.stderr;
+        assert!(line.starts_with("fatal error: stack overflow: goroutine "), "{line}");
+        assert!(line.contains(&format!("stack of {bytes} bytes")) && line.lines().count() == 1, "{line}");
+    }
+}
+
+/// Another worker must run it, which has run nothing before: this one does not come to a scheduling point.
+fn first_run() {
+    Config::new().procs(2).run(|| {
+        drop(go(|| dig(0)));
+        loop {
+            std::hint::spin_loop();
+        }
+    });
+}
+
+fn a_stack_overflow_on_a_worker_s_first_run_is_told() {
+    let outcome = outcome(&mut child("first_run"));
+    assert_eq!(outcome.signal, Some(6), "{}", outcome.stderr);
+    assert!(outcome.stderr.starts_with("fatal error: stack overflow: goroutine "), "{}", outcome.stderr);
+}
+
 fn main_overflow() {
     Config::new().procs(1).run(|| dig(0));
 }
@@ -239,6 +341,37 @@ fn running_out_of_stacks_is_an_error_that_says_what_to_do() {
     assert!((1..=24).contains(&started.parse::<usize>().unwrap()), "{started}");
     assert!(error.starts_with("cannot start a goroutine: no address space"), "{error}");
     assert!(error.contains("ulimit -v"), "{error}");
+}
+
+fn no_more() {
+    std::panic::set_hook(Box::new(|_| ()));
+    Config::new().procs(2).run(|| {
+        let (open, wait) = chan::<()>(0);
+        let mut started = Vec::new();
+        let error = loop {
+            let wait = wait.clone();
+            match try_go(move || wait.recv().is_err()) {
+                Ok(handle) => started.push(handle),
+                Err(error) => break error.to_string(),
+            }
+        };
+        let panic = std::panic::catch_unwind(|| drop(go(|| ()))).unwrap_err();
+        assert_eq!(panic.downcast_ref::<String>(), Some(&error), "`go` panics with the same words");
+        println!("{error}");
+        // Those that are there go on, and when they have ended their stacks serve others.
+        drop(open);
+        assert!(started.into_iter().all(|handle| handle.join().unwrap()));
+        assert_eq!(go(|| 1).join().unwrap(), 1);
+    });
+}
+
+fn without_memory_go_panics_and_try_go_says_why_and_the_others_go_on() {
+    let binary = std::env::current_exe().unwrap();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -v 300000 && exec \"$0\""]).arg(binary).env(CHILD, "no_more");
+    let outcome = outcome(&mut limited);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    assert!(outcome.stdout.starts_with("cannot start a goroutine: no address space"), "{}", outcome.stdout);
 }
 
 fn variable() {

@@ -151,7 +151,7 @@ fn an_rwlock_has_many_readers_or_one_writer() {
 }
 
 #[test]
-fn a_waiting_writer_holds_off_new_readers() {
+fn a_writer_that_has_waited_long_holds_off_new_readers() {
     everywhere(|ground| {
         let lock = Arc::new(RwLock::new(0));
         let first = lock.read();

@@ -1,7 +1,7 @@
 //! `corefit run`: one sample of a workload, for a person.
 
-use super::print;
 use super::sweep::{rounds, targets};
+use super::{print, trace};
 use crate::cli::RunArgs;
 use crate::error::Error;
 use crate::results::Place;
@@ -33,6 +33,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
             for remark in &sample.remarks {
                 anstream::eprintln!("corefit: `{}`: {remark}", target.name);
             }
+            trace::tell_recorded();
             Ok(())
         }
         Some(why) => Err(Error::Partial(format!("`{}` at {procs} procs: {why}", target.name))),

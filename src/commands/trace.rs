@@ -3,8 +3,11 @@
 use super::print;
 use crate::cli::{TraceArgs, TraceFormat};
 use crate::error::Error;
+use crate::target::TRACE_VARIABLE;
 use crate::trace;
 use corefit_runtime::trace::{Trace, TraceError};
+use std::env;
+use std::path::PathBuf;
 
 /// Writes the trace in another format, and says on standard error what it lacks.
 ///
@@ -31,6 +34,28 @@ pub(super) fn trace(args: &TraceArgs) -> Result<(), Error> {
         anstream::eprintln!("corefit: `{}`: {lack}", args.file.display());
     }
     Ok(())
+}
+
+/// Where this process was told to have a trace recorded, if it was.
+pub(super) fn requested() -> Option<PathBuf> {
+    env::var_os(TRACE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Says, after a sample, what was recorded into the file that was asked for.
+pub(super) fn tell_recorded() {
+    // With `{pid}` in its name the file cannot be told from others.
+    let Some(path) = requested().filter(|path| !path.to_string_lossy().contains("{pid}")) else { return };
+    let file = path.display();
+    match Trace::open(&path) {
+        Ok(trace) => {
+            let events = trace.event_count();
+            anstream::eprintln!(
+                "corefit: recorded {events} events into `{file}`; see `corefit trace --help`"
+            );
+            lacks(&trace, None).iter().for_each(|lack| anstream::eprintln!("corefit: `{file}`: {lack}"));
+        }
+        Err(error) => anstream::eprintln!("corefit: no trace was recorded into `{file}`: {error}"),
+    }
 }
 
 /// What is not in the trace that happened, in words.

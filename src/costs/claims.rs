@@ -113,6 +113,7 @@ fn cheap((goroutine, thread): (&Row, &Row)) -> Option<(bool, String)> {
 }
 
 /// What the switch of this runtime saves itself; the compiler saves whatever else is in use, and most often nothing is.
+/// Keep in step with `runtime/src/fiber/switch.rs`.
 const SAVED: Option<(usize, &str)> = if cfg!(target_arch = "x86_64") {
     Some((4, "instruction pointer, stack pointer, rbp, rbx"))
 } else {

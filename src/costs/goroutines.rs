@@ -81,40 +81,39 @@ fn spawn_join(count: u64) -> Result<Figures, String> {
     Ok(figures)
 }
 
-/// The clock runs from the moment when the last one is there to the moment when the first one has had its turns.
+/// The clock runs from the moment when the last one is there to the moment when the last one has had its turns. Who has,
+/// waits, which is a switch too. The switches are the runtime's own count.
 fn switch(count: u64) -> Result<Figures, String> {
     let each = turns(SWITCHES, count, 10);
     let there = Arc::new(AtomicU64::new(0));
+    let at_work = WaitGroup::new();
+    at_work.add(usize::try_from(count).map_err(|error| error.to_string())?);
     let begun = Arc::new(Mutex::new(None));
-    let ended = Arc::new(Mutex::new(None));
-    let mark = |at: &Mutex<Option<(Instant, u64)>>| {
-        let mut at = at.lock();
-        if at.is_none() {
-            *at = Some((Instant::now(), metrics().runs));
-        }
-    };
     let mut all = Vec::new();
     for _ in 0..count {
-        let (there, begun, ended) = (Arc::clone(&there), Arc::clone(&begun), Arc::clone(&ended));
+        let (there, begun, at_work) = (Arc::clone(&there), Arc::clone(&begun), at_work.clone());
         all.push(start(move || {
             // ORDERING: Relaxed; pairs with the loads below, on the same processor. It publishes no other data.
-            there.fetch_add(1, Relaxed);
+            if there.fetch_add(1, Relaxed) + 1 == count {
+                *begun.lock() = Some((Instant::now(), metrics().runs));
+            }
             // ORDERING: Relaxed; as above.
             while there.load(Relaxed) < count {
                 yield_now();
             }
-            mark(&begun);
             for _ in 0..each {
                 yield_now();
             }
-            mark(&ended);
+            at_work.done();
+            at_work.wait();
         })?);
     }
+    at_work.wait();
+    let (ended, runs_after) = (Instant::now(), metrics().runs);
+    let (begun, runs_before) = begun.lock().take().ok_or("no goroutine had its turn")?;
     join(all);
-    let (from, to) = (*begun.lock(), *ended.lock());
-    let ((from, runs_before), (to, runs_after)) = from.zip(to).ok_or("no goroutine had its turn")?;
     let mut figures = Figures::default();
     let switches = runs_after.saturating_sub(runs_before);
-    figures.add("switch_s", (switches > 0).then(|| (to - from).as_secs_f64() / switches as f64));
+    figures.add("switch_s", (switches > 0).then(|| (ended - begun).as_secs_f64() / switches as f64));
     Ok(figures)
 }

@@ -52,10 +52,12 @@ pub struct SampleRow {
     pub exit_code: Option<i32>,
     pub steal_s: Option<f64>,
     pub machine: String,
+    pub run_length_p50_s: Option<f64>,
+    pub run_length_p99_s: Option<f64>,
 }
 
 /// The columns of `samples.csv`: [`SampleRow`]'s fields in their order. More may come at the end, none may go.
-pub const COLUMNS: [&str; 42] = [
+pub const COLUMNS: [&str; 44] = [
     "target",
     "procs",
     "round",
@@ -98,6 +100,8 @@ pub const COLUMNS: [&str; 42] = [
     "exit_code",
     "steal_s",
     "machine",
+    "run_length_p50_s",
+    "run_length_p99_s",
 ];
 
 /// The columns that hold text; all others hold a number or nothing.
@@ -176,6 +180,8 @@ impl SampleRow {
             exit_code: sample.exit_code,
             steal_s: finite(sample.steal_s),
             machine: place.machine.to_owned(),
+            run_length_p50_s: runtime("run_length_p50_s"),
+            run_length_p99_s: runtime("run_length_p99_s"),
         }
     }
 

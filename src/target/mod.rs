@@ -26,6 +26,18 @@ pub struct Invocation {
     pub directory: Option<PathBuf>,
 }
 
+/// The variable by which a program on our runtime is told to record a trace.
+pub const TRACE_VARIABLE: &str = "COREFIT_TRACE";
+
+impl Invocation {
+    /// The same, recording no trace even if this process was told to: what is measured is not to be disturbed.
+    #[must_use]
+    pub fn untraced(mut self) -> Self {
+        self.env.push((TRACE_VARIABLE.into(), OsString::new()));
+        self
+    }
+}
+
 /// What is measured: how to start it at a worker count, and what its throughput is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Target {

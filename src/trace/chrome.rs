@@ -168,7 +168,7 @@ impl Drawing<'_> {
         )
     }
 
-    fn slice(&mut self, runtime: u32, thread: u64, open: Open, end_ns: u64, args: Value) -> io::Result<()> {
+    fn slice(&mut self, runtime: u32, thread: u32, open: Open, end_ns: u64, args: Value) -> io::Result<()> {
         let known = self.goroutines.get(&(runtime, open.goroutine)).copied().unwrap_or_default();
         let spawned = self.trace.place(known.place).map_or_else(String::new, |place| format!(" {place}"));
         let blocking = if open.is_blocking { "blocking: " } else { "" };
@@ -282,12 +282,13 @@ impl Drawing<'_> {
     }
 }
 
-/// Perfetto tells threads apart by this number alone, also of different processes.
-fn thread_number(runtime: u32, worker: u32) -> u64 {
-    u64::from(runtime) << 32 | u64::from(worker)
+/// Perfetto tells threads apart by this number alone, also of different processes, and takes 32 bits of it. A runtime has
+/// some 10,000 threads at most.
+fn thread_number(runtime: u32, worker: u32) -> u32 {
+    runtime.wrapping_shl(16) | worker & 0xFFFF
 }
 
-fn thread_of(event: &Event) -> u64 {
+fn thread_of(event: &Event) -> u32 {
     thread_number(event.runtime, event.worker)
 }
 

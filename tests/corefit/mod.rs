@@ -31,7 +31,10 @@ impl Corefit {
     /// The binary with `args`, ready to start.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_corefit"));
-        command.args(args).current_dir(self.folder.path()).stdin(Stdio::null()).env_remove("GOMAXPROCS");
+        command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
+        for name in ["GOMAXPROCS", "COREFIT_TRACE", "COREFIT_TRACE_LEVEL", "COREFIT_TRACE_LIMIT"] {
+            command.env_remove(name);
+        }
         command
     }
 

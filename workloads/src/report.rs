@@ -43,6 +43,10 @@ struct Runtime {
     #[serde(skip_serializing_if = "Option::is_none")]
     sched_latency_p99_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    run_length_p50_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_length_p99_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     run_queue_wait_s: Option<f64>,
 }
 
@@ -90,6 +94,8 @@ pub fn result_line(outcome: &Outcome, runtime: &Metrics, run_queue_wait_s: Optio
             preemptions: runtime.preemptions,
             sched_latency_p50_s: runtime.sched_latency_p50_s,
             sched_latency_p99_s: runtime.sched_latency_p99_s,
+            run_length_p50_s: runtime.run_length_p50_s,
+            run_length_p99_s: runtime.run_length_p99_s,
             run_queue_wait_s,
         },
     };
@@ -173,6 +179,8 @@ mod tests {
             preemptions: 6,
             sched_latency_p50_s: Some(7e-6),
             sched_latency_p99_s: Some(8e-6),
+            run_length_p50_s: Some(9e-6),
+            run_length_p99_s: Some(1e-5),
             ..Metrics::default()
         };
         let line = parse(&result_line(&outcome, &metrics, Some(0.5)));
@@ -185,7 +193,8 @@ mod tests {
         }
         let runtime = serde_json::json!({
             "goroutines": 1, "steals": 2, "parks": 3, "wakes": 4, "handoffs": 5, "preemptions": 6,
-            "sched_latency_p50_s": 7e-6, "sched_latency_p99_s": 8e-6, "run_queue_wait_s": 0.5,
+            "sched_latency_p50_s": 7e-6, "sched_latency_p99_s": 8e-6,
+            "run_length_p50_s": 9e-6, "run_length_p99_s": 1e-5, "run_queue_wait_s": 0.5,
         });
         assert_eq!(line["runtime"], runtime);
     }
@@ -195,7 +204,13 @@ mod tests {
         let outcome = Outcome { ops: 1, elapsed: Duration::from_secs(1), latency_ns: Some(histogram([])) };
         let line = parse(&result_line(&outcome, &Metrics::default(), None));
         assert!(line.get("latency_s").is_none(), "{line}");
-        for key in ["sched_latency_p50_s", "sched_latency_p99_s", "run_queue_wait_s"] {
+        for key in [
+            "sched_latency_p50_s",
+            "sched_latency_p99_s",
+            "run_length_p50_s",
+            "run_length_p99_s",
+            "run_queue_wait_s",
+        ] {
             assert!(line["runtime"].get(key).is_none(), "{key} in {line}");
         }
     }

@@ -80,7 +80,7 @@ impl<T> Channel<T> {
     }
 
     #[inline]
-    pub(super) fn send(&self, value: T) -> Result<(), SendError<T>> {
+    pub(super) fn send(&self, value: T, site: Site) -> Result<(), SendError<T>> {
         let mut turn = self.lock();
         match turn.offer(value) {
             Offered::Taken(receiver) => {
@@ -89,14 +89,15 @@ impl<T> Channel<T> {
                 Ok(())
             }
             Offered::Closed(value) => Err(SendError(value)),
-            Offered::Full(value) => self.wait_to_send(turn, value),
+            Offered::Full(value) => self.wait_to_send(turn, value, site),
         }
     }
 
     #[inline(never)]
-    fn wait_to_send(&self, turn: Move<'_, T>, value: T) -> Result<(), SendError<T>> {
+    fn wait_to_send(&self, turn: Move<'_, T>, value: T, site: Site) -> Result<(), SendError<T>> {
         let mut seat = pin!(Place::new(&self.moves, SENDERS, Some(value)));
         seat.as_mut().sit(turn, Rank::Last);
+        trace::note_call(self.address(), site);
         while seat.end().is_none() {
             park(WaitReason::ChanSend, self.address());
         }
@@ -121,7 +122,7 @@ impl<T> Channel<T> {
 
     /// Receives; waits until `deadline` at most, or as long as it takes.
     #[inline]
-    pub(super) fn recv(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
+    pub(super) fn recv(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
         let mut turn = self.lock();
         match turn.take() {
             Took::Value(value, sender) => {
@@ -130,15 +131,21 @@ impl<T> Channel<T> {
                 Ok(value)
             }
             Took::Closed => Err(RecvTimeoutError::Closed),
-            Took::Empty => self.wait_to_recv(turn, deadline),
+            Took::Empty => self.wait_to_recv(turn, deadline, site),
         }
     }
 
     #[inline(never)]
-    fn wait_to_recv(&self, turn: Move<'_, T>, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
+    fn wait_to_recv(
+        &self,
+        turn: Move<'_, T>,
+        deadline: Option<Instant>,
+        site: Site,
+    ) -> Result<T, RecvTimeoutError> {
         let alarm_at = turn.alarm_at();
         let mut seat = pin!(Place::new(&self.moves, RECEIVERS, None));
         seat.as_mut().sit(turn, Rank::Last);
+        trace::note_call(self.address(), site);
         while seat.end().is_none() {
             match earlier(deadline, alarm_at) {
                 None => park(WaitReason::ChanRecv, self.address()),

@@ -83,8 +83,13 @@ impl<T> Receiver<T> {
 
     #[inline]
     fn receive(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
-        trace::note_call(self.channel.address(), site);
-        let result = self.channel.recv(deadline);
+        if trace::is_on() { self.receive_traced(deadline, site) } else { self.channel.recv(deadline, site) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn receive_traced(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
+        let result = self.channel.recv(deadline, site);
         match result {
             Ok(_) => self.channel.note(Op::Receive, site),
             Err(RecvTimeoutError::Closed) => self.channel.note(Op::ReceiveClosed, site),

@@ -6,7 +6,7 @@ use std::panic::Location;
 
 use crate::chan::channel::Channel;
 use crate::chan::error::{SendError, TrySendError};
-use crate::trace::{self, Op};
+use crate::trace::{self, Op, Site};
 
 /// The sending half of a channel made by [`chan`](crate::chan()). Clones send to the same channel; the channel is closed
 /// when [`close`](Self::close) is called or the last of them is dropped.
@@ -43,10 +43,16 @@ impl<T> Sender<T> {
     /// The channel is closed, or its last receiver is gone, before the value was taken over. It comes back.
     #[track_caller]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
-        let site = Location::caller();
-        trace::note_call(self.channel.address(), site);
+        if trace::is_on() {
+            self.note_send(Location::caller());
+        }
+        self.channel.send(value, Location::caller())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_send(&self, site: Site) {
         self.channel.note(Op::Send, site);
-        self.channel.send(value)
     }
 
     /// Sends `value` if that is possible without waiting: a place is free or a receiver waits.

@@ -22,6 +22,8 @@ pub(crate) use switch::Fiber;
 pub(crate) enum Suspend {
     /// Queue me again.
     Yield,
+    /// Queue me again, behind everyone: my time slice is used up.
+    Preempted,
     /// Do not queue me until someone unparks me.
     Park,
     /// Never run me again: the runtime has ended.

@@ -144,6 +144,7 @@ impl Fiber {
             ENDED => None,
             1 => Some(Suspend::Yield),
             2 => Some(Suspend::Park),
+            3 => Some(Suspend::Preempted),
             _ => Some(Suspend::Abandon),
         }
     }
@@ -157,7 +158,8 @@ impl Fiber {
         let message = match why {
             Suspend::Yield => 1,
             Suspend::Park => 2,
-            Suspend::Abandon => 3,
+            Suspend::Preempted => 3,
+            Suspend::Abandon => 4,
         };
         // SAFETY: written by the `resume` that runs it.
         let to = unsafe { (*this).worker_sp };

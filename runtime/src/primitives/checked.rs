@@ -129,6 +129,12 @@ pub(crate) mod atomic {
         )* };
     }
 
+    impl<T> Default for AtomicPtr<T> {
+        fn default() -> Self {
+            Self::new(std::ptr::null_mut())
+        }
+    }
+
     default!(AtomicBool AtomicU8 AtomicU64 AtomicUsize);
 }
 

@@ -134,6 +134,14 @@ impl Stack {
         self.bottom..self.bottom + page_bytes()
     }
 
+    /// Brings its header and the lines on either side into the cache, if the page is there.
+    pub(crate) fn prefetch(&self) {
+        let header = self.header().address();
+        for line in [header - 64, header, header + 64] {
+            reservation::prefetch(line);
+        }
+    }
+
     /// Its header, just above its base.
     pub(crate) fn header(&self) -> Header {
         Header::of(self.bottom, self.class)

@@ -192,6 +192,7 @@ impl<S, N, const QUEUES: usize> Section<'_, S, N, QUEUES> {
     }
 
     /// How many are in `queue`.
+    #[cfg(test)]
     pub(super) fn count(&self, queue: usize) -> usize {
         let list = &self.inside().queues[queue];
         // SAFETY: it is in a queue of this line, so it is alive, and it belongs to that queue (`Seat::sit`).

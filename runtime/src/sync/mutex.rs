@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::ptr;
 
 use crate::sync::raw_mutex::RawMutex;
-use crate::trace::{self, Op};
+use crate::trace::{self, Op, Site};
 
 /// A lock around a `T`: at most one goroutine (or thread) has access to it at a time.
 ///
@@ -49,11 +49,19 @@ impl<T: ?Sized> Mutex<T> {
     /// Waits for the lock and takes it. A goroutine that has it already waits for ever.
     #[track_caller]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        let site = Location::caller();
-        trace::note_call(self.address(), site);
-        self.raw.lock();
-        trace::note_op(Op::Lock, self.address(), 0, Some(site));
+        if trace::is_on() {
+            self.lock_traced(Location::caller());
+        } else {
+            self.raw.lock(|| ());
+        }
         MutexGuard { mutex: self, not_send: PhantomData }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_traced(&self, site: Site) {
+        self.raw.lock(|| trace::note_call(self.address(), site));
+        trace::note_op(Op::Lock, self.address(), 0, Some(site));
     }
 
     /// Takes the lock if it is free.

@@ -74,9 +74,11 @@ impl RawMutex {
         Self { is_locked: AtomicBool::new(false), waiting: AtomicU8::new(0), line: Line::new(()) }
     }
 
+    /// Takes the lock; runs `before` if it is not free at once.
     #[inline]
-    pub(super) fn lock(&self) {
+    pub(super) fn lock(&self, before: impl FnOnce()) {
         if !self.take() {
+            before();
             self.lock_slowly();
         }
     }
@@ -238,7 +240,7 @@ mod tests {
             .map(|_| {
                 let mutex = Arc::clone(mutex);
                 thread::spawn(move || {
-                    mutex.lock();
+                    mutex.lock(|| {});
                     mutex.unlock();
                 })
             })
@@ -256,7 +258,7 @@ mod tests {
     #[test]
     fn an_unlock_wakes_those_who_wait_one_after_the_other() {
         let mutex = Arc::new(RawMutex::new());
-        mutex.lock();
+        mutex.lock(|| {});
         assert!(!mutex.try_lock());
         let threads = queue(&mutex, 3);
         assert_eq!(mutex.waiting.load(Relaxed), QUEUED);
@@ -268,7 +270,7 @@ mod tests {
     #[test]
     fn a_starving_lock_is_handed_over_and_never_free() {
         let mutex = Arc::new(RawMutex::new());
-        mutex.lock();
+        mutex.lock(|| {});
         let threads = queue(&mutex, 2);
         {
             let _section = mutex.line.lock();
@@ -282,7 +284,7 @@ mod tests {
     #[test]
     fn a_waiter_whose_lock_became_free_before_its_fence_serves_itself() {
         let mutex = Arc::new(RawMutex::new());
-        mutex.lock();
+        mutex.lock(|| {});
         let threads = queue(&mutex, 1);
         // An unlock that did not see the waiter.
         mutex.is_locked.store(false, Release);
@@ -300,7 +302,7 @@ mod tests {
                 let mutex = Arc::clone(&mutex);
                 thread::spawn(move || {
                     for _ in 0..ROUNDS {
-                        mutex.lock();
+                        mutex.lock(|| {});
                         mutex.unlock();
                     }
                 })

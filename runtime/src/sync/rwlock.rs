@@ -13,9 +13,10 @@ use crate::trace::{self, Op};
 
 /// A lock around a `T`: any number of goroutines (or threads) read it, or one writes it.
 ///
-/// A waiting writer holds off new readers, and a writer that leaves lets in all readers that wait before the next
-/// writer: neither side starves. So a goroutine that reads must not ask to read again, for a writer may wait in
-/// between. No poison, as with [`Mutex`](super::Mutex).
+/// Whoever comes to a lock that is free for it enters, and may so overtake those who wait. But once one of them has waited
+/// for a millisecond, and at most 16 more readers have left, newcomers wait behind it, a writer that leaves lets in all
+/// readers that wait, and the last reader that leaves the next writer: neither side starves. So a goroutine that reads must not ask to read again, for a writer may
+/// wait in between. No poison, as with [`Mutex`](super::Mutex).
 ///
 /// ```
 /// use corefit_runtime::sync::RwLock;
@@ -47,7 +48,7 @@ impl<T> RwLock<T> {
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Waits until nobody writes or waits to write, and keeps writers out.
+    /// Waits until nobody writes, or has waited long, and keeps writers out.
     #[track_caller]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         let site = Location::caller();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::print;
+use super::{print, trace};
 use crate::cli::SweepArgs;
 use crate::error::Error;
 use crate::machine;
@@ -35,6 +35,11 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<(), Error> {
         .into_iter()
         .map(|target| Job::new(target, args, &surroundings))
         .collect::<Result<Vec<_>, _>>()?;
+    if trace::requested().is_some() {
+        anstream::eprintln!(
+            "corefit: COREFIT_TRACE is left out of a sweep: recording would disturb what it measures"
+        );
+    }
     measure::watch_interrupts().map_err(Error::Signals)?;
     let outcomes = measure_all(&jobs, args)?;
     show_all(&outcomes, args, &surroundings)?;

@@ -126,7 +126,7 @@ pub(crate) fn once(target: &Target, procs: u32, request: Request) -> Result<(Pro
     // The sampler ends the program after `max_time`; the sample's own limit only has to lie beyond it.
     let timeout = request.max_time + Duration::from_secs(60);
     let conditions = Conditions { timeout, counters: false, keep_output: false, poll_run_queue: false };
-    let mut child = measure::launch(&target.invocation(procs), &conditions)?;
+    let mut child = measure::launch(&target.invocation(procs).untraced(), &conditions)?;
     match profile::record_child(&mut child, request) {
         Err(error) if error.is_refusal() && target.is_workload() => {
             drop(child);
@@ -150,7 +150,7 @@ fn itself(
     let scratch = tempfile::TempDir::with_prefix("corefit-profile-")
         .map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
     let file = scratch.path().join("stacks");
-    let mut invocation = target.invocation(procs);
+    let mut invocation = target.invocation(procs).untraced();
     invocation.env.push((self_sample::VARIABLE.into(), file.clone().into()));
     let mut child = measure::launch(&invocation, conditions)?;
     let profile = self_sample::record_self(&mut child, &file, request.max_time)?;

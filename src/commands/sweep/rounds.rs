@@ -58,7 +58,7 @@ pub(super) fn measure(
         for (place, procs) in order.into_iter().enumerate() {
             let what = format!("{} · round {round} · {procs} procs", job.target.name);
             progress.now(&what, spent(), time_left(&job.plan, &done, spent()));
-            let sample = measure::sample(&job.target.invocation(procs), &conditions)?;
+            let sample = measure::sample(&job.target.invocation(procs).untraced(), &conditions)?;
             if measure::interrupted() {
                 folder.sync()?;
                 let warning = Some(interrupted_in(round));
@@ -87,7 +87,7 @@ fn warm_up(job: &Job, conditions: &Conditions, progress: &Progress) -> Result<()
     let procs = job.plan.procs.iter().copied().max().expect("a plan has a worker count");
     for _ in 0..job.plan.warmup {
         progress.now(&format!("{} · warm-up", job.target.name), Duration::ZERO, job.expected());
-        measure::sample(&job.target.invocation(procs), conditions)?;
+        measure::sample(&job.target.invocation(procs).untraced(), conditions)?;
         if measure::interrupted() {
             break;
         }
