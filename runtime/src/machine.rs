@@ -1,8 +1,9 @@
 //! A worker thread (Go's M) as others see it: a mailbox where an idle one waits for a processor.
 
-use crate::goroutine::Runnable;
-use crate::primitives::{Condvar, Mutex};
+use crate::goroutine::{GoroutineRef, Runnable};
+use crate::primitives::{Arc, Condvar, Mutex};
 use crate::processor::Core;
+use crate::runtime::Runtime;
 
 /// What an idle worker is given.
 pub(crate) enum Mail {
@@ -61,10 +62,30 @@ impl Machine {
     }
 }
 
+impl Runtime {
+    /// Lets only `machine` run `goroutine` from now on. For its worker, or itself.
+    pub(crate) fn bind(&self, goroutine: GoroutineRef, machine: Arc<Machine>) {
+        self.bound.lock().insert(goroutine.id(), machine);
+        goroutine.set_bound(true);
+    }
+
+    /// Lets every worker run it again. For its worker, or itself.
+    pub(crate) fn unbind(&self, goroutine: GoroutineRef) {
+        if goroutine.is_bound() {
+            goroutine.set_bound(false);
+            self.bound.lock().remove(&goroutine.id());
+        }
+    }
+
+    /// The only machine that may run it, if there is one.
+    pub(crate) fn bound_to(&self, goroutine: GoroutineRef) -> Option<Arc<Machine>> {
+        if goroutine.is_bound() { self.bound.lock().get(&goroutine.id()).cloned() } else { None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::primitives::Arc;
     use crate::processor::Processor;
 
     #[test]

@@ -280,12 +280,9 @@ impl Core {
         self.processor.slices.load(Relaxed)
     }
 
-    /// Whether it is the global queue's turn: now and then; every other time if slices are long, so that what timers and
-    /// network make ready, and the watch found, does not wait for 61 of them.
+    /// Whether it is the global queue's turn, now and then.
     pub(crate) fn is_global_due(&self) -> bool {
-        let slices = self.slices();
-        let is_slow = self.clock_every == 1;
-        is_slow && slices.is_multiple_of(2) || slices.is_multiple_of(GLOBAL_SLICES)
+        self.slices().is_multiple_of(GLOBAL_SLICES)
     }
 
     /// Notes that `id` executes.
@@ -461,24 +458,6 @@ mod tests {
         }
         core.begin_run(1);
         assert!(core.is_clock_due());
-    }
-
-    #[test]
-    fn the_global_queue_has_its_turn_sooner_if_runs_are_long() {
-        let turns = |core: &mut Core| {
-            (0..122)
-                .filter(|_| {
-                    core.begin_slice();
-                    core.is_global_due()
-                })
-                .count()
-        };
-        let mut core = core();
-        core.looked_at_clock(1_000_000);
-        assert_eq!(turns(&mut core), 61 + 1);
-        (0..100).for_each(|_| core.begin_run(1));
-        core.looked_at_clock(1_000_000 + 100);
-        assert_eq!(turns(&mut core), 2);
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(crate) struct Runtime {
     pub(crate) timers: Timers,
     pub(crate) poller: Poller,
     /// By id, the goroutines that one machine alone may run.
-    bound: Mutex<HashMap<u64, Arc<Machine>>>,
+    pub(crate) bound: Mutex<HashMap<u64, Arc<Machine>>>,
     pub(crate) stats: SharedStats,
     pub(crate) alarm: Alarm,
     pub(crate) alertness: Alertness,
@@ -372,25 +372,6 @@ impl Runtime {
             self.stamp(core, &runnable);
             core.put_first(self, runnable);
         }
-    }
-
-    /// Lets only `machine` run `goroutine` from now on. For its worker, or itself.
-    pub(crate) fn bind(&self, goroutine: GoroutineRef, machine: Arc<Machine>) {
-        self.bound.lock().insert(goroutine.id(), machine);
-        goroutine.set_bound(true);
-    }
-
-    /// Lets every worker run it again. For its worker, or itself.
-    pub(crate) fn unbind(&self, goroutine: GoroutineRef) {
-        if goroutine.is_bound() {
-            goroutine.set_bound(false);
-            self.bound.lock().remove(&goroutine.id());
-        }
-    }
-
-    /// The only machine that may run it, if there is one.
-    pub(crate) fn bound_to(&self, goroutine: GoroutineRef) -> Option<Arc<Machine>> {
-        if goroutine.is_bound() { self.bound.lock().get(&goroutine.id()).cloned() } else { None }
     }
 
     /// One goroutine from the global queue.

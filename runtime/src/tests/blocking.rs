@@ -122,6 +122,14 @@ fn beyond_the_most_threads_a_call_fails_with_what_to_do() {
         let (open, gate) = mpsc::channel::<()>();
         let gate = Arc::new(std::sync::Mutex::new(gate));
         let (begun, begins) = chan(MOST);
+        // There is always someone who needs the processor.
+        let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let theirs = Arc::clone(&stop);
+        let busy = go(move || {
+            while !theirs.load(std::sync::atomic::Ordering::SeqCst) {
+                yield_now();
+            }
+        });
         let calls: Vec<JoinHandle<()>> = (0..MOST)
             .map(|_| {
                 let (gate, begun) = (Arc::clone(&gate), begun.clone());
@@ -147,6 +155,8 @@ fn beyond_the_most_threads_a_call_fails_with_what_to_do() {
         assert_eq!(failed.len(), 1, "{failed:?}");
         assert!(failed[0].starts_with("a blocking call needs one more thread"), "{failed:?}");
         assert!(failed[0].contains("there are 4 already") && failed[0].contains("Semaphore"), "{failed:?}");
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        busy.join().expect("it does not panic");
         // There are threads again.
         assert_eq!(blocking(|| 5), 5);
     });
