@@ -5,6 +5,7 @@
 //! shows how many goroutines are runnable and do not run.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, Write};
 
 use corefit_runtime::trace::{Event, Trace, What};
@@ -125,8 +126,8 @@ impl Drawing<'_> {
 
     /// Names a thread of the drawing, and its process if that is new too.
     fn introduce(&mut self, event: &Event) -> io::Result<()> {
-        if !self.runtimes.contains_key(&event.runtime) {
-            self.runtimes.insert(event.runtime, Runnable::default());
+        if let Entry::Vacant(place) = self.runtimes.entry(event.runtime) {
+            place.insert(Runnable::default());
             let name = format!("runtime {} of process {}", event.runtime, self.trace.pid());
             self.write(
                 &json!({ "ph": "M", "name": "process_name", "pid": event.runtime, "args": { "name": name } }),

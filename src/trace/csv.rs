@@ -34,7 +34,7 @@ pub fn csv(trace: &Trace, to: &mut dyn Write) -> Result<Damage, Error> {
     let mut events = trace.events();
     for event in &mut events {
         let event = event.map_err(Error::Read)?;
-        table.write_record(&row(trace, &event)).map_err(failed)?;
+        table.write_record(row(trace, &event)).map_err(failed)?;
     }
     table.flush().map_err(Error::Write)?;
     Ok(events.damage())

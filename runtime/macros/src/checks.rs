@@ -214,7 +214,8 @@ mod tests {
             fn f() {
                 #![allow(unused)]
                 ::corefit_runtime::checkpoint();
-                loop {                    #![allow(unused)]                    ::corefit_runtime::checkpoint();
+                loop {
+                    ::corefit_runtime::checkpoint();
                 }
             }
         ));
