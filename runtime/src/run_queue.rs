@@ -15,7 +15,7 @@
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::primitives::Arc;
 use crate::processor::{Ends, Processor};
-use crate::queue::Local;
+use crate::queue::{CAPACITY, Local};
 use std::collections::VecDeque;
 use std::iter;
 
@@ -55,6 +55,8 @@ impl RunQueue {
         }
         self.is_private = is_private;
         if is_private {
+            // Room beforehand: where memory has run out, a few thousand can still be queued.
+            self.queue.reserve(CAPACITY);
             self.next = self.processor.next.take();
             self.queue.extend(iter::from_fn(|| self.ring.pop()));
             self.processor.set_has_private(self.next.is_some() || !self.queue.is_empty());
