@@ -716,6 +716,13 @@ fn a_run_records_a_trace_that_becomes_a_table_and_a_drawing() {
     assert_eq!((drawing.out.as_str(), drawing.err.as_str()), ("", ""));
     let drawn: Value = serde_json::from_str(&corefit.read("t.json")).expect("one JSON document");
     assert!(drawn["traceEvents"].as_array().expect("an array").len() > events.len() / 4);
+    for format in ["csv", "chrome"] {
+        let args = ["trace", "t", "--format", format];
+        let mut child = corefit.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let done = Done::of(child.wait_with_output().unwrap());
+        assert!(done.err.is_empty(), "a reader that went away: {}", done.err);
+    }
 }
 
 #[test]

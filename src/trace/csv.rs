@@ -29,7 +29,11 @@ const COLUMNS: [&str; 14] = [
 /// The trace could not be read on, or the output not be written.
 pub fn csv(trace: &Trace, to: &mut dyn Write) -> Result<Damage, Error> {
     let mut table = csv::Writer::from_writer(to);
-    let failed = |error: csv::Error| Error::Write(io::Error::from(error));
+    // Not by `From`, which hides of what kind the error is: a reader that went away is none.
+    let failed = |error: csv::Error| match error.into_kind() {
+        csv::ErrorKind::Io(error) => Error::Write(error),
+        other => Error::Write(io::Error::other(format!("{other:?}"))),
+    };
     table.write_record(COLUMNS).map_err(failed)?;
     let mut events = trace.events();
     for event in &mut events {
