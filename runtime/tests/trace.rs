@@ -58,7 +58,9 @@ impl Drop for Place {
 }
 
 fn child(case: &str, place: &Place) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    // A shell starts background jobs with SIGQUIT ignored, and the runtime leaves it so.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=QUIT").arg(std::env::current_exe().unwrap());
     command.env(CHILD, case).env("COREFIT_TRACE", &place.0).env_remove("GOMAXPROCS").stdin(Stdio::null());
     command
 }
