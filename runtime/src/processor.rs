@@ -42,6 +42,9 @@ pub(crate) const URGENT_RUNS: u32 = 16;
 /// Time slices between two looks at the global queue ahead of the own one. As in Go.
 const GLOBAL_SLICES: u64 = 61;
 
+/// Nanoseconds in a queue that are long for what comes from outside: a quarter of a time slice.
+const LONG_WAIT_NS: u64 = 2_500_000;
+
 /// Ready-to-run latency is measured once in so many times that a goroutine is queued, and the length of a run once in so
 /// many runs: on average, at random, since goroutines that take turns would otherwise always be hit alike.
 const SAMPLE_EVERY: u32 = 64;
@@ -152,6 +155,8 @@ pub(crate) struct Core {
     /// Runs since the last look at the clock, and how many there may be.
     clock_runs: u32,
     clock_every: u32,
+    /// Mean length of the runs between the last two looks, ns.
+    mean_ns: u64,
     /// When the clock was last looked at, ns of the runtime's clock.
     clock_ns: u64,
     /// Times until the next sample of a latency, and of a run's length.
@@ -178,6 +183,7 @@ impl Core {
             laziness: Laziness::default(),
             clock_runs: 0,
             clock_every: 1,
+            mean_ns: 0,
             clock_ns: 0,
             until_latency: SAMPLE_EVERY,
             until_run: SAMPLE_EVERY,
@@ -243,8 +249,20 @@ impl Core {
         self.must_release
     }
 
-    /// Queues `runnable` ahead of the ring: its time has come, or its descriptor is ready, and it has waited for the look
-    /// already. What does not fit goes to the end.
+    /// Queues `runnable`, whose time has come or whose descriptor is ready: at the end, unless it might wait there for long.
+    /// Then ahead of the ring; what does not fit goes to the end. (Always ahead: the queue of a saturated service shrinks to
+    /// what came from outside, and the other processors run out of work again and again. `mixed_service` at 2 processors
+    /// fell from 46 to 32 thousand requests a second.)
+    pub(crate) fn put_outside(&mut self, runtime: &Runtime, runnable: Runnable) {
+        let would_wait_ns = self.mean_ns.saturating_mul(self.queue.len() as u64);
+        if self.are_runs_long() || would_wait_ns >= LONG_WAIT_NS {
+            self.put_first(runtime, runnable);
+        } else {
+            self.put_last(runtime, runnable);
+        }
+    }
+
+    /// Queues `runnable` ahead of the ring. What does not fit goes to the end.
     pub(crate) fn put_first(&mut self, runtime: &Runtime, runnable: Runnable) {
         if let Err(runnable) = self.queue.push_urgent(runnable) {
             self.put_last(runtime, runnable);
@@ -329,6 +347,7 @@ impl Core {
         let mean_ns = now_ns.saturating_sub(self.clock_ns) / u64::from(self.clock_runs.max(1));
         let runs = u32::try_from(LOOK_NS / mean_ns.max(1)).unwrap_or(CLOCK_RUNS);
         self.clock_every = runs.clamp(1, CLOCK_RUNS);
+        self.mean_ns = mean_ns;
         self.clock_runs = 0;
         self.clock_ns = now_ns;
         // ORDERING: Relaxed; see `Processor::clock_ns`.

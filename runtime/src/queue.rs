@@ -154,7 +154,8 @@ impl<E: Element> Local<E> {
         iter::from_fn(|| self.pop()).take(half).collect()
     }
 
-    fn len(&self) -> usize {
+    /// How many it holds; a hint.
+    pub(crate) fn len(&self) -> usize {
         len(&self.0)
     }
 }

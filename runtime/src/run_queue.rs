@@ -141,6 +141,11 @@ impl RunQueue {
         victim.urgent.steal(&mut self.ring).or_else(|| victim.queue.steal(&mut self.ring))
     }
 
+    /// How many wait, next and urgent ones aside.
+    pub(crate) fn len(&self) -> usize {
+        if self.is_private { self.queue.len() } else { self.ring.len() }
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         if self.is_private {

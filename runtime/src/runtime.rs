@@ -366,11 +366,11 @@ impl Runtime {
         self.publish(&synced);
     }
 
-    /// Queues what was found ready ahead of the ring of `core`. Does not wake anyone.
+    /// Queues what was found ready with `core`, see `Core::put_outside`. Does not wake anyone.
     pub(crate) fn queue_first(&self, core: &mut Core, ready: Vec<Runnable>) {
         for runnable in ready {
             self.stamp(core, &runnable);
-            core.put_first(self, runnable);
+            core.put_outside(self, runnable);
         }
     }
 
