@@ -23,6 +23,10 @@ const MADV_GUARD_INSTALL: libc::c_int = 102;
 const FIRST_BYTES: usize = 64 << 20;
 const LARGEST_BYTES: usize = 16 << 30;
 
+/// Bytes of address space that are left to the program when a limit (`ulimit -v`) is near: what no stack can be had for is
+/// told by a panic, which allocates; and a worker's thread takes 2 MiB.
+const SPARE_BYTES: usize = 16 << 20;
+
 /// The pieces of one size class.
 #[derive(Debug)]
 pub(super) struct Reservation {
@@ -69,8 +73,9 @@ impl Reservation {
     fn reserve(&mut self, bytes: usize) -> io::Result<Range<usize>> {
         let mut size = self.next_bytes.max(bytes);
         loop {
-            match map(size) {
+            match map(size + SPARE_BYTES) {
                 Ok(start) => {
+                    unmap(start + size, SPARE_BYTES);
                     self.next_bytes = (size * 2).min(LARGEST_BYTES);
                     return Ok(start..start + size);
                 }
@@ -96,6 +101,12 @@ fn map(bytes: usize) -> io::Result<usize> {
     let _ = unsafe { libc::madvise(start, bytes, libc::MADV_NOHUGEPAGE) };
     // Exposed: stacks and headers are accessed by address.
     Ok(start.expose_provenance())
+}
+
+/// Ends the mapping of `bytes` at `start`, the end of what `map` made, which nobody uses yet.
+fn unmap(start: usize, bytes: usize) {
+    // SAFETY: a part of a mapping that `reserve` has just made, and keeps no address of. If it fails, it stays mapped.
+    let _ = unsafe { libc::munmap(ptr::with_exposed_provenance_mut(start), bytes) };
 }
 
 /// Makes every access to the page at each of `bottoms` (fresh, of a reservation) a fault. Returns how many, from the first,
