@@ -311,7 +311,7 @@ fn is_starving(inside: &Inside<'_>) -> bool {
     oldest.map(|waiting| waiting.since).min().is_some_and(|since| since.elapsed() >= STARVATION)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::primitives::Arc;
