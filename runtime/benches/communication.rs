@@ -4,29 +4,23 @@
 //! Run: `cargo bench -p corefit-runtime --bench communication`. Each sample is a whole run of `OPS` operations inside a
 //! fresh runtime, long enough that two processors overlap.
 
+mod run;
+
 use std::sync::Arc;
 
 use corefit_runtime::sync::{Barrier, Condvar, Mutex, Once, RwLock, Semaphore, WaitGroup};
-use corefit_runtime::{Config, chan, go, select};
+use corefit_runtime::{chan, go, select};
 use divan::Bencher;
-use divan::counter::ItemsCount;
+use run::{PROCS, bench};
 
 /// Operations a sample.
 const OPS: usize = 100_000;
-
-/// Processors.
-const PROCS: [usize; 2] = [1, 2];
 
 /// Goroutines that want the same thing, in the contended benches.
 const CROWD: usize = 50;
 
 fn main() {
     divan::main();
-}
-
-/// Times `work`, which does `OPS` operations, as the main goroutine of a runtime.
-fn bench(bencher: Bencher<'_, '_>, procs: usize, work: impl Fn() + Copy + Send + Sync + 'static) {
-    bencher.counter(ItemsCount::new(OPS)).bench_local(|| Config::new().procs(procs).run(work));
 }
 
 /// Has `CROWD` goroutines do `OPS` times `work` together on one `shared` thing.
@@ -71,17 +65,17 @@ mod channel {
 
     #[divan::bench(args = PROCS, consts = [0, 1, 128], sample_count = 10)]
     fn one_to_one<const CAPACITY: usize>(bencher: Bencher<'_, '_>, procs: usize) {
-        bench(bencher, procs, || pass(CAPACITY, 1));
+        bench(bencher, procs, OPS, || pass(CAPACITY, 1));
     }
 
     #[divan::bench(args = PROCS, consts = [0, 1, 128], sample_count = 10)]
     fn four_to_four<const CAPACITY: usize>(bencher: Bencher<'_, '_>, procs: usize) {
-        bench(bencher, procs, || pass(CAPACITY, 4));
+        bench(bencher, procs, OPS, || pass(CAPACITY, 4));
     }
 
     #[divan::bench(sample_count = 10)]
     fn send_and_receive_alone(bencher: Bencher<'_, '_>) {
-        bench(bencher, 1, || {
+        bench(bencher, 1, OPS, || {
             let (sender, receiver) = chan(1);
             for value in 0..OPS {
                 assert!(sender.send(value).is_ok());
@@ -92,7 +86,7 @@ mod channel {
 
     #[divan::bench(sample_count = 10)]
     fn try_receive_from_empty(bencher: Bencher<'_, '_>) {
-        bench(bencher, 1, || {
+        bench(bencher, 1, OPS, || {
             let (_sender, receiver) = chan::<usize>(1);
             assert!((0..OPS).all(|_| receiver.try_recv().is_err()));
         });
@@ -104,7 +98,7 @@ mod select {
 
     #[divan::bench(sample_count = 10)]
     fn of_two_one_ready(bencher: Bencher<'_, '_>) {
-        bench(bencher, 1, || {
+        bench(bencher, 1, OPS, || {
             let ((left, from_left), (right, from_right)) = (chan(1), chan(1));
             for i in 0..OPS {
                 let sent = if i % 2 == 0 { left.send(i) } else { right.send(i) };
@@ -119,7 +113,7 @@ mod select {
 
     #[divan::bench(args = PROCS, sample_count = 10)]
     fn of_two_waiting(bencher: Bencher<'_, '_>, procs: usize) {
-        bench(bencher, procs, || {
+        bench(bencher, procs, OPS, || {
             let ((left, from_left), (right, from_right)) = (chan(0), chan(0));
             let sending =
                 go(move || (0..OPS).try_for_each(|i| if i % 2 == 0 { left.send(i) } else { right.send(i) }));
@@ -139,7 +133,7 @@ mod lock {
 
     #[divan::bench(sample_count = 10)]
     fn mutex_alone(bencher: Bencher<'_, '_>) {
-        bench(bencher, 1, || {
+        bench(bencher, 1, OPS, || {
             let total = Mutex::new(0_usize);
             (0..OPS).for_each(|_| *total.lock() += 1);
             assert_eq!(total.into_inner(), OPS);
@@ -148,12 +142,12 @@ mod lock {
 
     #[divan::bench(args = PROCS, sample_count = 10)]
     fn mutex_contended(bencher: Bencher<'_, '_>, procs: usize) {
-        bench(bencher, procs, || crowd(Mutex::new(0_usize), |total| *total.lock() += 1));
+        bench(bencher, procs, OPS, || crowd(Mutex::new(0_usize), |total| *total.lock() += 1));
     }
 
     #[divan::bench(sample_count = 10)]
     fn read_alone(bencher: Bencher<'_, '_>) {
-        bench(bencher, 1, || {
+        bench(bencher, 1, OPS, || {
             let value = RwLock::new(1_usize);
             assert_eq!((0..OPS).map(|_| *value.read()).sum::<usize>(), OPS);
         });
@@ -161,7 +155,7 @@ mod lock {
 
     #[divan::bench(sample_count = 10)]
     fn write_alone(bencher: Bencher<'_, '_>) {
-        bench(bencher, 1, || {
+        bench(bencher, 1, OPS, || {
             let value = RwLock::new(0_usize);
             (0..OPS).for_each(|_| *value.write() += 1);
             assert_eq!(value.into_inner(), OPS);
@@ -170,12 +164,12 @@ mod lock {
 
     #[divan::bench(args = PROCS, sample_count = 10)]
     fn read_contended(bencher: Bencher<'_, '_>, procs: usize) {
-        bench(bencher, procs, || crowd(RwLock::new(1_usize), |value| assert_eq!(*value.read(), 1)));
+        bench(bencher, procs, OPS, || crowd(RwLock::new(1_usize), |value| assert_eq!(*value.read(), 1)));
     }
 
     #[divan::bench(args = PROCS, sample_count = 10)]
     fn write_contended(bencher: Bencher<'_, '_>, procs: usize) {
-        bench(bencher, procs, || crowd(RwLock::new(0_usize), |value| *value.write() += 1));
+        bench(bencher, procs, OPS, || crowd(RwLock::new(0_usize), |value| *value.write() += 1));
     }
 }
 
@@ -196,7 +190,7 @@ mod meeting {
                 changed.notify_one();
             }
         }
-        bench(bencher, procs, || {
+        bench(bencher, procs, OPS, || {
             let shared = Arc::new((Mutex::new(0), Condvar::new()));
             let other = {
                 let shared = Arc::clone(&shared);
@@ -209,7 +203,7 @@ mod meeting {
 
     #[divan::bench(sample_count = 10)]
     fn wait_group_alone(bencher: Bencher<'_, '_>) {
-        bench(bencher, 1, || {
+        bench(bencher, 1, OPS, || {
             let group = WaitGroup::new();
             for _ in 0..OPS {
                 group.add(1);
@@ -221,7 +215,7 @@ mod meeting {
 
     #[divan::bench(args = PROCS, sample_count = 10)]
     fn wait_group_contended(bencher: Bencher<'_, '_>, procs: usize) {
-        bench(bencher, procs, || {
+        bench(bencher, procs, OPS, || {
             let group = WaitGroup::new();
             group.add(OPS);
             let done = group.clone();
@@ -233,7 +227,7 @@ mod meeting {
 
     #[divan::bench(sample_count = 10)]
     fn once_done_before(bencher: Bencher<'_, '_>) {
-        bench(bencher, 1, || {
+        bench(bencher, 1, OPS, || {
             let once = Once::new();
             (0..OPS).for_each(|_| divan::black_box(&once).call_once(|| {}));
         });
@@ -241,7 +235,7 @@ mod meeting {
 
     #[divan::bench(sample_count = 10)]
     fn permit_alone(bencher: Bencher<'_, '_>) {
-        bench(bencher, 1, || {
+        bench(bencher, 1, OPS, || {
             let semaphore = Semaphore::new(1);
             (0..OPS).for_each(|_| drop(semaphore.acquire()));
         });
@@ -249,13 +243,13 @@ mod meeting {
 
     #[divan::bench(args = PROCS, sample_count = 10)]
     fn permit_contended(bencher: Bencher<'_, '_>, procs: usize) {
-        bench(bencher, procs, || crowd(Semaphore::new(2), |semaphore| drop(semaphore.acquire())));
+        bench(bencher, procs, OPS, || crowd(Semaphore::new(2), |semaphore| drop(semaphore.acquire())));
     }
 
     /// An operation is one arrival.
     #[divan::bench(args = PROCS, sample_count = 10)]
     fn barrier_of_two(bencher: Bencher<'_, '_>, procs: usize) {
-        bench(bencher, procs, || {
+        bench(bencher, procs, OPS, || {
             let barrier = Arc::new(Barrier::new(2));
             let other = {
                 let barrier = Arc::clone(&barrier);

@@ -2,14 +2,17 @@
 //!
 //! Run: `cargo bench -p corefit-runtime --bench io`. Each sample is a whole run of many operations inside a fresh runtime.
 
+mod run;
+
 use std::io::{Read, Write};
 use std::thread;
 use std::time::Duration;
 
 use corefit_runtime::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
-use corefit_runtime::{Config, chan, go, time};
+use corefit_runtime::{chan, go, time};
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use run::{PROCS, bench};
 
 /// Round trips a sample.
 const TRIPS: usize = 2_000;
@@ -17,16 +20,8 @@ const TRIPS: usize = 2_000;
 /// Timed waits a sample.
 const WAITS: usize = 20_000;
 
-/// Processors.
-const PROCS: [usize; 2] = [1, 2];
-
 fn main() {
     divan::main();
-}
-
-/// Times `work`, which does `ops` operations, as the main goroutine of a runtime.
-fn bench(bencher: Bencher<'_, '_>, procs: usize, ops: usize, work: impl Fn() + Copy + Send + Sync + 'static) {
-    bencher.counter(ItemsCount::new(ops)).bench_local(|| Config::new().procs(procs).run(work));
 }
 
 /// One sleep of 1 ms after the other: what is above 1 ms is lateness.

@@ -4,23 +4,17 @@
 //! Run: `cargo bench -p corefit-runtime`. Each sample is a whole run of `OPS` operations inside a fresh runtime, long
 //! enough that two processors overlap.
 
-use corefit_runtime::{Config, blocking, checkpoint, go, yield_now};
+mod run;
+
+use corefit_runtime::{blocking, checkpoint, go, yield_now};
 use divan::Bencher;
-use divan::counter::ItemsCount;
+use run::{PROCS, bench};
 
 /// Operations a sample: 10 ms and more of most of them.
 const OPS: usize = 100_000;
 
-/// Processors.
-const PROCS: [usize; 2] = [1, 2];
-
 fn main() {
     divan::main();
-}
-
-/// Times `work`, which does `ops` operations, as the main goroutine of a runtime.
-fn bench(bencher: Bencher<'_, '_>, procs: usize, ops: usize, work: impl Fn() + Copy + Send + Sync + 'static) {
-    bencher.counter(ItemsCount::new(ops)).bench_local(|| Config::new().procs(procs).run(work));
 }
 
 #[divan::bench(args = PROCS, sample_count = 10)]

@@ -3,6 +3,8 @@
 //! Run: `cargo bench -p corefit-runtime --bench scheduler`. A sample of `switch` is a round of switches among goroutines that
 //! live as long as the bench, so that starting them is not in it; the others are whole runs inside a fresh runtime.
 
+mod run;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -11,21 +13,15 @@ use corefit_runtime::sync::{Barrier, WaitGroup};
 use corefit_runtime::{Config, blocking, chan, checkpoint, go, gomaxprocs, metrics, yield_now};
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use run::{PROCS, bench};
 
 /// Switches a sample, at least: some 50 ms of them, beside which waking the goroutine that waits for them does not show.
 const SWITCHES: usize = 1_000_000;
 /// Operations a sample of the rest.
 const OPS: usize = 100_000;
-/// Processors.
-const PROCS: [usize; 2] = [1, 2];
 
 fn main() {
     divan::main();
-}
-
-/// Times `work`, which does `ops` operations, as the main goroutine of a runtime.
-fn bench(bencher: Bencher<'_, '_>, procs: usize, ops: usize, work: impl Fn() + Copy + Send + Sync + 'static) {
-    bencher.counter(ItemsCount::new(ops)).bench_local(|| Config::new().procs(procs).run(work));
 }
 
 /// In each round all yield equally often between two meetings, which are a switch each too.

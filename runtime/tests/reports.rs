@@ -1,6 +1,9 @@
 //! What ends a process: deadlock, SIGQUIT, stack overflow. Each case runs in a child, which is this binary again.
 #![allow(clippy::unwrap_used, reason = "a test, though without the harness that tells clippy so")]
 
+mod cases;
+
+use cases::{CHILD, Case};
 use corefit_runtime::{
     Builder, Config, blocking, chan, checkpoint, go, gomaxprocs, select, spawn_pinned, sync, time, try_go,
     yield_now,
@@ -9,9 +12,6 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// A case: its name, what the child does, and what is checked about it.
-type Case = (&'static str, fn(), fn());
 
 const CASES: [Case; 17] = [
     ("deadlock", deadlock, a_deadlock_is_reported_with_every_goroutine),
@@ -33,20 +33,8 @@ const CASES: [Case; 17] = [
     ("short", short, a_runtime_that_has_ended_keeps_no_stacks),
 ];
 
-const CHILD: &str = "COREFIT_TEST_CHILD";
-
 fn main() -> ExitCode {
-    if let Ok(name) = std::env::var(CHILD) {
-        let (_, act, _) = CASES.iter().find(|(case, ..)| *case == name).expect("a known case");
-        act();
-        return ExitCode::SUCCESS;
-    }
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    for (name, _, check) in CASES.iter().filter(|(name, ..)| name.contains(&filter)) {
-        check();
-        println!("test {name} ... ok");
-    }
-    ExitCode::SUCCESS
+    cases::run(&CASES)
 }
 
 fn child(case: &str) -> Command {

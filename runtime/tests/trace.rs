@@ -1,15 +1,15 @@
 //! The trace against what a program is known to do. Each program runs in a child, which is this binary again.
 #![allow(clippy::unwrap_used, reason = "a test, though without the harness that tells clippy so")]
 
+mod cases;
+
+use cases::{CHILD, Case};
 use corefit_runtime::trace::{End, Event, Op, Trace, What};
 use corefit_runtime::{Builder, Config, blocking, chan, go, time, yield_now};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
-
-/// A case: its name, what the child does, and what is checked about it.
-type Case = (&'static str, fn(), fn());
 
 const CASES: [Case; 11] = [
     ("handshake", handshake, every_spawn_park_and_unpark_is_there_with_who_why_and_where),
@@ -25,20 +25,8 @@ const CASES: [Case; 11] = [
     ("nothing", nothing, settings_that_cannot_be_used_are_told_and_do_no_harm),
 ];
 
-const CHILD: &str = "COREFIT_TEST_CHILD";
-
 fn main() -> ExitCode {
-    if let Ok(name) = std::env::var(CHILD) {
-        let (_, act, _) = CASES.iter().find(|(case, ..)| *case == name).expect("a known case");
-        act();
-        return ExitCode::SUCCESS;
-    }
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    for (name, _, check) in CASES.iter().filter(|(name, ..)| name.contains(&filter)) {
-        check();
-        println!("test {name} ... ok");
-    }
-    ExitCode::SUCCESS
+    cases::run(&CASES)
 }
 
 /// Where a child's trace goes; removed when dropped.

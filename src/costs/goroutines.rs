@@ -8,8 +8,8 @@ use corefit_runtime::sync::{Mutex, WaitGroup};
 use corefit_runtime::{Builder, Config, JoinHandle, chan, metrics, time, yield_now};
 
 use super::Deed;
-use super::memory::{self, Memory};
-use super::subject::{Figures, SETTLE, SPAWN_FOR, WARM_UP, stay_on_one_cpu, turns};
+use super::memory::Memory;
+use super::subject::{Figures, SETTLE, spawn_join, stay_on_one_cpu, turns};
 
 /// Switches in a measurement: a tenth of a second of them.
 const SWITCHES: u64 = 1_000_000;
@@ -18,7 +18,7 @@ const SWITCHES: u64 = 1_000_000;
 pub(super) fn answer(deed: Deed, count: u64) -> Result<Figures, String> {
     match deed {
         Deed::Live => Config::new().run(move || live(count)),
-        Deed::SpawnJoin => Config::new().run(move || spawn_join(count)),
+        Deed::SpawnJoin => Config::new().run(move || spawn_join(count, batch)),
         Deed::Switch => {
             stay_on_one_cpu()?;
             Config::new().procs(1).run(move || switch(count.max(2)))
@@ -52,33 +52,16 @@ fn live(count: u64) -> Result<Figures, String> {
     started.wait();
     let created = begun.elapsed();
     time::sleep(SETTLE);
-    let mut figures = Figures::default();
-    Memory::now().growth(&before, count, &mut figures);
-    figures.add("os_threads", memory::threads());
-    let begun = Instant::now();
-    drop(gate);
-    join(all);
-    figures.add("create_s", Some(created.as_secs_f64() / count as f64));
-    figures.add("end_s", Some(begun.elapsed().as_secs_f64() / count as f64));
-    Ok(figures)
+    Ok(Figures::of_lives(count, &before, created, || {
+        drop(gate);
+        join(all);
+    }))
 }
 
 fn batch(count: u64) -> Result<(), String> {
     let all = (0..count).map(|_| start(|| ())).collect::<Result<Vec<_>, _>>()?;
     join(all);
     Ok(())
-}
-
-fn spawn_join(count: u64) -> Result<Figures, String> {
-    batch(count.min(WARM_UP))?;
-    let (begun, mut done) = (Instant::now(), 0);
-    while begun.elapsed() < SPAWN_FOR {
-        batch(count)?;
-        done += count;
-    }
-    let mut figures = Figures::default();
-    figures.add("spawn_join_s", Some(begun.elapsed().as_secs_f64() / done as f64));
-    Ok(figures)
 }
 
 /// The clock runs from the moment when the last one is there to the moment when the last one has had its turns. Who has,

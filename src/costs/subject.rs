@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::thread::CpuSet;
 
+use super::memory::{self, Memory};
 use super::{Kind, Question, goroutines, threads};
 use crate::target::workload;
 
@@ -16,9 +17,9 @@ use crate::target::workload;
 pub const SUBCOMMAND: &str = "__costs";
 
 /// Batches are started and joined until this has passed, so that the clock's own cost and a tick do not show.
-pub(super) const SPAWN_FOR: Duration = Duration::from_millis(100);
+const SPAWN_FOR: Duration = Duration::from_millis(100);
 /// Of a batch, how many are started and joined before the clock starts.
-pub(super) const WARM_UP: u64 = 1000;
+const WARM_UP: u64 = 1000;
 /// Time for the last to be asleep before memory is read.
 pub(super) const SETTLE: Duration = Duration::from_millis(50);
 
@@ -27,6 +28,19 @@ pub(super) const SETTLE: Duration = Duration::from_millis(50);
 pub(super) struct Figures(BTreeMap<&'static str, f64>);
 
 impl Figures {
+    /// Of `count` that are alive and asleep: their memory, which was `before` without them, and what it took to create and
+    /// to `end` one.
+    pub(super) fn of_lives(count: u64, before: &Memory, created: Duration, end: impl FnOnce()) -> Self {
+        let mut figures = Self::default();
+        Memory::now().growth(before, count, &mut figures);
+        figures.add("os_threads", memory::threads());
+        let begun = Instant::now();
+        end();
+        figures.add("create_s", Some(created.as_secs_f64() / count as f64));
+        figures.add("end_s", Some(begun.elapsed().as_secs_f64() / count as f64));
+        figures
+    }
+
     pub(super) fn add(&mut self, name: &'static str, value: Option<f64>) {
         if let Some(value) = value {
             self.0.insert(name, value);
@@ -76,6 +90,19 @@ pub(super) fn stay_on_one_cpu() -> Result<CpuSet, String> {
     one.set(first.ok_or("no CPU is allowed")?);
     rustix::thread::sched_setaffinity(None, &one).map_err(cannot)?;
     Ok(allowed)
+}
+
+/// What it takes to start and join one of a batch of `count`, by `batch`, which does so.
+pub(super) fn spawn_join(count: u64, batch: impl Fn(u64) -> Result<(), String>) -> Result<Figures, String> {
+    batch(count.min(WARM_UP))?;
+    let (begun, mut done) = (Instant::now(), 0);
+    while begun.elapsed() < SPAWN_FOR {
+        batch(count)?;
+        done += count;
+    }
+    let mut figures = Figures::default();
+    figures.add("spawn_join_s", Some(begun.elapsed().as_secs_f64() / done as f64));
+    Ok(figures)
 }
 
 /// How often each of `count` yields so that all together do so `total` times; at least `least` times.

@@ -6,8 +6,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::Deed;
-use super::memory::{self, Memory};
-use super::subject::{Figures, SETTLE, SPAWN_FOR, WARM_UP, stay_on_one_cpu, turns};
+use super::memory::Memory;
+use super::subject::{Figures, SETTLE, spawn_join, stay_on_one_cpu, turns};
 use crate::measure;
 
 /// Switches in a measurement: a tenth of a second of them.
@@ -17,7 +17,7 @@ const SWITCHES: u64 = 50_000;
 pub(super) fn answer(deed: Deed, count: u64) -> Result<Figures, String> {
     match deed {
         Deed::Live => live(count),
-        Deed::SpawnJoin => spawn_join(count),
+        Deed::SpawnJoin => spawn_join(count, batch),
         Deed::Switch => switch(count.max(2)),
     }
 }
@@ -75,33 +75,16 @@ fn live(count: u64) -> Result<Figures, String> {
     }
     let created = begun.elapsed();
     thread::sleep(SETTLE);
-    let mut figures = Figures::default();
-    Memory::now().growth(&before, count, &mut figures);
-    figures.add("os_threads", memory::threads());
-    let begun = Instant::now();
-    gate.open(&all);
-    join(all);
-    figures.add("create_s", Some(created.as_secs_f64() / count as f64));
-    figures.add("end_s", Some(begun.elapsed().as_secs_f64() / count as f64));
-    Ok(figures)
+    Ok(Figures::of_lives(count, &before, created, || {
+        gate.open(&all);
+        join(all);
+    }))
 }
 
 fn batch(count: u64) -> Result<(), String> {
     let all = (0..count).map(|_| start(|| ())).collect::<Result<Vec<_>, _>>()?;
     join(all);
     Ok(())
-}
-
-fn spawn_join(count: u64) -> Result<Figures, String> {
-    batch(count.min(WARM_UP))?;
-    let (begun, mut done) = (Instant::now(), 0);
-    while begun.elapsed() < SPAWN_FOR {
-        batch(count)?;
-        done += count;
-    }
-    let mut figures = Figures::default();
-    figures.add("spawn_join_s", Some(begun.elapsed().as_secs_f64() / done as f64));
-    Ok(figures)
 }
 
 /// The clock runs from the moment when the last one is there to the moment when the first one has had its turns. The
