@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Modules that may hold `unsafe`: what speaks to the kernel or switches stacks. Everything else forbids or denies it.
+/// Modules that may hold `unsafe`: what speaks to the kernel, switches stacks, or shares memory by a
+/// protocol of its own. Everything else forbids or denies it.
 const MAY_BE_UNSAFE: &[&str] = &[
     "runtime/src/blocking.rs",
     "runtime/src/current.rs",

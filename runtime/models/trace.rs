@@ -2,22 +2,12 @@
 
 use std::panic::Location;
 
-pub(crate) type Site = &'static Location<'static>;
+#[path = "../src/trace/ops.rs"]
+mod ops;
 
-/// What is done to an object. The models do not care.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Op {
-    Send,
-    Receive,
-    ReceiveClosed,
-    Close,
-    Lock,
-    Unlock,
-    ReadLock,
-    ReadUnlock,
-    Wait,
-    Signal,
-}
+pub(crate) use ops::Op;
+
+pub(crate) type Site = &'static Location<'static>;
 
 pub(crate) fn note_call(_: usize, _: Site) {}
 

@@ -144,36 +144,34 @@ impl GoroutineRef {
 
     /// Leaves the token, and makes it runnable if it waits.
     pub(crate) fn unpark(self) {
-        match self.token.notify() {
-            Notified::Awake => self.note_awake(),
-            Notified::Parked => self.ready(),
-            Notified::Blocked => self.wake_thread(),
+        if let Some(runnable) = self.notified() {
+            runnable.queue();
         }
     }
 
     /// Leaves the token, and gives the right to run it to the caller, who must queue it, if it was parked.
     pub(crate) fn unpark_into(self, ready: &mut Vec<Runnable>) {
+        ready.extend(self.notified());
+    }
+
+    /// Leaves the token; the right to run it, if it was parked.
+    #[inline]
+    fn notified(self) -> Option<Runnable> {
         match self.token.notify() {
             Notified::Parked => {
                 let runnable = Runnable(self);
                 runnable.note_unpark();
-                ready.push(runnable);
+                return Some(runnable);
             }
             Notified::Blocked => self.wake_thread(),
             Notified::Awake => self.note_awake(),
         }
+        None
     }
 
     /// As `Slot::mark` has it.
     pub(crate) fn mark(self) -> usize {
         self.0.addr().get()
-    }
-
-    /// Queues it. The caller's `notify` has found it parked.
-    fn ready(self) {
-        let runnable = Runnable(self);
-        runnable.note_unpark();
-        runnable.queue();
     }
 
     /// Records that it was unparked but not parked, if it is of this thread's runtime: another one may be gone.

@@ -334,7 +334,7 @@ impl Runtime {
         drop(synced);
         self.alarm.work_begins();
         self.wakeups.begin_spinning();
-        self.queue_first(&mut core, ready);
+        self.queue_outside(&mut core, ready);
         Some(Mail::Core(core))
     }
 

@@ -7,10 +7,11 @@
 //! sleeper:  sleeping_until = earliest timer   FENCE   read the earliest timer again, sleep until the earlier of the two
 //! setter:   the timer is its queue's earliest FENCE   read sleeping_until; later than the timer? ring
 //! ```
-//! One fence is first. Whoever is second sees the other's store: the sleeper the timer, or the setter the sleeper. The
-//! earlier of the two, since a busy worker may fire the timer that the sleeper has noted before the sleep begins: the
-//! next timer to be set is then the earliest, yet later than the note, so no one rings for it.
-//! bell is an `eventfd`: rung before the sleep begins, it ends it at once. Each sleeper has a bell of its own. With one
+//! One fence is first. Whoever is second sees the other's store: the sleeper the timer, or the setter the sleeper. It
+//! sleeps until the earlier of the two, since a busy worker may fire the timer that it has noted before the sleep begins:
+//! the next timer to be set is then the earliest, yet later than the note, so no one rings for it.
+//!
+//! The bell is an `eventfd`: rung before the sleep begins, it ends it at once. Each sleeper has a bell of its own. With one
 //! for all, a worker that has just been woken by it could silence it before another one, which goes to sleep as it
 //! leaves, has heard it.
 
@@ -118,7 +119,7 @@ impl Poller {
     /// Notes that a worker will sleep until the earliest of `timers`. Called, like `disarm`, with the lock held under
     /// which a worker takes and leaves the poller: so the note is always that of the worker that has it.
     pub(crate) fn arm(&self, timers: &Timers) {
-        // ORDERING: Relaxed; the fence in `sleep` orders it before the second look at the timers.
+        // ORDERING: Relaxed; the fence in `sleep_until` orders it before the second look at the timers.
         self.sleeping_until.store(timers.earliest(), Relaxed);
     }
 
@@ -156,10 +157,10 @@ impl Poller {
         self.sleeping_until.load(Relaxed) != AWAKE
     }
 
-    /// A timer was set that is due at `deadline_ns`, earlier than the others. Whether a worker sleeps longer than that
-    /// and must be woken.
+    /// A timer was set that is due at `deadline_ns`, earlier than the others of its queue. Whether a worker sleeps
+    /// longer than that and must be woken.
     pub(crate) fn must_ring(&self, deadline_ns: u64) -> bool {
-        // ORDERING: SeqCst fence; pairs with the fence in `sleep`. Orders the store of the earliest deadline, in
+        // ORDERING: SeqCst fence; pairs with the fence in `sleep_until`. Orders the store of the earliest deadline, in
         // `Timers::add`, before the load below.
         fence(SeqCst);
         // ORDERING: Relaxed; ordered by the fence.

@@ -35,7 +35,7 @@ const CLOCK_RUNS: u32 = 64;
 /// network waits for two. A look takes 0.2 µs.
 pub(crate) const LOOK_NS: u64 = 100_000;
 
-/// Goroutines that may run in a row ahead of the ring, for which something outside came (see `Core::put_first`); then one of
+/// Goroutines that may run in a row ahead of the ring, for which something outside came (see `Core::put_outside`); then one of
 /// the ring. Also how many of the global queue are put there at a look. Guess.
 pub(crate) const URGENT_RUNS: u32 = 16;
 

@@ -7,7 +7,7 @@
 //! ever touches the private part, and there is nothing to agree on. Until then the others find nothing to steal here, and
 //! go to sleep; the holder then shares what it has, and wakes one of them.
 //!
-//! What a look at the clock and the network found is *urgent*: it waits in a ring of its own, shared always, ahead of the
+//! What came from outside and would wait for long, and a few of the global queue at each look, is *urgent*: it waits in a ring of its own, shared always, ahead of the
 //! others.
 //!
 //! Measured (bench `yield_switch_2`, one processor): a pop from the ring is one compare-and-swap, 7 of 40 ns.
@@ -136,7 +136,7 @@ impl RunQueue {
         self.ring.pop_half()
     }
 
-    /// Moves half of another processor's ring here, and gives one of them to run at once and the number of all.
+    /// Moves half of what is urgent at another processor, else half of its ring, here, and gives one of them to run at once and the number of all.
     pub(crate) fn steal_from(&mut self, victim: &Processor) -> Option<(Runnable, usize)> {
         victim.urgent.steal(&mut self.ring).or_else(|| victim.queue.steal(&mut self.ring))
     }

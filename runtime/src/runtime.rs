@@ -367,7 +367,7 @@ impl Runtime {
     }
 
     /// Queues what was found ready with `core`, see `Core::put_outside`. Does not wake anyone.
-    pub(crate) fn queue_first(&self, core: &mut Core, ready: Vec<Runnable>) {
+    pub(crate) fn queue_outside(&self, core: &mut Core, ready: Vec<Runnable>) {
         for runnable in ready {
             self.stamp(core, &runnable);
             core.put_outside(self, runnable);

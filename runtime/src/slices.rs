@@ -1,7 +1,7 @@
 //! Who has used up a time slice: what sysmon knows of each processor from one round to the next.
 //!
 //! Switches do not read the clock, so when a slice began is not written down. But it began after the last round that saw
-//! another one there, and after the processor last looked at the clock, which busy ones do about every 200 µs: the later
+//! another one there, and after the processor last looked at the clock, which busy ones do about every 100 µs: the later
 //! of the two is at most that much too early. So sysmon need not come by often: it sleeps until the first slice ends.
 
 use crate::primitives::Arc;

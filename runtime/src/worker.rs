@@ -164,10 +164,10 @@ fn look_further(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -> O
     None
 }
 
-/// Queues what a look found ahead of the ring, and wakes a worker for it.
+/// Queues what a look found (`Core::put_outside`), and wakes a worker for it.
 fn queue(runtime: &Runtime, core: &mut Core, ready: Vec<Runnable>) {
     if !ready.is_empty() {
-        runtime.queue_first(core, ready);
+        runtime.queue_outside(core, ready);
         runtime.wake_one();
     }
 }

@@ -42,9 +42,7 @@ fn limit(room: u64, why: String) -> Limit {
 
 fn memory(kind: Kind, root: &Path) -> Vec<Limit> {
     let info = fs::read_to_string(root.join("proc/meminfo")).unwrap_or_default();
-    let available = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = available.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    let machine = kib.map(|kib| (kib.saturating_mul(1024), "this machine"));
+    let machine = super::memory::bytes(&info, "MemAvailable:").map(|bytes| (bytes, "this machine"));
     let cgroup =
         cgroup::room(root, cgroup::Resource::Memory).map(|bytes| (bytes, "the cgroup's memory limit"));
     let all = [machine, cgroup].into_iter().flatten();

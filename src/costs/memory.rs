@@ -54,7 +54,7 @@ pub(super) fn threads() -> Option<f64> {
 }
 
 /// The figure of a `Key:   123 kB` line.
-fn bytes(text: &str, key: &str) -> Option<u64> {
+pub(super) fn bytes(text: &str, key: &str) -> Option<u64> {
     let figure = text.lines().find_map(|line| line.strip_prefix(key))?;
     figure.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }

@@ -202,8 +202,7 @@ impl Drawing<'_> {
         let is_inside_a_slice = matches!(self.workers.get(&(event.runtime, event.worker)), Some(Some(_)));
         if !is_inside_a_slice {
             // An arrow begins in a slice.
-            let open = Open { since_ns: event.time_ns, goroutine: event.goroutine, is_blocking: false };
-            let (pid, tid, ts) = (event.runtime, thread_of(event), Micros(open.since_ns));
+            let (pid, tid, ts) = (event.runtime, thread_of(event), Micros(event.time_ns));
             self.separate()?;
             write!(
                 self.to,

@@ -12,7 +12,7 @@ use crate::primitives::atomic::{
     AtomicUsize,
     Ordering::{AcqRel, Relaxed},
 };
-use crate::sync::crowd::Granted;
+use crate::sync::crowd::unpark;
 use crate::sync::line::{End, Rank};
 use crate::trace::{self, Op, Site};
 
@@ -61,7 +61,7 @@ impl<T> Channel<T> {
         self.moves.lock()
     }
 
-    /// A place in the line of those who wait with `value` to send, or to receive.
+    /// Its line, for seats in it.
     pub(super) fn moves(&self) -> &Moves<T> {
         &self.moves
     }
@@ -228,11 +228,4 @@ pub(super) fn received<T>(note: &mut Option<T>) -> T {
 /// The earlier of two deadlines; `None` is never.
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
-}
-
-#[inline]
-pub(super) fn unpark(granted: Option<Granted>) {
-    if let Some(granted) = granted {
-        granted.unpark();
-    }
 }

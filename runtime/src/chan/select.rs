@@ -25,12 +25,12 @@ use std::panic::Location;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use crate::chan::channel::{Channel, earlier, received, unpark, unsent};
+use crate::chan::channel::{Channel, earlier, received, unsent};
 use crate::chan::dice::shuffle;
-use crate::chan::error::{RecvError, SendError};
+use crate::chan::error::{RecvError, SendError, TryRecvError, TrySendError};
 use crate::chan::receiver::Receiver;
 use crate::chan::sender::Sender;
-use crate::chan::state::{Offered, Place, RECEIVERS, SENDERS, Took};
+use crate::chan::state::{Place, RECEIVERS, SENDERS};
 use crate::park::{WaitReason, Waiter, park, park_until};
 use crate::sync::claim::Claim;
 use crate::sync::line::{End, Rank};
@@ -138,14 +138,10 @@ impl<T> Arm for RecvArm<'_, T> {
     }
 
     fn attempt(&mut self) -> bool {
-        let took = self.channel.lock().take();
-        self.outcome = match took {
-            Took::Value(value, sender) => {
-                unpark(sender);
-                Some(Ok(value))
-            }
-            Took::Closed => Some(Err(RecvError)),
-            Took::Empty => None,
+        self.outcome = match self.channel.try_recv() {
+            Ok(value) => Some(Ok(value)),
+            Err(TryRecvError::Closed) => Some(Err(RecvError)),
+            Err(TryRecvError::Empty) => None,
         };
         self.outcome.is_some()
     }
@@ -174,15 +170,10 @@ impl<T> Arm for SendArm<'_, T> {
     }
 
     fn attempt(&mut self) -> bool {
-        let value = unsent(&mut self.value);
-        let offered = self.channel.lock().offer(value);
-        self.outcome = match offered {
-            Offered::Taken(receiver) => {
-                unpark(receiver);
-                Some(Ok(()))
-            }
-            Offered::Closed(value) => Some(Err(SendError(value))),
-            Offered::Full(value) => {
+        self.outcome = match self.channel.try_send(unsent(&mut self.value)) {
+            Ok(()) => Some(Ok(())),
+            Err(TrySendError::Closed(value)) => Some(Err(SendError(value))),
+            Err(TrySendError::Full(value)) => {
                 self.value = Some(value);
                 None
             }

@@ -15,6 +15,7 @@
 
 mod reservation;
 
+use crate::prefetch::prefetch;
 use crate::primitives::Mutex;
 pub(crate) use reservation::page_bytes;
 use reservation::{BATCH, Reservation, give_back, guard, populate};
@@ -22,6 +23,7 @@ use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::ptr;
 
 /// Bytes of address space of a stack of each class, guard page included.
 const CLASS_BYTES: [usize; 5] = [64 << 10, 256 << 10, 1 << 20, 8 << 20, 64 << 20];
@@ -136,10 +138,7 @@ impl Stack {
 
     /// Brings its header and the lines on either side into the cache, if the page is there.
     pub(crate) fn prefetch(&self) {
-        let header = self.header().address();
-        for line in [header - 64, header, header + 64] {
-            reservation::prefetch(line);
-        }
+        prefetch(ptr::without_provenance(self.header().address() - 64), 3);
     }
 
     /// Its header, just above its base.

@@ -195,18 +195,6 @@ fn advise_many(starts: &[usize], bytes: usize, advice: libc::c_int) -> usize {
     usize::try_from(advised).expect("it is not negative") / bytes
 }
 
-/// Brings the line at `address` into the cache, if its page is there.
-pub(super) fn prefetch(address: usize) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint, which no address makes fault.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr::without_provenance(address)) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
-
 /// Bytes of a page.
 pub(crate) fn page_bytes() -> usize {
     static BYTES: OnceLock<usize> = OnceLock::new();

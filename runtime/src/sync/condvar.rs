@@ -4,6 +4,7 @@ use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use crate::park::WaitReason;
+use crate::sync::crowd::unpark;
 use crate::sync::line::{Line, Rank};
 use crate::sync::mutex::MutexGuard;
 use crate::trace::{self, Op};
@@ -78,9 +79,7 @@ impl Condvar {
     pub fn notify_one(&self) {
         trace::note_op(Op::Signal, self.address(), 0, Some(Location::caller()));
         let granted = self.line.lock().grant(0);
-        if let Some(granted) = granted {
-            granted.unpark();
-        }
+        unpark(granted);
     }
 
     /// Wakes everyone that waits.

@@ -17,6 +17,14 @@ impl Granted {
     }
 }
 
+/// Unparks who was granted, if anyone was.
+#[inline]
+pub(crate) fn unpark(granted: Option<Granted>) {
+    if let Some(granted) = granted {
+        granted.unpark();
+    }
+}
+
 /// Any number of them, in order.
 #[derive(Debug)]
 #[must_use = "the waiters sleep until they are unparked"]

@@ -120,14 +120,14 @@ impl RawMutex {
         loop {
             let is_starving = was_woken && since.elapsed() >= STARVATION;
             let section = self.line.lock();
-            if self.take() {
-                if was_woken {
-                    self.clear(WOKEN);
-                }
+            let is_taken = self.take();
+            if was_woken {
+                self.clear(WOKEN);
+            }
+            if is_taken {
                 return;
             }
             let is_first = section.is_empty(0);
-            self.clear(if was_woken { WOKEN } else { 0 });
             self.set(if is_starving { QUEUED | STARVING } else { QUEUED });
             let place =
                 (0, if was_woken { Rank::First } else { Rank::Last }, Waiting { since, is_owner: false });

@@ -32,7 +32,7 @@ pub(super) struct CpuWatch {
     mark: Option<mark::Mark>,
     /// Nanoseconds that the thread had been off the CPU, ever, up to a constant, when that was last read.
     off_ns: u64,
-    /// CLOCK_MONOTONIC at that moment; only kept where no switch can be seen.
+    /// CLOCK_MONOTONIC at that moment; only used where no switch can be seen.
     looked_ns: u64,
 }
 
@@ -52,9 +52,7 @@ impl CpuWatch {
     /// Begins a segment.
     #[inline]
     pub(super) fn begin(&mut self) {
-        if !self.is_unswitched() {
-            self.read();
-        }
+        let _ = self.off_ns();
     }
 
     /// Nanoseconds off the CPU since the last call of this or `begin`; another segment begins.
@@ -64,7 +62,7 @@ impl CpuWatch {
     }
 
     #[inline]
-    fn is_unswitched(&mut self) -> bool {
+    fn is_unswitched(&self) -> bool {
         match &self.mark {
             Some(mark) => mark.is_there(),
             None => monotonic_ns() - self.looked_ns < LONG_NS,

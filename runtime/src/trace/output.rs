@@ -6,7 +6,7 @@
 //! machine went down.
 
 use super::format::{CHUNK_HEADER_BYTES, ChunkHeader, DROPPED_OFFSET, END_OFFSET, HEADER_BYTES, Header};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, pwrite, pwritev};
 use std::fs;
 use std::io::{self, IoSlice};
@@ -56,15 +56,6 @@ impl Output {
         }
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o666))?;
-        Self::begin(file, header, limit_bytes)
-    }
-
-    fn begin(file: OwnedFd, header: Header, limit_bytes: u64) -> io::Result<Self> {
-        debug_assert_eq!(
-            FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode),
-            FileType::RegularFile,
-            "positions mean something"
-        );
         write_all(&file, &[&header.to_bytes()], 0)?;
         Ok(Self { file, bytes: HEADER_BYTES as u64, limit_bytes, full: None, dropped: 0, alive: 0 })
     }

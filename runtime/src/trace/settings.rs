@@ -14,7 +14,7 @@ use std::path::PathBuf;
 const LIMIT_BYTES: u64 = 4 << 30;
 
 /// How much is recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     /// What the scheduler does.
     Sched,

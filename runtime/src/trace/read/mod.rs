@@ -1,6 +1,6 @@
 //! Reading a trace: one look at the heads of its chunks, then its events in the order of time.
 //!
-//! Never more than one chunk of each lane that is being read is in memory, the heads (80 bytes for each 16 KiB or so of the
+//! Never more than one chunk of each lane that is being read is in memory, the heads (72 bytes for each 16 KiB or so of the
 //! file), and the goroutines that are alive.
 
 mod chunk;
