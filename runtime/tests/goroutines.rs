@@ -1,5 +1,6 @@
 //! Goroutines as a user sees them: results, panics, many of them, and runtimes one after another.
 
+use corefit_runtime::sync::Barrier;
 use corefit_runtime::{Builder, Config, checkpoint, go, metrics, run, spawn_pinned, try_go, yield_now};
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -219,10 +220,14 @@ fn goroutines_that_migrate_count_on_the_thread_they_are_on() {
 fn a_pinned_goroutine_stays_on_its_thread() {
     Config::new().procs(2).run(|| {
         let others: Vec<_> = (0..4).map(|_| go(|| (0..200).for_each(|_| yield_now()))).collect();
+        // Both are alive at once: a thread whose goroutine has ended may serve the next one.
+        let meeting = Arc::new(Barrier::new(2));
         let pinned: Vec<_> = (0..2)
             .map(|_| {
-                spawn_pinned(|| {
+                let meeting = Arc::clone(&meeting);
+                spawn_pinned(move || {
                     let id = thread::current().id();
+                    meeting.wait();
                     for n in 0..100_u32 {
                         yield_now();
                         assert_eq!(thread::current().id(), id);

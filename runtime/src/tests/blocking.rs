@@ -145,6 +145,9 @@ fn beyond_the_most_threads_a_call_fails_with_what_to_do() {
         let held = held.lock();
         // One thread has the processor, so one call too many is made; all others have begun.
         (1..MOST).for_each(|_| begins.recv().expect("one begins"));
+        while !calls.iter().any(JoinHandle::is_finished) {
+            yield_now();
+        }
         drop(held);
         drop(open);
         let failed: Vec<String> = calls
