@@ -15,9 +15,9 @@ use crate::report::progress::Progress;
 use crate::results::{Folder, Manifest, Note, SCHEMA, SampleRow, Saved};
 use crate::target::{Kind, Target};
 
-/// Seconds for a bundled workload, profiles included: 21 workloads stay within the 4 minutes promised by the README.
+/// Seconds for a bundled workload, profiles included: 21 workloads take about 3 minutes, as the README says.
 const WORKLOAD_BUDGET_S: f64 = 9.0;
-/// The same with `--quick`: 21 workloads within 90 s.
+/// The same with `--quick`: 21 workloads take about 75 s.
 const QUICK_BUDGET_S: f64 = 4.0;
 /// Seconds kept back for the profiles of a target with a budget: three of about a second.
 const PROFILES_S: f64 = 2.7;
