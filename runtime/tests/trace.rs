@@ -269,7 +269,7 @@ fn blocking_calls_and_their_length_are_there() {
         if let What::BlockingEnd { segment } = event.what {
             let (wall_ns, cpu_ns) = (segment.wall_ns.unwrap(), segment.cpu_ns.unwrap());
             assert!(wall_ns >= 4_000_000, "{segment:?}");
-            assert!(cpu_ns + 3_900_000 <= wall_ns, "a sleep takes no CPU time: {segment:?}");
+            assert!(cpu_ns + 2_000_000 <= wall_ns, "a sleep takes no CPU time: {segment:?}");
         }
     }
 }
@@ -311,8 +311,9 @@ fn the_cpu_time_of_a_run_is_that_of_its_thread() {
         .unwrap();
     let (wall_ns, cpu_ns) = (segment.wall_ns.unwrap(), segment.cpu_ns.unwrap());
     assert!(wall_ns >= 80_000_000, "{segment:?}");
-    // Besides the bound: the goroutine's start and end, which its own reading does not cover.
-    assert!(cpu_ns.abs_diff(expected) < recorded.trace.cpu_error_ns() + 500_000, "{cpu_ns} for {expected}");
+    // Besides the bound: the goroutine's start and end, which its own reading does not cover, however long they take
+    // on a machine whose hypervisor steals; far less than the 20 ms that were slept.
+    assert!(cpu_ns.abs_diff(expected) < recorded.trace.cpu_error_ns() + 8_000_000, "{cpu_ns} for {expected}");
 }
 
 fn joins() {

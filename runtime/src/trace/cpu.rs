@@ -209,14 +209,18 @@ mod tests {
     use super::*;
     use std::time::{Duration, Instant};
 
-    /// Of a segment with `work` in it: nanoseconds off the CPU as watched, and by the clocks.
-    fn watched(mut watch: CpuWatch, work: impl FnOnce()) -> (u64, u64) {
-        let clocks = || monotonic_ns() - ns_of(ClockId::ThreadCPUTime);
-        let before = clocks();
+    /// Of a segment with `work` in it: nanoseconds off the CPU as watched, and the most that it can have been by the clocks:
+    /// wall time read around the segment less CPU time read inside it, so that what happens to this thread between two
+    /// readings adds to the second only.
+    fn watched(make: fn() -> CpuWatch, work: impl FnOnce()) -> (u64, i128) {
+        let began_ns = monotonic_ns();
+        let mut watch = make();
         watch.begin();
+        let cpu_began_ns = ns_of(ClockId::ThreadCPUTime);
         work();
+        let cpu_ns = ns_of(ClockId::ThreadCPUTime) - cpu_began_ns;
         let off_ns = watch.off_ns();
-        (off_ns, clocks() - before)
+        (off_ns, i128::from(monotonic_ns() - began_ns) - i128::from(cpu_ns))
     }
 
     fn blind() -> CpuWatch {
@@ -225,21 +229,22 @@ mod tests {
 
     #[test]
     fn a_sleep_is_time_off_the_cpu() {
-        for watch in [CpuWatch::new(), blind()] {
-            let (off_ns, _) = watched(watch, || std::thread::sleep(Duration::from_millis(5)));
-            assert!(off_ns >= 4_900_000, "{off_ns}");
+        for make in [CpuWatch::new, blind] {
+            let (off_ns, _) = watched(make, || std::thread::sleep(Duration::from_millis(5)));
+            // What a hypervisor steals around the sleep counts as time on the CPU.
+            assert!(off_ns >= 4_000_000, "{off_ns}");
         }
     }
 
     #[test]
     fn no_more_is_off_the_cpu_than_the_clocks_say() {
-        for watch in [CpuWatch::new(), blind()] {
-            let (off_ns, clocks_ns) = watched(watch, || {
+        for make in [CpuWatch::new, blind] {
+            let (off_ns, most_ns) = watched(make, || {
                 let end = Instant::now() + Duration::from_millis(20);
                 while Instant::now() < end {}
             });
-            // The clocks were read around the segment; each reading is uncertain by its own length.
-            assert!(off_ns <= clocks_ns + 20_000, "{off_ns} > {clocks_ns}");
+            // Wall time is slewed by NTP (at most 500 ppm: 10 us of 20 ms) and CPU time is not.
+            assert!(i128::from(off_ns) <= most_ns.max(0) + 20_000, "{off_ns} > {most_ns}");
         }
     }
 
