@@ -79,7 +79,7 @@ pub struct Question {
 }
 
 impl Question {
-    /// This binary, started as the subject of the question. Keep in step with [`Question::parse`].
+    /// This binary, started as the subject of the question. Keep in step with `Question::parse`.
     #[must_use]
     pub fn invocation(&self) -> Invocation {
         let words = [subject::SUBCOMMAND, self.kind.word(), self.deed.word(), &self.count.to_string()];
