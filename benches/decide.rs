@@ -26,6 +26,7 @@ fn evidence(points: u32, rounds: u32) -> Evidence {
         target: "bench".to_owned(),
         unit: "ops/s".to_owned(),
         observations,
+        default: Vec::new(),
         policy: Policy::default(),
         cpus: None,
         model: ModelChoice::Auto,

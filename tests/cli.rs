@@ -150,6 +150,8 @@ fn bad_usage_is_one_line_and_exit_code_2() {
         &["sweep", "--metric", "no group", "--", "true"],
         &["sweep", "--env", "=x", "--", "true"],
         &["sweep", "--ops", "many", "--", "true"],
+        &["sweep", "--with-default", "--", "echo", "-j{procs}"],
+        &["sweep", "--with-default", "--ops", "{procs}", "--", "true"],
         &["sweep", "mandelbrot", "--metric", "(x)"],
         &["sweep", "mandelbrot", "--env", "N"],
         &["sweep", "mandelbrot", "--unit", "x"],
@@ -295,6 +297,49 @@ fn a_lower_metric_can_be_the_better_one() {
     let answer = &done.json()["sweeps"][0]["recommendation"];
     assert_eq!(answer["recommended_procs"], 2);
     assert_eq!(answer["points"][0]["throughput"], 0.125);
+}
+
+#[test]
+fn what_the_recommended_count_gains_over_the_default_is_told() {
+    let corefit = Corefit::new();
+    let fixed = ["sweep", "--procs", "1,2", "--rounds", "6..6", "--no-flamegraph", "--name", "unset"];
+    let script = "echo x=$((${W:-0} * 100 + 50)) g=${GOMAXPROCS-none}";
+    let command =
+        ["--with-default", "--env", "W", "--metric", r"x=(\d+)", "--json", "--", "sh", "-c", script];
+    let done = corefit.run(&[&fixed[..], &command].concat());
+    done.assert_code(0);
+    let answer = done.json()["sweeps"][0]["recommendation"].clone();
+    assert_eq!((&answer["recommended_procs"], &answer["default"]["samples"]), (&2.into(), &6.into()));
+    assert_eq!(answer["default"]["gain"], 4.0);
+    assert_eq!(answer["default"]["gain_interval"], serde_json::json!([4.0, 4.0]));
+    assert_eq!(answer["points"].as_array().map(Vec::len), Some(2));
+    let samples = corefit.read("profiles/unset/samples.csv");
+    assert_eq!(column(&samples, "procs").iter().filter(|procs| **procs == "default").count(), 6);
+    let summary = corefit.read("profiles/unset/summary.csv");
+    assert_eq!(column(&summary, "procs"), ["1", "2", "default"]);
+    assert_eq!(column(&summary, "recommended"), ["false", "true", "false"]);
+    let table = corefit.run(&["recommend", "profiles/unset/samples.csv", "--json"]).json();
+    let gain = |answer: &Value| answer["default"]["gain_interval"].clone();
+    assert_eq!((&table["recommended_procs"], gain(&table)), (&2.into(), gain(&answer)), "any CSV will do");
+    let text = corefit.run(&["recommend", "profiles/unset"]);
+    text.assert_code(0);
+    assert!(text.out.contains("gain: 2 procs gain 400 % over the default"), "{}", text.out);
+    assert_eq!(corefit.run(&["recommend", "profiles/unset", "--json"]).json(), answer);
+
+    let resume = ["--resume", "--env", "W", "--metric", r"x=(\d+)", "--", "sh", "-c", script];
+    let refused = corefit.run(&[&fixed[..], &resume].concat());
+    refused.assert_code(2);
+    assert!(refused.err.contains("plan.with_default"), "{}", refused.err);
+}
+
+#[test]
+fn the_default_leaves_the_variables_as_the_user_has_them() {
+    let corefit = Corefit::new();
+    let fixed = ["sweep", "--procs", "3", "--rounds", "1..1", "--no-flamegraph", "--with-default"];
+    let script = "case $GOMAXPROCS-$W in 3-3|7-) ;; *) echo $GOMAXPROCS-$W >&2; exit 1;; esac";
+    let mut command = corefit.command(&[&fixed[..], &["--env", "W", "--", "sh", "-c", script]].concat());
+    let done = Done::of(command.env("GOMAXPROCS", "7").output().expect("the binary starts"));
+    done.assert_code(0);
 }
 
 #[test]

@@ -56,6 +56,9 @@ pub struct SweepArgs {
     /// Worker counts: `4`, `1,2,4`, `1..8`, `1..64:log2`, `auto`
     #[arg(long, value_name = "SPEC", default_value = "auto")]
     pub procs: ProcsSpec,
+    /// Also measure with no worker count set, and say what the recommended one gains over it
+    #[arg(long)]
+    pub with_default: bool,
     /// How to choose: knee[=0.05], throughput, efficiency=0.7, p99<=5ms, cost[=0.1]
     #[arg(long, value_name = "POLICY")]
     pub policy: Option<Policy>,

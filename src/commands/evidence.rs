@@ -4,6 +4,7 @@
 use crate::plan::Policy;
 use crate::recommend::{Evidence, ModelChoice, Observation};
 use crate::results::{Manifest, SampleRow, Saved, Table, TableRow};
+use crate::target::Procs;
 
 /// The evidence of a saved sweep; `policy` overrides the one it was measured under.
 #[must_use]
@@ -12,7 +13,8 @@ pub(super) fn of_sweep(saved: &Saved, policy: Option<Policy>, model: ModelChoice
     Evidence {
         target: target.clone(),
         unit: command.unit.clone(),
-        observations: saved.rows.iter().filter_map(observation).collect(),
+        observations: observations(saved, |procs| procs != Procs::Default),
+        default: observations(saved, |procs| procs == Procs::Default),
         policy: policy.unwrap_or(saved.manifest.policy),
         cpus: Some(machine.usable_cpus()),
         model,
@@ -27,10 +29,14 @@ pub(super) fn of_sweep(saved: &Saved, policy: Option<Policy>, model: ModelChoice
 #[must_use]
 pub(super) fn of_table(file: &str, table: &Table, policy: Option<Policy>, model: ModelChoice) -> Evidence {
     let policy = policy.unwrap_or_default();
+    let (observations, default): (Vec<_>, Vec<_>) = table.rows.iter().partition(|row| row.procs.is_some());
+    let [observations, default] =
+        [observations, default].map(|rows| rows.into_iter().map(|row| of_row(row, policy)).collect());
     Evidence {
         target: table.target.clone().unwrap_or_else(|| file.to_owned()),
         unit: "ops/s".to_owned(),
-        observations: table.rows.iter().map(|row| of_row(row, policy)).collect(),
+        observations,
+        default,
         policy,
         cpus: None,
         model,
@@ -43,8 +49,12 @@ pub(super) fn of_table(file: &str, table: &Table, policy: Option<Policy>, model:
 
 /// A row of a plain table. Its one latency is the percentile that the policy judges.
 fn of_row(row: &TableRow, policy: Policy) -> Observation {
-    let mut observation =
-        Observation { n: row.procs, round: row.round, throughput: row.throughput, ..Observation::default() };
+    let mut observation = Observation {
+        n: row.procs.unwrap_or_default(),
+        round: row.round,
+        throughput: row.throughput,
+        ..Observation::default()
+    };
     if let Policy::Latency { percentile, .. } = policy {
         let field = match percentile {
             50.0 => &mut observation.latency_p50_s,
@@ -57,13 +67,18 @@ fn of_row(row: &TableRow, policy: Policy) -> Observation {
     observation
 }
 
+/// The observations of the points that `is_wanted`.
+fn observations(saved: &Saved, is_wanted: fn(Procs) -> bool) -> Vec<Observation> {
+    saved.rows.iter().filter(|row| is_wanted(row.procs)).filter_map(observation).collect()
+}
+
 /// A row as an observation; `None` unless it succeeded and has a throughput.
 fn observation(row: &SampleRow) -> Option<Observation> {
     if !row.is_ok() {
         return None;
     }
     Some(Observation {
-        n: f64::from(row.procs),
+        n: row.procs.count().map_or(0.0, f64::from),
         round: Some(row.round),
         throughput: row.throughput?,
         wall_s: row.wall_s,

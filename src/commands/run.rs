@@ -21,7 +21,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
     if measure::interrupted() {
         return Err(Error::Stopped("the sample is not shown, since it was cut short"));
     }
-    let place = Place { target: &target.name, procs, round: 1, order: 1, machine: &machine.id };
+    let place = Place { target: &target.name, procs: procs.into(), round: 1, order: 1, machine: &machine.id };
     let (row, failure) = rounds::row(&target, &place, &sample);
     if args.json {
         print::json(&row)?;

@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 
 use super::rounds::Done;
+use crate::target::Procs;
 
 /// What was measured of each worker count.
 #[derive(Debug)]
 pub(super) struct Contest {
-    /// By worker count: by round, the logarithm of the throughput (`None` for a failed sample) and the wall time.
-    points: BTreeMap<u32, BTreeMap<u32, Outcome>>,
+    /// By point: by round, the logarithm of the throughput (`None` for a failed sample) and the wall time.
+    points: BTreeMap<Procs, BTreeMap<u32, Outcome>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +48,7 @@ impl Ratio {
 impl Contest {
     /// The samples of `done` up to round `last`.
     pub(super) fn until(last: u32, done: &[Done]) -> Self {
-        let mut points: BTreeMap<u32, BTreeMap<u32, Outcome>> = BTreeMap::new();
+        let mut points: BTreeMap<Procs, BTreeMap<u32, Outcome>> = BTreeMap::new();
         for sample in done.iter().filter(|sample| sample.round <= last) {
             let throughput = sample.throughput.filter(|value| value.is_finite() && *value > 0.0);
             let outcome = Outcome { log_throughput: throughput.map(f64::ln), wall_s: sample.wall_s };
@@ -57,15 +58,16 @@ impl Contest {
     }
 
     /// Whether the last two samples of `procs` failed.
-    pub(super) fn failed_twice_running(&self, procs: u32) -> bool {
+    pub(super) fn failed_twice_running(&self, procs: Procs) -> bool {
         let Some(samples) = self.points.get(&procs) else { return false };
         let mut latest = samples.values().rev().map(|outcome| outcome.log_throughput.is_none());
         latest.next() == Some(true) && latest.next() == Some(true)
     }
 
-    /// The one of `procs` with the highest geometric mean of its throughput; `None` if no sample succeeded.
-    pub(super) fn best(&self, procs: &[u32]) -> Option<u32> {
-        let means = procs.iter().filter_map(|n| {
+    /// The worker count among `points` with the highest geometric mean of its throughput; `None` if no sample
+    /// succeeded. The default stands outside of the contest.
+    pub(super) fn best(&self, points: &[Procs]) -> Option<Procs> {
+        let means = points.iter().filter(|point| **point != Procs::Default).filter_map(|n| {
             let logs: Vec<f64> =
                 self.points.get(n)?.values().filter_map(|sample| sample.log_throughput).collect();
             (!logs.is_empty()).then(|| (*n, logs.iter().sum::<f64>() / logs.len() as f64))
@@ -74,7 +76,7 @@ impl Contest {
     }
 
     /// Throughput of `procs` over that of `best`.
-    pub(super) fn ratio(&self, procs: u32, best: u32) -> Ratio {
+    pub(super) fn ratio(&self, procs: Procs, best: Procs) -> Ratio {
         let logs =
             self.points.get(&procs).zip(self.points.get(&best)).map_or_else(Vec::new, |(ours, theirs)| {
                 let pairs = ours.iter().filter_map(|(round, sample)| Some((sample, theirs.get(round)?)));
@@ -92,7 +94,7 @@ impl Contest {
     }
 
     /// Seconds that one more sample of `procs` is likely to take: the median so far; `None` without any.
-    pub(super) fn typical_wall_s(&self, procs: u32) -> Option<f64> {
+    pub(super) fn typical_wall_s(&self, procs: Procs) -> Option<f64> {
         let mut walls: Vec<f64> = self.points.get(&procs)?.values().map(|sample| sample.wall_s).collect();
         walls.sort_unstable_by(f64::total_cmp);
         walls.get(walls.len() / 2).copied()
@@ -121,8 +123,11 @@ fn student_t(degrees: usize) -> f64 {
 mod tests {
     use super::*;
 
+    const ONE: Procs = Procs::Count(1);
+    const TWO: Procs = Procs::Count(2);
+
     fn done(round: u32, procs: u32, throughput: f64) -> Done {
-        Done { round, procs, throughput: Some(throughput), wall_s: 1.0 }
+        Done { round, procs: procs.into(), throughput: Some(throughput), wall_s: 1.0 }
     }
 
     #[test]
@@ -139,8 +144,8 @@ mod tests {
         let samples: Vec<Done> =
             (1..).zip(drift).flat_map(|(round, x)| [done(round, 1, 0.5 * x), done(round, 2, x)]).collect();
         let contest = Contest::until(4, &samples);
-        assert_eq!(contest.best(&[1, 2]), Some(2));
-        let ratio = contest.ratio(1, 2);
+        assert_eq!(contest.best(&[ONE, TWO]), Some(TWO));
+        let ratio = contest.ratio(ONE, TWO);
         assert_eq!(ratio.rounds, 4);
         assert!((ratio.upper() - 0.5).abs() < 1e-12 && ratio.half_width() < 1e-12, "{ratio:?}");
     }
@@ -153,7 +158,7 @@ mod tests {
             .zip(ln)
             .flat_map(|(round, e)| [done(round, 1, 0.8 * e.exp()), done(round, 2, 1.0)])
             .collect();
-        let ratio = Contest::until(4, &samples).ratio(1, 2);
+        let ratio = Contest::until(4, &samples).ratio(ONE, TWO);
         let half = 3.182 * 0.1 * (4.0f64 / 3.0).sqrt() / 2.0;
         assert!((ratio.upper() - 0.8 * half.exp()).abs() < 1e-9, "{ratio:?}");
         assert!((ratio.half_width() - 0.8 * (half.exp() - (-half).exp()) / 2.0).abs() < 1e-9, "{ratio:?}");
@@ -162,19 +167,19 @@ mod tests {
     #[test]
     fn one_common_round_says_nothing_of_the_spread() {
         let samples = [done(1, 1, 1.0), done(1, 2, 2.0), done(2, 2, 2.0)];
-        let ratio = Contest::until(2, &samples).ratio(1, 2);
+        let ratio = Contest::until(2, &samples).ratio(ONE, TWO);
         assert_eq!(ratio.rounds, 1);
         assert!(ratio.upper().is_infinite() && ratio.half_width().is_infinite());
     }
 
     #[test]
     fn only_two_failures_running_count() {
-        let failed = |round| Done { round, procs: 1, throughput: None, wall_s: 1.0 };
-        assert!(!Contest::until(1, &[failed(1)]).failed_twice_running(1));
-        assert!(Contest::until(2, &[failed(1), failed(2)]).failed_twice_running(1));
-        assert!(!Contest::until(3, &[failed(1), done(2, 1, 1.0), failed(3)]).failed_twice_running(1));
+        let failed = |round| Done { round, procs: ONE, throughput: None, wall_s: 1.0 };
+        assert!(!Contest::until(1, &[failed(1)]).failed_twice_running(ONE));
+        assert!(Contest::until(2, &[failed(1), failed(2)]).failed_twice_running(ONE));
+        assert!(!Contest::until(3, &[failed(1), done(2, 1, 1.0), failed(3)]).failed_twice_running(ONE));
         assert!(
-            !Contest::until(1, &[failed(1), failed(2)]).failed_twice_running(1),
+            !Contest::until(1, &[failed(1), failed(2)]).failed_twice_running(ONE),
             "round 2 is yet to come"
         );
     }
@@ -182,9 +187,9 @@ mod tests {
     #[test]
     fn the_next_sample_is_expected_to_take_the_median() {
         let walls = [(1, 1.0), (2, 9.0), (3, 2.0)];
-        let samples = walls.map(|(round, wall_s)| Done { round, procs: 1, throughput: None, wall_s });
+        let samples = walls.map(|(round, wall_s)| Done { round, procs: ONE, throughput: None, wall_s });
         let contest = Contest::until(3, &samples);
-        assert_eq!(contest.typical_wall_s(1), Some(2.0));
-        assert_eq!(contest.typical_wall_s(2), None);
+        assert_eq!(contest.typical_wall_s(ONE), Some(2.0));
+        assert_eq!(contest.typical_wall_s(TWO), None);
     }
 }

@@ -11,6 +11,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::target::Procs;
+
 pub use duration::parse_duration;
 pub use policy::Policy;
 pub use procs::{MOST_PROCS, ProcsSpec};
@@ -20,6 +22,9 @@ pub use procs::{MOST_PROCS, ProcsSpec};
 pub struct Plan {
     /// Worker counts, ascending, each once.
     pub procs: Vec<u32>,
+    /// Also measure the target with no worker count set, in the same rounds.
+    #[serde(default)]
+    pub with_default: bool,
     /// Rounds at least and at most.
     pub rounds: Rounds,
     /// Stop when every contender's ratio to the best is known within this share (0.02 is 2 %).
@@ -40,6 +45,15 @@ pub struct Plan {
     pub flamegraph: bool,
     /// A first look: 3 rounds, one flame graph.
     pub quick: bool,
+}
+
+impl Plan {
+    /// Everything a round may visit: the worker counts, ascending, then the default if that is asked for.
+    #[must_use]
+    pub fn points(&self) -> Vec<Procs> {
+        let default = self.with_default.then_some(Procs::Default);
+        self.procs.iter().copied().map(Procs::Count).chain(default).collect()
+    }
 }
 
 /// Rounds at least and at most, typed `MIN..MAX`. `MIN` alone keeps the default of at most 30, or MIN if that is more.

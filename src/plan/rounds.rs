@@ -8,6 +8,8 @@
 //!   best is below 1 − tolerance − 2 %. Until MIN rounds are complete the 3 best stay, so that a small sweep has an
 //!   interval for each of its points; after that only contenders cost time.
 //! - A point whose last two samples failed leaves.
+//! - The default, where it is asked for, is visited by every round but is no contender: it is not chosen, so it neither
+//!   leaves for being slow nor keeps a sweep going.
 //!
 //! Who is in play follows from the samples: whoever was measured in the round before and did not leave after it. So a
 //! sweep that is resumed goes on as if it had not been interrupted, and an unfinished round is finished first.
@@ -17,6 +19,7 @@ use std::time::Duration;
 
 use super::Plan;
 use super::contest::Contest;
+use crate::target::Procs;
 
 /// Rounds before a point may leave for being slow: with fewer no two points can be told apart at 5 %
 /// (Mann-Whitney's smallest p at 3 against 3 is 0.10, at 4 against 4 it is 0.029).
@@ -33,8 +36,8 @@ const MARGIN: f64 = 0.02;
 pub struct Done {
     /// Its round, from 1 on.
     pub round: u32,
-    /// Its worker count.
-    pub procs: u32,
+    /// Its point.
+    pub procs: Procs,
     /// Its throughput; `None`: it failed.
     pub throughput: Option<f64>,
     /// How long it took, seconds.
@@ -44,12 +47,12 @@ pub struct Done {
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Measure these worker counts once each, in this order.
+    /// Measure these points once each, in this order.
     Round {
         /// Number of the round, from 1 on.
         round: u32,
         /// Not empty. For an unfinished round only what is missing.
-        order: Vec<u32>,
+        order: Vec<Procs>,
     },
     /// Measure no more.
     Stop(StopReason),
@@ -77,7 +80,7 @@ pub fn next(plan: &Plan, tolerance: f64, done: &[Done], spent: Duration, reserve
     let last = done.iter().map(|sample| sample.round).max().unwrap_or(0);
     let playing = in_play(plan, tolerance, done, last);
     let measured = measured_in(done, last);
-    let missing: Vec<u32> = playing.iter().copied().filter(|n| !measured.contains(n)).collect();
+    let missing: Vec<Procs> = playing.iter().copied().filter(|n| !measured.contains(n)).collect();
     if last > 0 && !missing.is_empty() {
         return Next::Round { round: last, order: order(plan, last, &missing) };
     }
@@ -96,7 +99,7 @@ pub fn time_left(plan: &Plan, done: &[Done], spent: Duration) -> Duration {
     let last = done.iter().map(|sample| sample.round).max().unwrap_or(0);
     let contest = Contest::until(last, done);
     let measured = measured_in(done, last);
-    let playing: Vec<u32> = measured_in(done, last.saturating_sub(1)).union(&measured).copied().collect();
+    let playing: Vec<Procs> = measured_in(done, last.saturating_sub(1)).union(&measured).copied().collect();
     let missing = playing.iter().filter(|n| !measured.contains(n));
     let unfinished_s: f64 = missing.filter_map(|n| contest.typical_wall_s(*n)).sum();
 
@@ -107,51 +110,58 @@ pub fn time_left(plan: &Plan, done: &[Done], spent: Duration) -> Duration {
     Duration::try_from_secs_f64(rest_s.min(budget_s)).unwrap_or(Duration::ZERO)
 }
 
-/// Worker counts that belong to round `round`, ascending.
-fn in_play(plan: &Plan, tolerance: f64, done: &[Done], round: u32) -> Vec<u32> {
+/// Points that belong to round `round`, ascending.
+fn in_play(plan: &Plan, tolerance: f64, done: &[Done], round: u32) -> Vec<Procs> {
+    let all = plan.points();
     if round <= 1 {
-        return plan.procs.clone();
+        return all;
     }
-    let before: Vec<u32> =
-        measured_in(done, round - 1).into_iter().filter(|n| plan.procs.contains(n)).collect();
+    let before: Vec<Procs> = measured_in(done, round - 1).into_iter().filter(|n| all.contains(n)).collect();
     let contest = Contest::until(round - 1, done);
     stay(plan, tolerance, &contest, &before, round - 1)
 }
 
-fn measured_in(done: &[Done], round: u32) -> BTreeSet<u32> {
+fn measured_in(done: &[Done], round: u32) -> BTreeSet<Procs> {
     done.iter().filter(|sample| sample.round == round).map(|sample| sample.procs).collect()
 }
 
-/// Those of `playing` that stay after `complete` rounds, ascending.
-fn stay(plan: &Plan, tolerance: f64, contest: &Contest, playing: &[u32], complete: u32) -> Vec<u32> {
-    let mut staying: Vec<u32> =
+/// Those of `playing` that stay after `complete` rounds, ascending; without a worker count nobody does.
+fn stay(plan: &Plan, tolerance: f64, contest: &Contest, playing: &[Procs], complete: u32) -> Vec<Procs> {
+    let mut staying: Vec<Procs> =
         playing.iter().copied().filter(|n| !contest.failed_twice_running(*n)).collect();
+    if staying == [Procs::Default] {
+        return Vec::new();
+    }
     let Some(best) = contest.best(&staying) else { return staying };
     if complete < ROUNDS_BEFORE_DROPPING {
         return staying;
     }
-    let mut hopeless: Vec<(f64, u32)> = staying
+    let mut hopeless: Vec<(f64, Procs)> = staying
         .iter()
         .filter(|n| is_hopeless(contest, **n, best, tolerance))
         .map(|n| (contest.ratio(*n, best).upper(), *n))
         .collect();
     hopeless.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let kept = if complete < plan.rounds.min { POINTS_KEPT } else { 1 };
-    hopeless.truncate(staying.len().saturating_sub(kept));
+    let counts = staying.iter().filter(|point| **point != Procs::Default).count();
+    hopeless.truncate(counts.saturating_sub(kept));
     staying.retain(|n| hopeless.iter().all(|(_, out)| out != n));
     staying
 }
 
-fn is_hopeless(contest: &Contest, procs: u32, best: u32, tolerance: f64) -> bool {
+fn is_hopeless(contest: &Contest, procs: Procs, best: Procs, tolerance: f64) -> bool {
     let ratio = contest.ratio(procs, best);
-    procs != best && ratio.rounds >= ROUNDS_BEFORE_DROPPING && ratio.upper() < 1.0 - tolerance - MARGIN
+    procs != best
+        && procs != Procs::Default
+        && ratio.rounds >= ROUNDS_BEFORE_DROPPING
+        && ratio.upper() < 1.0 - tolerance - MARGIN
 }
 
 fn stop_reason(
     plan: &Plan,
     tolerance: f64,
     contest: &Contest,
-    playing: &[u32],
+    playing: &[Procs],
     complete: u32,
     used: Duration,
 ) -> Option<StopReason> {
@@ -173,18 +183,22 @@ fn stop_reason(
     (is_over && (may_stop || plan.budget_is_explicit)).then_some(StopReason::Budget)
 }
 
-fn is_precise(plan: &Plan, tolerance: f64, contest: &Contest, playing: &[u32]) -> bool {
+fn is_precise(plan: &Plan, tolerance: f64, contest: &Contest, playing: &[Procs]) -> bool {
     contest.best(playing).is_some_and(|best| {
-        let mut rivals =
-            playing.iter().filter(|n| **n != best && !is_hopeless(contest, **n, best, tolerance));
-        rivals.all(|n| contest.ratio(*n, best).half_width() <= plan.precision)
+        let mut rivals = rivals(playing, best).filter(|n| !is_hopeless(contest, *n, best, tolerance));
+        rivals.all(|n| contest.ratio(n, best).half_width() <= plan.precision)
     })
 }
 
+/// The worker counts that `best` is compared with.
+fn rivals(playing: &[Procs], best: Procs) -> impl Iterator<Item = Procs> {
+    playing.iter().copied().filter(move |point| *point != best && *point != Procs::Default)
+}
+
 /// Rounds until every ratio is known within the precision, if the spread stays as it is: it falls with √rounds.
-fn rounds_wanted(plan: &Plan, contest: &Contest, playing: &[u32]) -> u32 {
+fn rounds_wanted(plan: &Plan, contest: &Contest, playing: &[Procs]) -> u32 {
     let Some(best) = contest.best(playing) else { return 0 };
-    let rivals = playing.iter().filter(|n| **n != best).map(|n| contest.ratio(*n, best));
+    let rivals = rivals(playing, best).map(|n| contest.ratio(n, best));
     let wanted = rivals.filter(|ratio| ratio.rounds >= 2).map(|ratio| {
         // The conversion saturates: more rounds than there can be is as good as any such number.
         (f64::from(ratio.rounds) * (ratio.half_width() / plan.precision).powi(2)).ceil() as u32
@@ -193,18 +207,18 @@ fn rounds_wanted(plan: &Plan, contest: &Contest, playing: &[u32]) -> u32 {
 }
 
 /// Seconds a round of `playing` is likely to take.
-fn round_s(contest: &Contest, playing: &[u32]) -> f64 {
+fn round_s(contest: &Contest, playing: &[Procs]) -> f64 {
     playing.iter().filter_map(|n| contest.typical_wall_s(*n)).sum()
 }
 
-/// `procs` in the order of round `round`. All worker counts of the plan are shuffled, then those in question taken: the
-/// order of two points does not depend on who else is in play.
-fn order(plan: &Plan, round: u32, procs: &[u32]) -> Vec<u32> {
+/// `points` in the order of round `round`. All points of the plan are shuffled, then those in question taken: the order
+/// of two points does not depend on who else is in play.
+fn order(plan: &Plan, round: u32, points: &[Procs]) -> Vec<Procs> {
     /// An odd constant with well-mixed bits (2⁶⁴ over the golden ratio), so that neighbouring rounds get distant seeds.
     const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-    let mut all = plan.procs.clone();
+    let mut all = plan.points();
     fastrand::Rng::with_seed(plan.seed.wrapping_add(u64::from(round).wrapping_mul(SPREAD))).shuffle(&mut all);
-    all.retain(|n| procs.contains(n));
+    all.retain(|point| points.contains(point));
     all
 }
 

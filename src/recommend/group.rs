@@ -57,13 +57,23 @@ impl Group<'_> {
     }
 }
 
+/// The samples that were measured with no worker count set; `None` if none is usable.
+pub(super) fn of_default(observations: &[Observation]) -> Option<Group<'_>> {
+    let is_usable = |o: &&Observation| o.throughput > 0.0 && o.throughput.is_finite();
+    let samples: Vec<&Observation> = observations.iter().filter(is_usable).collect();
+    let mut throughputs: Vec<f64> = samples.iter().map(|o| o.throughput).collect();
+    throughputs.sort_by(f64::total_cmp);
+    // No number is its worker count, so nothing can be divided by it.
+    (!samples.is_empty()).then_some(Group { n: f64::NAN, samples, throughputs })
+}
+
 /// One point a group; speedup and efficiency against N = 1 where that was measured.
 pub(super) fn points(groups: &[Group<'_>]) -> Vec<Point> {
     let single = groups.iter().find(|group| group.n == 1.0).map(Group::throughput);
     groups.iter().map(|group| point(group, single)).collect()
 }
 
-fn point(group: &Group<'_>, single: Option<f64>) -> Point {
+pub(super) fn point(group: &Group<'_>, single: Option<f64>) -> Point {
     let throughput = group.throughput();
     let interval = stats::median_interval(&group.throughputs);
     let finite = |x: f64| x.is_finite().then_some(x);

@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod choice;
+mod default;
 mod facts;
 mod group;
 mod policy;
@@ -23,7 +24,7 @@ use self::rounds::Rounds;
 use self::scene::Scene;
 use crate::model::{self, Kind};
 use crate::plan::Policy;
-use crate::results::{Model, Note, Recommendation, Regret, SCHEMA};
+use crate::results::{DefaultPoint, Model, Note, Recommendation, Regret, SCHEMA};
 
 /// Everything a decision is made from.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Evidence {
     pub unit: String,
     /// Successful samples, in the order they were measured.
     pub observations: Vec<Observation>,
+    /// Successful samples with no worker count set, likewise; their `n` says nothing.
+    pub default: Vec<Observation>,
     /// How the worker count is chosen.
     pub policy: Policy,
     /// CPUs the program could use (affinity or quota, whichever is less); `None` for a plain table: no ceiling.
@@ -165,6 +168,7 @@ pub fn decide(evidence: &Evidence) -> Option<Recommendation> {
         bound: keeps_busy(CPU_BOUND),
         ignored,
     };
+    let default = default::compare(&scene);
     Some(Recommendation {
         schema: SCHEMA,
         target: evidence.target.clone(),
@@ -177,9 +181,22 @@ pub fn decide(evidence: &Evidence) -> Option<Recommendation> {
         best_procs: scene.n(scene.best),
         model: written(fit.as_ref()),
         points: group::points(&groups),
-        reasons: reasons::reasons(&scene),
-        warnings: warnings::warnings(&scene),
+        reasons: reasons(&scene, default.as_ref()),
+        warnings: warnings(&scene, default.as_ref()),
+        default,
     })
+}
+
+fn reasons(scene: &Scene<'_>, default: Option<&DefaultPoint>) -> Vec<Note> {
+    let mut notes = reasons::reasons(scene);
+    notes.extend(default.map(|default| default::reason(scene, default)));
+    notes
+}
+
+fn warnings(scene: &Scene<'_>, default: Option<&DefaultPoint>) -> Vec<Note> {
+    let mut notes = warnings::warnings(scene);
+    notes.extend(default.and_then(default::warning));
+    notes
 }
 
 /// The CPUs that evidence names, or the quota that its samples ran under if that is less.

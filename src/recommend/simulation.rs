@@ -44,6 +44,7 @@ fn measured(truth: &[f64], noise: f64, policy: Policy, random: &mut fastrand::Rn
         target: "simulated".to_owned(),
         unit: "ops/s".to_owned(),
         observations,
+        default: Vec::new(),
         policy,
         cpus: None,
         model: ModelChoice::Auto,

@@ -28,6 +28,7 @@ fn table(observations: Vec<Observation>) -> Evidence {
         target: "t".to_owned(),
         unit: "ops/s".to_owned(),
         observations,
+        default: Vec::new(),
         policy: Policy::Knee { tolerance: 0.05 },
         cpus: None,
         model: ModelChoice::Auto,
@@ -53,6 +54,54 @@ fn sample(throughput: f64, busy: f64, kernel: f64) -> Observation {
         sys_s: Some(busy * kernel),
         ..Observation::default()
     }
+}
+
+/// `sweep` with the default in its rounds, at `factor` of the throughput of N = 2.
+fn with_default(factor: f64, rounds: u32) -> Evidence {
+    let mut evidence = sweep(&[1.0, 2.0], |n| sample(100.0 * n, n, 0.0));
+    let twos = evidence.observations.iter().filter(|o| o.n == 2.0 && o.round <= Some(rounds));
+    evidence.default =
+        twos.map(|o| Observation { n: 0.0, throughput: factor * o.throughput, ..o.clone() }).collect();
+    evidence
+}
+
+#[test]
+fn the_gain_over_the_default_is_taken_within_rounds() {
+    let answer = decide(&with_default(0.8, 6)).unwrap();
+    let default = answer.default.unwrap();
+    assert_eq!((answer.recommended_procs, answer.points.len(), default.samples), (2.0, 2, 6));
+    let [low, high] = default.gain_interval.unwrap();
+    assert!([low, default.gain, high].iter().all(|gain| (gain - 0.25).abs() < 1e-9), "{default:?}");
+    let last = answer.reasons.last().unwrap();
+    assert_eq!(last.code, "gain-over-default");
+    assert!(last.text.starts_with("2 procs gain 25 % over the default"), "{}", last.text);
+    assert!(!codes(&answer.warnings).contains(&"default-is-faster"));
+}
+
+#[test]
+fn a_default_that_is_faster_is_a_warning_and_never_the_choice() {
+    let answer = decide(&with_default(1.25, 6)).unwrap();
+    assert_eq!((answer.recommended_procs, answer.best_procs), (2.0, 2.0));
+    assert!(codes(&answer.warnings).contains(&"default-is-faster"), "{:?}", answer.warnings);
+    let without = decide(&Evidence { default: Vec::new(), ..with_default(1.25, 6) }).unwrap();
+    assert_eq!(without.default, None);
+    assert_eq!((answer.model, answer.points), (without.model, without.points), "it is no part of the fit");
+}
+
+#[test]
+fn a_gain_of_too_few_rounds_or_of_nothing_is_said_as_such() {
+    let few = decide(&with_default(0.8, 5)).unwrap().default.unwrap();
+    assert!(few.gain_interval.is_none() && (few.gain - 0.25).abs() < 1e-9);
+    let mut evidence = with_default(1.0, 6);
+    evidence.default[0].throughput *= 1.01;
+    let answer = decide(&evidence).unwrap();
+    assert!(
+        answer.reasons.last().unwrap().text.contains("not told from the default"),
+        "{:?}",
+        answer.reasons
+    );
+    evidence.default.iter_mut().for_each(|o| o.round = None);
+    assert!(decide(&evidence).unwrap().default.unwrap().gain.abs() < 0.02, "a plain table has no rounds");
 }
 
 fn codes(notes: &[Note]) -> Vec<&str> {

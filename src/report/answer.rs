@@ -9,7 +9,8 @@ use owo_colors::OwoColorize;
 use super::number::{bar, interval, percent, procs, quantity, times};
 use super::table::{plain, right, text as table_text};
 use super::wrap::paragraph;
-use crate::results::{Note, Point, Recommendation, Saved};
+use crate::results::{DefaultPoint, Note, Point, Recommendation, Saved};
+use crate::target::Procs;
 
 /// Cells of the bar beside a point.
 const BAR_WIDTH: usize = 12;
@@ -39,8 +40,12 @@ fn with_notes<'a>(answer: &Recommendation, notes: impl IntoIterator<Item = &'a N
     let mut text = format!("{} {}\n", answer.target.bold(), format!("({})", answer.unit).dimmed());
     let _ = writeln!(text, "{}", points(answer));
     text.push_str(&paragraph("→ ", &verdict(answer)));
-    for reason in answer.reasons.iter().take(REASONS_SHOWN) {
+    let (gain, why): (Vec<_>, Vec<_>) = answer.reasons.iter().partition(|reason| reason.code == GAIN);
+    for reason in why.iter().take(REASONS_SHOWN) {
         text.push_str(&paragraph("  why: ", &reason.text));
+    }
+    for reason in gain {
+        text.push_str(&paragraph("  gain: ", &reason.text));
     }
     push_notes(&mut text, notes);
     text
@@ -70,6 +75,9 @@ const POINTS_SHOWN: usize = 100;
 
 /// Reasons shown on a terminal; the JSON has them all.
 const REASONS_SHOWN: usize = 2;
+
+/// Code of the reason that says what is gained over the default, which has a line of its own.
+const GAIN: &str = "gain-over-default";
 
 /// What to take, in a sentence: `GOMAXPROCS=2 gives 1.98× …, confidence 99 %`.
 #[must_use]
@@ -111,7 +119,9 @@ pub fn chosen(answer: &Recommendation) -> Option<&Point> {
 
 fn points(answer: &Recommendation) -> String {
     let mut table = plain(["", "procs", "throughput", "95 % interval", "speedup", "efficiency", ""]);
-    let best = answer.points.iter().map(|point| point.throughput).fold(f64::MIN_POSITIVE, f64::max);
+    let throughputs = answer.points.iter().map(|point| point.throughput);
+    let of_default = answer.default.as_ref().map(|default| default.throughput);
+    let best = throughputs.chain(of_default).fold(f64::MIN_POSITIVE, f64::max);
     let (last, stride) = (answer.points.len().saturating_sub(1), answer.points.len().div_ceil(POINTS_SHOWN));
     for (place, point) in answer.points.iter().enumerate() {
         let is_chosen = point.procs == answer.recommended_procs;
@@ -132,6 +142,9 @@ fn points(answer: &Recommendation) -> String {
             if is_chosen { cell.add_attribute(Attribute::Bold) } else { cell }
         }));
     }
+    if let Some(default) = &answer.default {
+        table.add_row(default_cells(default, best));
+    }
     right(&mut table, 1..=5);
     let mut text = table_text(&table);
     if stride > 1 {
@@ -139,6 +152,18 @@ fn points(answer: &Recommendation) -> String {
             write!(text, "\n    one in {stride} of {} worker counts; `--json` has all", answer.points.len());
     }
     text
+}
+
+fn default_cells(default: &DefaultPoint, best: f64) -> [String; 7] {
+    [
+        String::new(),
+        Procs::Default.to_string(),
+        quantity(default.throughput, ""),
+        default.lo.zip(default.hi).map_or_else(|| "–".to_owned(), |(low, high)| interval(low, high)),
+        default.speedup.map_or_else(|| "–".to_owned(), times),
+        "–".to_owned(),
+        bar(default.throughput / best, BAR_WIDTH),
+    ]
 }
 
 fn nothing(saved: &Saved) -> String {

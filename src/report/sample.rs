@@ -14,15 +14,18 @@ pub fn line(row: &SampleRow, unit: &str) -> String {
     let throughput = row.throughput.map_or_else(|| "–".to_owned(), |value| quantity(value, unit));
     let wall = row.wall_s.map_or_else(|| "–".to_owned(), seconds);
     format!(
-        "{} · round {} · {} processors · {} · {wall} · {throughput}",
-        row.target, row.round, row.procs, row.status
+        "{} · round {} · {} · {} · {wall} · {throughput}",
+        row.target,
+        row.round,
+        row.procs.phrase(),
+        row.status
     )
 }
 
 /// The whole sample, a fact a line; what was not measured is left out.
 #[must_use]
 pub fn text(target: &Target, row: &SampleRow) -> String {
-    let mut text = format!("{} at {} processors: {}", target.name.bold(), row.procs, row.status);
+    let mut text = format!("{} at {}: {}", target.name.bold(), row.procs.phrase(), row.status);
     let mut fact = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             let _ = write!(text, "\n  {name:<18}{value}");

@@ -6,7 +6,7 @@ use super::row::{COLUMNS, TEXT_COLUMNS};
 use super::{Manifest, Model, Point, Recommendation, SCHEMA, SampleRow};
 use crate::machine::Machine;
 use crate::plan::{Plan, Policy, Rounds};
-use crate::target::{Kind, Metric, Target};
+use crate::target::{Kind, Metric, Procs, Target};
 
 pub(super) fn command(argv: &[&str]) -> Target {
     let argv = argv.iter().map(|word| (*word).to_owned()).collect();
@@ -29,6 +29,7 @@ pub(super) fn manifest(target: &str) -> Manifest {
         seed: 1,
         plan: Plan {
             procs: vec![1, 2, 4],
+            with_default: false,
             rounds: Rounds { min: 6, max: 30 },
             precision: 0.02,
             budget_s: Some(9.0),
@@ -50,7 +51,7 @@ pub(super) fn manifest(target: &str) -> Manifest {
 pub(super) fn row(target: &str, procs: u32, round: u32) -> SampleRow {
     SampleRow {
         target: target.to_owned(),
-        procs,
+        procs: procs.into(),
         round,
         order: 1,
         status: "ok".to_owned(),
@@ -96,6 +97,7 @@ pub(super) fn recommendation(target: &str) -> Recommendation {
             ceiling: None,
         },
         points: vec![point(1.0), point(2.0)],
+        default: None,
         reasons: Vec::new(),
         warnings: Vec::new(),
     }
@@ -105,7 +107,9 @@ pub(super) fn recommendation(target: &str) -> Recommendation {
 pub(super) fn any_row() -> impl Strategy<Value = SampleRow> {
     let finite = any::<f64>().prop_filter("finite", |value| value.is_finite());
     let numbers = prop::collection::vec(prop::option::of(finite), COLUMNS.len());
-    let counts = (1u32..=4096, any::<u32>(), any::<u32>(), any::<Option<u64>>(), any::<Option<i32>>());
+    let procs =
+        prop::option::weighted(0.8, 1u32..=4096).prop_map(|count| count.map_or(Procs::Default, Procs::Count));
+    let counts = (procs, any::<u32>(), any::<u32>(), any::<Option<u64>>(), any::<Option<i32>>());
     (numbers, counts, "[A-Za-z0-9._-]{1,20}").prop_map(
         |(numbers, (procs, round, order, rss, code), target)| {
             let is_float = |column: &str| !TEXT_COLUMNS.contains(&column) && column != "throughput";
@@ -113,7 +117,7 @@ pub(super) fn any_row() -> impl Strategy<Value = SampleRow> {
             let mut object: serde_json::Map<String, serde_json::Value> =
                 floats.map(|(column, value)| ((*column).to_owned(), value.into())).collect();
             object.extend([
-                ("procs".to_owned(), procs.into()),
+                ("procs".to_owned(), serde_json::to_value(procs).unwrap()),
                 ("round".to_owned(), round.into()),
                 ("order".to_owned(), order.into()),
                 ("max_rss_bytes".to_owned(), rss.into()),

@@ -15,6 +15,7 @@ use super::row::{COLUMNS, STATUSES, SampleRow, TEXT_COLUMNS};
 use super::{Error, line};
 use crate::plan::MOST_PROCS;
 use crate::quote;
+use crate::target::Procs;
 
 /// Name of the file in a target's folder.
 pub(super) const FILE: &str = "samples.csv";
@@ -147,6 +148,10 @@ fn row(header: &StringRecord, record: &StringRecord) -> Result<SampleRow, Fault>
         )));
     }
     for (column, field) in header.iter().zip(record) {
+        if column == "procs" {
+            check_procs(field).map_err(|why| Fault::in_column(column, why))?;
+            continue;
+        }
         let is_number = || field.is_empty() || field.parse().is_ok_and(f64::is_finite);
         if COLUMNS.contains(&column) && !TEXT_COLUMNS.contains(&column) && !is_number() {
             return Err(Fault::in_column(column, format!("`{}` is not a number", quote::one_line(field))));
@@ -161,13 +166,21 @@ fn row(header: &StringRecord, record: &StringRecord) -> Result<SampleRow, Fault>
     if !STATUSES.contains(&row.status.as_str()) {
         return Err(Fault::in_column("status", format!("`{}` is no status", quote::one_line(&row.status))));
     }
-    if !(1..=MOST_PROCS).contains(&row.procs) {
-        return Err(Fault::in_column("procs", format!("{} is not within 1..{MOST_PROCS}", row.procs)));
-    }
     if row.throughput.is_some_and(|throughput| throughput <= 0.0) {
         return Err(Fault::in_column("throughput", "it is not positive".to_owned()));
     }
     Ok(row)
+}
+
+/// Whether `field` is a point of a sweep.
+fn check_procs(field: &str) -> Result<(), String> {
+    let procs: Procs = field.parse().map_err(|why| format!("`{}`: {why}", quote::one_line(field)))?;
+    match procs.count() {
+        Some(count) if !(1..=MOST_PROCS).contains(&count) => {
+            Err(format!("{count} is not within 1..{MOST_PROCS}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Where the journal of `folder` is, for messages.
@@ -232,6 +245,14 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_of_the_default_is_a_row_that_reads_back() {
+        let default = SampleRow { procs: Procs::Default, ..fixtures::row("sort", 1, 1) };
+        let (folder, text) = journal_of(std::slice::from_ref(&default));
+        assert!(String::from_utf8(text).unwrap().contains("\nsort,default,1,1,ok,"));
+        assert_eq!(read(folder.path()).unwrap(), [default]);
+    }
+
+    #[test]
     fn a_torn_header_is_a_journal_without_rows() {
         let rows = [fixtures::row("sort", 1, 1)];
         let (folder, text) = journal_of(&rows);
@@ -287,6 +308,7 @@ mod tests {
         refused(change("sort,2,1,1,ok,0.5,100,200", "sort,2,1,1,ok,1e999,100,200"), &["line 3", "`wall_s`"]);
         refused(change("sort,2,1,1,ok", "sort,2.5,1,1,ok"), &["line 3", "`procs`"]);
         refused(change("sort,2,1,1,ok", "sort,0,1,1,ok"), &["line 3", "`procs`"]);
+        refused(change("sort,2,1,1,ok", "sort,none,1,1,ok"), &["line 3", "`procs`", "`none`"]);
         refused(change("sort,1,1,1,ok", "sort,1,1,1,fine"), &["line 2", "`status`", "`fine`"]);
         refused(change("sort,1,1,1,ok,", "sort,1,1,1,ok,,"), &["line 2", "45 fields"]);
         refused(change("sort,1,1,1,ok,", "sort,1,1,1,"), &["line 2", "43 fields"]);

@@ -47,6 +47,10 @@ pub struct Recommendation {
     pub model: Model,
     /// One a measured worker count, ascending.
     pub points: Vec<Point>,
+    /// The target with no worker count set, and what the recommended one gains over it; not there unless
+    /// `--with-default` measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<DefaultPoint>,
     /// Why it does not scale further, the strongest first.
     pub reasons: Vec<Note>,
     /// What to know before believing it.
@@ -99,6 +103,33 @@ pub struct Point {
     pub speedup: Option<f64>,
     /// Speedup over N.
     pub efficiency: Option<f64>,
+    /// CPU seconds per operation, median.
+    pub cpu_s_per_op: Option<f64>,
+    /// 99th percentile of the latency, median over the samples, seconds.
+    pub latency_p99_s: Option<f64>,
+    /// Peak resident memory, median, bytes.
+    pub max_rss_bytes: Option<f64>,
+}
+
+/// The target as it runs when nobody sets its worker count. It is measured in the same rounds and compared, but never
+/// recommended and no part of the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DefaultPoint {
+    /// Successful samples.
+    pub samples: u32,
+    /// Median throughput.
+    pub throughput: f64,
+    /// Lower end of the exact order-statistic 95 % interval of the median; `None` below 6 samples.
+    pub lo: Option<f64>,
+    /// Upper end.
+    pub hi: Option<f64>,
+    /// Throughput over that of N = 1; `None` without N = 1.
+    pub speedup: Option<f64>,
+    /// What the recommended worker count gains over it, as a share of its throughput: the median over the rounds that
+    /// measured both; the ratio of the medians if none did.
+    pub gain: f64,
+    /// Exact order-statistic 95 % interval of that median; `None` below 6 such rounds.
+    pub gain_interval: Option<[f64; 2]>,
     /// CPU seconds per operation, median.
     pub cpu_s_per_op: Option<f64>,
     /// 99th percentile of the latency, median over the samples, seconds.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::{Sample, Status};
 use crate::plan::rounds::Done;
+use crate::target::Procs;
 
 /// One row of `samples.csv`, in the order of its columns. `None` is an empty field: not measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -11,7 +12,7 @@ use crate::plan::rounds::Done;
 #[expect(missing_docs, reason = "the columns are documented in profiles/README.md")]
 pub struct SampleRow {
     pub target: String,
-    pub procs: u32,
+    pub procs: Procs,
     pub round: u32,
     pub order: u32,
     pub status: String,
@@ -112,8 +113,8 @@ pub(super) const TEXT_COLUMNS: [&str; 3] = ["target", "status", "machine"];
 pub struct Place<'a> {
     /// Name of the target.
     pub target: &'a str,
-    /// Its worker count.
-    pub procs: u32,
+    /// Its point.
+    pub procs: Procs,
     /// Its round, from 1 on.
     pub round: u32,
     /// Its place in the round, from 1 on.
@@ -232,7 +233,8 @@ mod tests {
     use super::*;
     use crate::measure::{ChildReport, Counts};
 
-    const PLACE: Place<'_> = Place { target: "sort", procs: 2, round: 3, order: 1, machine: "m1" };
+    const PLACE: Place<'_> =
+        Place { target: "sort", procs: Procs::Count(2), round: 3, order: 1, machine: "m1" };
 
     fn sample(status: Status) -> Sample {
         let named = |entries: &[(&str, f64)]| -> BTreeMap<String, f64> {
@@ -269,7 +271,7 @@ mod tests {
         let row = SampleRow::new(&PLACE, &sample(Status::Ok), Some((Some(100.0), 250.0)));
         let expected = SampleRow {
             target: "sort".to_owned(),
-            procs: 2,
+            procs: Procs::Count(2),
             round: 3,
             order: 1,
             status: "ok".to_owned(),
@@ -289,7 +291,7 @@ mod tests {
             ..SampleRow::default()
         };
         assert_eq!(row, expected);
-        let done = Done { round: 3, procs: 2, throughput: Some(250.0), wall_s: 0.5 };
+        let done = Done { round: 3, procs: Procs::Count(2), throughput: Some(250.0), wall_s: 0.5 };
         assert_eq!(row.done(), done);
     }
 

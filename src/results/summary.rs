@@ -8,6 +8,7 @@ use super::folder::while_measuring;
 use super::load::targets_in;
 use super::manifest::Manifest;
 use super::{Error, Recommendation, line, whole};
+use crate::target::Procs;
 
 /// Name of the file, in a target's folder and beside it.
 pub(super) const FILE: &str = "summary.csv";
@@ -31,7 +32,7 @@ const COLUMNS: [&str; 12] = [
 #[derive(Serialize)]
 struct SummaryRow<'a> {
     target: &'a str,
-    procs: f64,
+    procs: Field,
     samples: u32,
     throughput: f64,
     throughput_lo: Option<f64>,
@@ -44,14 +45,22 @@ struct SummaryRow<'a> {
     recommended: bool,
 }
 
-/// The whole file: the header, and every point of every recommendation.
+/// A worker count, or the name of none.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Field {
+    Count(f64),
+    Default(Procs),
+}
+
+/// The whole file: the header, and every point of every recommendation, the default last.
 pub(super) fn text<'a>(recommendations: impl IntoIterator<Item = &'a Recommendation>) -> Vec<u8> {
     let mut text = line::fields_line(COLUMNS);
     for recommendation in recommendations {
         for point in &recommendation.points {
             text.extend(line::encode(&SummaryRow {
                 target: &recommendation.target,
-                procs: point.procs,
+                procs: Field::Count(point.procs),
                 samples: point.samples,
                 throughput: point.throughput,
                 throughput_lo: point.lo,
@@ -64,6 +73,22 @@ pub(super) fn text<'a>(recommendations: impl IntoIterator<Item = &'a Recommendat
                 recommended: point.procs == recommendation.recommended_procs,
             }));
         }
+        text.extend(recommendation.default.iter().flat_map(|default| {
+            line::encode(&SummaryRow {
+                target: &recommendation.target,
+                procs: Field::Default(Procs::Default),
+                samples: default.samples,
+                throughput: default.throughput,
+                throughput_lo: default.lo,
+                throughput_hi: default.hi,
+                speedup: default.speedup,
+                efficiency: None,
+                cpu_s_per_op: default.cpu_s_per_op,
+                latency_p99_s: default.latency_p99_s,
+                max_rss_bytes: default.max_rss_bytes,
+                recommended: false,
+            })
+        }));
     }
     text
 }

@@ -10,6 +10,7 @@ use csv::{ByteRecord, ReaderBuilder};
 use super::Error;
 use super::fault::Fault;
 use crate::quote;
+use crate::target::Procs;
 
 /// Which columns hold what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub struct Table {
 /// One sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TableRow {
-    /// Worker count or average concurrency; positive and finite.
-    pub procs: f64,
+    /// Worker count or average concurrency; positive and finite. `None`: none was set, as `default` in the column says.
+    pub procs: Option<f64>,
     /// Positive and finite.
     pub throughput: f64,
     /// Seconds, positive and finite; `None` without that column or where the field is empty.
@@ -161,7 +162,10 @@ impl Places {
         let round = self.round.map(|place| field(record, place)).filter(|round| !round.is_empty());
         let latency = columns.latency.as_deref().zip(self.latency.map(|place| field(record, place)));
         Ok(Some(TableRow {
-            procs: positive(&columns.procs, field(record, self.procs))?,
+            procs: match field(record, self.procs) {
+                name if Procs::is_default_name(name) => None,
+                count => Some(positive(&columns.procs, count)?),
+            },
             throughput: positive(&columns.throughput, throughput)?,
             latency_s: latency
                 .filter(|(_, latency)| !latency.is_empty())
@@ -259,7 +263,8 @@ mod tests {
     fn check(text: &[u8], expected: &[(f64, f64)]) {
         let tables = read(text, &usual()).unwrap();
         assert_eq!(tables.len(), 1);
-        let rows: Vec<(f64, f64)> = tables[0].rows.iter().map(|row| (row.procs, row.throughput)).collect();
+        let rows: Vec<(f64, f64)> =
+            tables[0].rows.iter().map(|row| (row.procs.unwrap(), row.throughput)).collect();
         assert_eq!(rows, expected);
     }
 
@@ -283,6 +288,14 @@ mod tests {
         check(b"\xef\xbb\xbfprocs,throughput\r\n1,100\r\n\r\n2,190\r\n", &[(1.0, 100.0), (2.0, 190.0)]);
         check(b" procs , throughput \n 1 ,\"100\"\n2,190", &[(1.0, 100.0), (2.0, 190.0)]);
         check(b"name,throughput,procs\n\xff\xfe,100,1\n", &[(1.0, 100.0)]);
+    }
+
+    #[test]
+    fn a_row_without_a_worker_count_says_default() {
+        let tables = read(b"procs,throughput\n1,1\ndefault,2\n", &usual()).unwrap();
+        let procs: Vec<Option<f64>> = tables[0].rows.iter().map(|row| row.procs).collect();
+        assert_eq!(procs, [Some(1.0), None]);
+        refused(b"procs,throughput\nDefault,1\n", &["line 2", "`procs`", "`Default`"]);
     }
 
     #[test]
@@ -330,8 +343,8 @@ mod tests {
         let columns = columns("load", "rate", Some("p99"));
         let tables = read(b"rate,load,p99,round\n50,0.5,0.01,1\n60,1,,2\n", &columns).unwrap();
         let expected = [
-            TableRow { procs: 0.5, throughput: 50.0, latency_s: Some(0.01), round: Some(1) },
-            TableRow { procs: 1.0, throughput: 60.0, latency_s: None, round: Some(2) },
+            TableRow { procs: Some(0.5), throughput: 50.0, latency_s: Some(0.01), round: Some(1) },
+            TableRow { procs: Some(1.0), throughput: 60.0, latency_s: None, round: Some(2) },
         ];
         assert_eq!(tables, [Table { target: None, rows: expected.to_vec() }]);
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use regex::bytes::Regex;
 use rustix::fs::Access;
 
-use super::{Error, Kind, Metric, PROCS, Target, fill, name};
+use super::{Error, Kind, Metric, PROCS, Procs, Target, fill, name};
 use crate::quote::{self, one_line};
 
 impl Target {
@@ -58,19 +58,41 @@ impl Target {
     /// Whether it can be started at each of `procs`, as far as its templates decide.
     ///
     /// # Errors
-    /// In one line: at one of them the program is not there, or `--ops` is not a positive number.
-    pub fn check_procs(&self, procs: &[u32]) -> Result<(), Error> {
+    /// In one line: at one of them the program is not there, or `--ops` is not a positive number; or the default is one
+    /// of them, and a worker count stands where it cannot be left out.
+    pub fn check_procs(&self, procs: &[Procs]) -> Result<(), Error> {
         let Kind::Command { argv, metric, .. } = &self.kind else { return Ok(()) };
+        if procs.contains(&Procs::Default) {
+            self.check_default()?;
+        }
         let path = env::var_os("PATH");
-        for n in procs {
+        for n in procs.iter().filter_map(|procs| procs.count()) {
             if let Some(program) = argv.first().filter(|program| program.contains(PROCS)) {
-                find_program(&fill(program, *n), path.as_deref())?;
+                find_program(&fill(program, n), path.as_deref())?;
             }
             if let Metric::Wall { ops } = metric {
-                operations(ops, &fill(ops, *n))?;
+                operations(ops, &fill(ops, n))?;
             }
         }
         Ok(())
+    }
+
+    /// Whether it can be started with no worker count at all: variables are left out, but an argument cannot be.
+    fn check_default(&self) -> Result<(), Error> {
+        let Kind::Command { argv, metric, .. } = &self.kind else { return Ok(()) };
+        let ops = match metric {
+            Metric::Wall { ops } => Some(ops),
+            Metric::Output { .. } => None,
+        };
+        let argument = argv.iter().map(|word| ("argument", word));
+        let mut templates = argument.chain(ops.map(|ops| ("option `--ops`", ops)));
+        match templates.find(|(_, template)| template.contains(PROCS)) {
+            None => Ok(()),
+            Some((what, template)) => Err(invalid(format!(
+                "`--with-default` cannot leave out {{procs}} in the {what} `{}`; set the worker count by `--env`, or leave out `--with-default`",
+                one_line(template)
+            ))),
+        }
     }
 }
 
@@ -193,6 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn by_default_nothing_is_set_and_what_cannot_be_left_out_is_refused() {
+        let command = |argv: &str, ops: &str| {
+            Target::command(&words(argv), &["N={procs}".to_owned()], wall(ops), None, None).unwrap()
+        };
+        let invocation = command("sh -c x", "1").invocation(Procs::Default);
+        assert_eq!((invocation.args.len(), invocation.env), (2, vec![]));
+        let both = [Procs::Count(1), Procs::Default];
+        command("sh -c x", "1").check_procs(&both).unwrap();
+        refused(command("sh -j{procs}", "1").check_procs(&both), "argument `-j{procs}`");
+        refused(command("sh", "{procs}").check_procs(&both), "`--ops`");
+        command("sh -j{procs}", "1").check_procs(&both[..1]).unwrap();
+    }
+
+    #[test]
     fn a_name_and_a_unit_can_be_given() {
         let target = Target::command(&words("sh"), &[], output("(x)"), Some("MB/s"), Some("mine")).unwrap();
         assert_eq!(
@@ -241,8 +277,8 @@ mod tests {
         fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
         let template = folder.path().join("app-{procs}").to_str().unwrap().to_owned();
         let target = Target::command(&[template], &[], wall("1"), None, None).unwrap();
-        target.check_procs(&[2]).unwrap();
-        refused(target.check_procs(&[2, 4]), "app-4");
+        target.check_procs(&[2.into()]).unwrap();
+        refused(target.check_procs(&[2.into(), 4.into()]), "app-4");
     }
 
     #[test]
@@ -267,8 +303,9 @@ mod tests {
         for ops in ["0", "-1", "x", "", "nan", "inf", "1,000"] {
             refused(try_ops(ops), &format!("`--ops {ops}`"));
         }
-        try_ops("1e6").unwrap().check_procs(&[1, 2]).unwrap();
-        try_ops("{procs}000").unwrap().check_procs(&[1, 2]).unwrap();
-        refused(try_ops("-{procs}").unwrap().check_procs(&[1, 2]), "`-1`");
+        let both = [Procs::Count(1), Procs::Count(2)];
+        try_ops("1e6").unwrap().check_procs(&both).unwrap();
+        try_ops("{procs}000").unwrap().check_procs(&both).unwrap();
+        refused(try_ops("-{procs}").unwrap().check_procs(&both), "`-1`");
     }
 }

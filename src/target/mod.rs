@@ -4,6 +4,7 @@
 
 mod command;
 mod name;
+mod procs;
 mod throughput;
 pub mod workload;
 
@@ -12,6 +13,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use procs::Procs;
 
 /// One process to start: everything the launcher needs to exec it, with the worker count filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,15 +119,18 @@ impl Target {
         matches!(self.kind, Kind::Command { metric: Metric::Output { .. }, .. })
     }
 
-    /// How it is started with `procs` workers. `GOMAXPROCS` is always set; a variable given by `--env` comes after it.
+    /// How it is started with `procs` workers. For a worker count `GOMAXPROCS` is always set, and a variable given by
+    /// `--env` comes after it; for the default none of them is.
     #[must_use]
-    pub fn invocation(&self, procs: u32) -> Invocation {
-        let gomaxprocs = (OsString::from("GOMAXPROCS"), OsString::from(procs.to_string()));
+    pub fn invocation(&self, procs: impl Into<Procs>) -> Invocation {
+        let procs = procs.into();
+        let count = procs.count();
+        let gomaxprocs = count.map(|count| (OsString::from("GOMAXPROCS"), OsString::from(count.to_string())));
         match &self.kind {
             Kind::Workload { workload, scale, input, params } => Invocation {
                 program: workload::this_program(),
                 args: workload::arguments(workload, *scale, input.as_deref(), params),
-                env: vec![gomaxprocs],
+                env: gomaxprocs.into_iter().collect(),
                 directory: None,
             },
             Kind::Command { argv, envs, .. } => {
@@ -132,9 +138,13 @@ impl Target {
                 Invocation {
                     program: words.next().unwrap_or_default(),
                     args: words.collect(),
-                    env: [gomaxprocs]
+                    env: gomaxprocs
                         .into_iter()
-                        .chain(envs.iter().map(|env| command::variable(env, procs)))
+                        .chain(
+                            count
+                                .iter()
+                                .flat_map(|count| envs.iter().map(|env| command::variable(env, *count))),
+                        )
                         .collect(),
                     directory: None,
                 }
@@ -144,8 +154,8 @@ impl Target {
 }
 
 /// `template` with `{procs}` replaced.
-fn fill(template: &str, procs: u32) -> String {
-    template.replace(PROCS, &procs.to_string())
+fn fill(template: &str, procs: impl Into<Procs>) -> String {
+    template.replace(PROCS, &procs.into().to_string())
 }
 
 /// What is replaced by the worker count.

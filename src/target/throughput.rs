@@ -1,7 +1,7 @@
 //! The throughput of one sample: what the program says of itself, what its output says, or runs over wall time.
 
 use super::command::{compile, operations};
-use super::{Kind, Metric, Target, fill};
+use super::{Kind, Metric, Procs, Target, fill};
 use crate::measure::Sample;
 use crate::quote::one_line;
 
@@ -16,7 +16,7 @@ impl Target {
     ///
     /// # Errors
     /// In one line, why the sample has to count as failed.
-    pub fn throughput(&self, sample: &Sample, procs: u32) -> Result<(Option<f64>, f64), String> {
+    pub fn throughput(&self, sample: &Sample, procs: impl Into<Procs>) -> Result<(Option<f64>, f64), String> {
         let report = sample.report.as_ref();
         let reported_ops = report.and_then(|report| report.ops);
         let ops = match &self.kind {

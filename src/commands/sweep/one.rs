@@ -13,7 +13,7 @@ use crate::plan::{Plan, Policy, Rounds};
 use crate::recommend::{ModelChoice, decide};
 use crate::report::progress::Progress;
 use crate::results::{Folder, Manifest, Note, SCHEMA, SampleRow, Saved};
-use crate::target::{Kind, Target};
+use crate::target::{Kind, Procs, Target};
 
 /// Seconds for a bundled workload, profiles included: 21 workloads take about 3 minutes, as the README says.
 const WORKLOAD_BUDGET_S: f64 = 9.0;
@@ -65,7 +65,7 @@ impl Job {
     /// Settles the plan of `target`.
     pub(super) fn new(target: Target, args: &SweepArgs, surroundings: &Surroundings) -> Result<Self, Error> {
         let plan = plan(&target, args, &surroundings.machine);
-        target.check_procs(&plan.procs)?;
+        target.check_procs(&plan.points())?;
         let policy = args.policy.unwrap_or_else(|| default_policy(&target));
         Ok(Self {
             target,
@@ -83,7 +83,7 @@ impl Job {
     /// How long it takes, before anything is known of it.
     pub(super) fn expected(&self) -> Duration {
         let samples =
-            self.plan.procs.len() as f64 * f64::from(self.plan.rounds.min) + f64::from(self.plan.warmup);
+            self.plan.points().len() as f64 * f64::from(self.plan.rounds.min) + f64::from(self.plan.warmup);
         Duration::from_secs_f64(self.plan.budget_s.unwrap_or(samples * UNKNOWN_SAMPLE_S))
     }
 
@@ -118,6 +118,7 @@ fn plan(target: &Target, args: &SweepArgs, machine: &Machine) -> Plan {
     };
     Plan {
         procs: args.procs.resolve(machine),
+        with_default: args.with_default,
         rounds: if args.quick { QUICK_ROUNDS } else { args.rounds },
         precision: args.precision / 100.0,
         budget_s: args.budget.map(|budget| budget.as_secs_f64()).or(default_budget_s),
@@ -209,12 +210,13 @@ pub(super) fn reserve(job_plan: &Plan) -> Duration {
 
 /// What has to stand beside the answer: samples that did not succeed, and what else was noticed while measuring.
 fn warnings(job: &Job, rows: &[SampleRow], ended: &rounds::Ended) -> Vec<Note> {
-    let failed = job.plan.procs.iter().filter_map(|procs| samples_failed(*procs, rows, &ended.failures));
+    let points = job.plan.points();
+    let failed = points.iter().filter_map(|procs| samples_failed(*procs, rows, &ended.failures));
     let of_all = [odd(rows, &ended.oddities), stolen(rows)].into_iter().flatten();
     ended.warning.clone().into_iter().chain(failed).chain(of_all).collect()
 }
 
-fn samples_failed(procs: u32, rows: &[SampleRow], failures: &[(u32, String)]) -> Option<Note> {
+fn samples_failed(procs: Procs, rows: &[SampleRow], failures: &[(Procs, String)]) -> Option<Note> {
     let of_point = || rows.iter().filter(|row| row.procs == procs);
     let failed = of_point().filter(|row| !row.is_ok()).count();
     let why =

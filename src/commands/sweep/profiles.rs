@@ -68,7 +68,7 @@ pub(super) fn take(wanted: &Wanted<'_>, rows: &[SampleRow], folder: &Folder) -> 
 fn worker_counts(wanted: &Wanted<'_>, rows: &[SampleRow]) -> Vec<u32> {
     let mut counts = vec![wanted.chosen];
     if !wanted.plan.quick {
-        let succeeded = || rows.iter().filter(|row| row.is_ok()).map(|row| row.procs);
+        let succeeded = || rows.iter().filter(|row| row.is_ok()).filter_map(|row| row.procs.count());
         for count in succeeded().max().into_iter().chain(succeeded().min()) {
             if !counts.contains(&count) {
                 counts.push(count);
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn operations_are_known_only_if_every_run_did_the_same() {
-        let row = |ops| SampleRow { procs: 2, status: "ok".to_owned(), ops, ..SampleRow::default() };
+        let row = |ops| SampleRow { procs: 2.into(), status: "ok".to_owned(), ops, ..SampleRow::default() };
         assert_eq!(ops_of_a_run(&[row(Some(5.0)), row(Some(5.0))], 2), Some(5.0));
         assert_eq!(ops_of_a_run(&[row(Some(5.0)), row(Some(6.0))], 2), None);
         assert_eq!(ops_of_a_run(&[row(None)], 2), None);

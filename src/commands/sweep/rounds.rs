@@ -8,7 +8,7 @@ use crate::measure::{self, Conditions, Sample, Status};
 use crate::plan::rounds::{Done, Next, StopReason, next, time_left};
 use crate::report::progress::Progress;
 use crate::results::{Folder, Note, Place, SampleRow};
-use crate::target::Target;
+use crate::target::{Procs, Target};
 
 /// How the rounds ended.
 pub(super) struct Ended {
@@ -16,8 +16,8 @@ pub(super) struct Ended {
     pub(super) interrupted: bool,
     /// What the way they ended says about the answer.
     pub(super) warning: Option<Note>,
-    /// For each sample that did not succeed, its worker count and why.
-    pub(super) failures: Vec<(u32, String)>,
+    /// For each sample that did not succeed, its point and why.
+    pub(super) failures: Vec<(Procs, String)>,
     /// What looked odd in samples that succeeded, a line each.
     pub(super) oddities: Vec<String>,
 }
@@ -56,7 +56,7 @@ pub(super) fn measure(
         }
         let before_in_round = done.iter().filter(|done| done.round == round).count();
         for (place, procs) in order.into_iter().enumerate() {
-            let what = format!("{} · round {round} · {procs} procs", job.target.name);
+            let what = format!("{} · round {round} · {}", job.target.name, procs.phrase());
             progress.now(&what, spent(), time_left(&job.plan, &done, spent()));
             let sample = measure::sample(&job.target.invocation(procs).untraced(), &conditions)?;
             if measure::interrupted() {

@@ -8,6 +8,7 @@ const KNEE: f64 = 0.05;
 fn plan(procs: &[u32], min: u32, max: u32) -> Plan {
     Plan {
         procs: procs.to_vec(),
+        with_default: false,
         rounds: Rounds { min, max },
         precision: 0.02,
         budget_s: None,
@@ -21,6 +22,11 @@ fn plan(procs: &[u32], min: u32, max: u32) -> Plan {
     }
 }
 
+/// The worker count; 0 for the default.
+fn number(procs: Procs) -> u32 {
+    procs.count().unwrap_or(0)
+}
+
 /// Plays the plan to its end: `measure` gives a sample's throughput by round and worker count; each takes `wall_s`.
 fn play(plan: &Plan, wall_s: f64, measure: impl Fn(u32, u32) -> Option<f64>) -> (Vec<Done>, StopReason) {
     let mut done = Vec::new();
@@ -31,7 +37,7 @@ fn play(plan: &Plan, wall_s: f64, measure: impl Fn(u32, u32) -> Option<f64>) -> 
             Next::Round { round, order } => done.extend(order.into_iter().map(|procs| Done {
                 round,
                 procs,
-                throughput: measure(round, procs),
+                throughput: measure(round, number(procs)),
                 wall_s,
             })),
         }
@@ -39,9 +45,9 @@ fn play(plan: &Plan, wall_s: f64, measure: impl Fn(u32, u32) -> Option<f64>) -> 
     }
 }
 
-/// Samples of each worker count of the plan.
+/// Samples of each point of the plan.
 fn counts(plan: &Plan, done: &[Done]) -> Vec<usize> {
-    plan.procs.iter().map(|n| done.iter().filter(|sample| sample.procs == *n).count()).collect()
+    plan.points().iter().map(|n| done.iter().filter(|sample| sample.procs == *n).count()).collect()
 }
 
 #[test]
@@ -81,6 +87,24 @@ fn a_point_within_tolerance_and_margin_stays() {
     assert_eq!(counts(&plan, &done), [8, 8, 8, 8]);
     let (done, _) = play(&plan, 0.3, |_, n| Some(if n == 1 { 0.92 } else { 1.0 }));
     assert_eq!(counts(&plan, &done), [4, 8, 8, 8]);
+}
+
+#[test]
+fn the_default_is_in_every_round_but_no_contender() {
+    let mut plan = plan(&[1, 2, 4], 6, 30);
+    plan.with_default = true;
+    let noisy = |round: u32, n: u32| match n {
+        0 => Some(if round.is_multiple_of(2) { 0.1 } else { 0.2 }),
+        n => Some(f64::from(n)),
+    };
+    let (done, reason) = play(&plan, 0.3, noisy);
+    assert_eq!((counts(&plan, &done), reason), (vec![6, 6, 6, 6], StopReason::Precise));
+    let (done, reason) = play(&plan, 0.3, |_, n| Some(if n == 0 { 9.0 } else { 1.0 }));
+    assert_eq!((counts(&plan, &done), reason), (vec![6, 6, 6, 6], StopReason::Precise), "though it is best");
+    let (done, reason) = play(&plan, 0.3, |_, n| (n == 0).then_some(1.0));
+    assert_eq!((counts(&plan, &done), reason), (vec![2, 2, 2, 2], StopReason::NoneLeft));
+    let (done, reason) = play(&plan, 0.3, |_, n| (n != 0).then_some(1.0));
+    assert_eq!((counts(&plan, &done), reason), (vec![6, 6, 6, 2], StopReason::Precise));
 }
 
 #[test]
@@ -127,10 +151,10 @@ fn time_kept_back_for_profiles_is_not_spent_on_rounds() {
     let mut plan = plan(&[1], 9, 30);
     plan.budget_s = Some(10.0);
     plan.budget_is_explicit = true;
-    let done = [Done { round: 1, procs: 1, throughput: Some(1.0), wall_s: 2.0 }];
+    let done = [Done { round: 1, procs: Procs::Count(1), throughput: Some(1.0), wall_s: 2.0 }];
     let keeping =
         |reserve_s| next(&plan, KNEE, &done, Duration::from_secs(2), Duration::from_secs(reserve_s));
-    assert_eq!(keeping(6), Next::Round { round: 2, order: vec![1] });
+    assert_eq!(keeping(6), Next::Round { round: 2, order: vec![Procs::Count(1)] });
     assert_eq!(keeping(7), Next::Stop(StopReason::Budget));
 }
 
@@ -155,17 +179,17 @@ fn an_unfinished_round_is_finished_first_whatever_the_budget_says() {
 #[test]
 fn the_order_changes_from_round_to_round_and_with_the_seed() {
     let plan = plan(&[1, 2, 3, 4, 5, 6, 7, 8], 6, 30);
-    let orders: BTreeSet<Vec<u32>> = (1..=30).map(|round| order(&plan, round, &plan.procs)).collect();
+    let orders: BTreeSet<Vec<Procs>> = (1..=30).map(|round| order(&plan, round, &plan.points())).collect();
     assert!(orders.len() >= 29, "{} different orders of 30", orders.len());
     let other = Plan { seed: 2, ..plan.clone() };
-    assert_ne!(order(&plan, 1, &plan.procs), order(&other, 1, &plan.procs));
+    assert_ne!(order(&plan, 1, &plan.points()), order(&other, 1, &plan.points()));
 }
 
 #[test]
 fn every_place_of_the_order_is_taken_by_everyone_about_as_often() {
     let plan = plan(&[1, 2, 4], 6, 30);
     for place in 0..3 {
-        let ones = (1..=3000).filter(|round| order(&plan, *round, &plan.procs)[place] == 1).count();
+        let ones = (1..=3000).filter(|round| order(&plan, *round, &plan.points())[place] == 1).count();
         assert!((900..=1100).contains(&ones), "1 is in place {place} in {ones} of 3000 rounds");
     }
 }
@@ -192,13 +216,14 @@ proptest! {
     #[test]
     fn a_sweep_ends_and_an_interruption_changes_nothing(
         procs in prop::collection::btree_set(1u32..200, 1..6),
+        with_default in any::<bool>(),
         (min, max) in (1u32..8, 0u32..8).prop_map(|(min, more)| (min, min + more)),
         seed in any::<u64>(),
         scale in 0.0f64..0.3,
         failing in 0u32..6,
         cut in any::<prop::sample::Index>(),
     ) {
-        let plan = Plan { seed, ..plan(&procs.into_iter().collect::<Vec<_>>(), min, max) };
+        let plan = Plan { seed, with_default, ..plan(&procs.into_iter().collect::<Vec<_>>(), min, max) };
         let measure = |round: u32, n: u32| {
             let noise = f64::from((round * 7 + n * 13) % 11) / 11.0;
             ((round + n) % 7 >= failing).then_some(f64::from(n).sqrt() * (1.0 + scale * noise))
@@ -208,9 +233,9 @@ proptest! {
         let last = done.iter().map(|sample| sample.round).max().unwrap();
         prop_assert!(last <= max && (last >= min || reason == StopReason::NoneLeft));
         for round in 1..=last {
-            let visited: Vec<u32> =
+            let visited: Vec<Procs> =
                 done.iter().filter(|sample| sample.round == round).map(|sample| sample.procs).collect();
-            let once: BTreeSet<u32> = visited.iter().copied().collect();
+            let once: BTreeSet<Procs> = visited.iter().copied().collect();
             prop_assert_eq!(once.len(), visited.len(), "each once");
             prop_assert_eq!(order(&plan, round, &visited), visited, "the order follows from seed and round");
             prop_assert!(round == 1 || measured_in(&done, round - 1).is_superset(&once), "nobody comes back");
@@ -218,7 +243,7 @@ proptest! {
 
         let mut again = done[..cut.index(done.len())].to_vec();
         while let Next::Round { round, order } = next(&plan, KNEE, &again, Duration::ZERO, Duration::ZERO) {
-            again.extend(order.into_iter().map(|procs| Done { round, procs, throughput: measure(round, procs), wall_s: 0.1 }));
+            again.extend(order.into_iter().map(|procs| Done { round, procs, throughput: measure(round, number(procs)), wall_s: 0.1 }));
         }
         prop_assert_eq!(again, done);
     }
@@ -232,7 +257,7 @@ proptest! {
         let plan = Plan { budget_s: Some(50.0), ..plan(&[1, 2, 4], 3, 6) };
         let mut done: Vec<Done> = history
             .into_iter()
-            .map(|(round, procs, throughput, wall_s)| Done { round, procs, throughput, wall_s })
+            .map(|(round, procs, throughput, wall_s)| Done { round, procs: procs.into(), throughput, wall_s })
             .collect();
         let spent = Duration::from_secs(spent_s);
         let _ = time_left(&plan, &done, spent);

@@ -125,7 +125,8 @@ fn resuming_goes_on_with_what_is_there() {
     let mut resumed = Folder::resume(out.path(), &now).unwrap();
     assert_eq!((resumed.manifest, resumed.rows, resumed.notes), (before.manifest, before.rows, Vec::new()));
     resumed.folder.append(&fixtures::row("sort", 2, 1)).unwrap();
-    let procs: Vec<u32> = load(out.path()).unwrap()[0].rows.iter().map(|row| row.procs).collect();
+    let procs: Vec<u32> =
+        load(out.path()).unwrap()[0].rows.iter().map(|row| row.procs.count().unwrap()).collect();
     assert_eq!(procs, [1, 2]);
     assert_eq!(names(out.path()), ["sort"]);
 }
