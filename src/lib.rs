@@ -23,6 +23,8 @@ pub mod quote;
 pub mod recommend;
 pub mod report;
 pub mod results;
+#[doc(hidden)]
+pub mod simulate;
 pub mod target;
 pub mod trace;
 

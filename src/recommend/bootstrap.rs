@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::rounds::{Entry, Estimate, Rounds, Sheet};
 
 /// Resamples; a share of 95 % is then known to ± 0.5 %.
-const RESAMPLES: usize = 2000;
+pub(super) const RESAMPLES: usize = 2000;
 /// Resamples of a table so large that it would take seconds.
 const RESAMPLES_OF_LARGE: usize = 50;
 /// Samples drawn in all. About half a second.
@@ -25,6 +25,14 @@ const SETS: usize = 256;
 const MOST_POINTS: usize = 1024;
 /// Fewest samples of a worker count, and rounds, from which anything is said.
 pub(super) const ENOUGH_SAMPLES: usize = 4;
+
+/// How resamples are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drawing {
+    pub(super) seed: u64,
+    /// Resamples at most.
+    pub(super) most: usize,
+}
 
 /// What the resamples chose.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,17 +123,18 @@ impl Bootstrap {
     /// Decides again in every resample. `chosen` is the decision of all samples, `rival` what it is compared with.
     pub(super) fn decide(
         &self,
-        seed: u64,
+        drawing: Drawing,
         chosen: usize,
         rival: usize,
         decide: impl Fn(&Estimate) -> usize,
     ) -> Spread {
-        let mut random = fastrand::Rng::with_seed(seed);
+        let resamples = self.resamples.min(drawing.most);
+        let mut random = fastrand::Rng::with_seed(drawing.seed);
         let mut sheet = Sheet::new(self.points);
         let mut counts = vec![0u32; self.points];
         let mut wins = 0u32;
-        let mut losses = Vec::with_capacity(self.resamples);
-        for _ in 0..self.resamples {
+        let mut losses = Vec::with_capacity(resamples);
+        for _ in 0..resamples {
             for stratum in &self.strata {
                 for _ in 0..stratum.draws {
                     let donor = stratum.donors[random.usize(..stratum.donors.len())].clone();
@@ -138,7 +147,7 @@ impl Bootstrap {
             wins += u32::from(estimate.level[chosen] > estimate.level[rival]);
         }
         losses.sort_by(f64::total_cmp);
-        let share = |count: u32| f64::from(count) / self.resamples as f64;
+        let share = |count: u32| f64::from(count) / resamples as f64;
         Spread { shares: counts.into_iter().map(share).collect(), losses, wins: share(wins) }
     }
 }
@@ -226,7 +235,7 @@ mod tests {
             let rows = (0..count).map(|i| vec![entry(0, 0.0), entry(1, f64::from(i % 2))]).collect();
             let bootstrap = Bootstrap::new(&rounds(rows), &[0, 1]).unwrap();
             let expected = (0.25 / (f64::from(count) - 1.0)).sqrt();
-            let spread = bootstrap.decide(1, 0, 1, |_| 0);
+            let spread = bootstrap.decide(Drawing { seed: 1, most: RESAMPLES }, 0, 1, |_| 0);
             let quantile = |q| -(1.0 - spread.loss(q)).ln();
             let found = (quantile(0.841) - quantile(0.159)) / 2.0;
             // A trimmed mean of a coin varies more than its mean.

@@ -1,6 +1,6 @@
 //! The choice itself, and how sure it is.
 
-use super::bootstrap::{Bootstrap, Spread};
+use super::bootstrap::{Bootstrap, Drawing, Spread};
 use super::group::Group;
 use super::policy::Rule;
 use super::rounds::{Estimate, Rounds};
@@ -22,11 +22,11 @@ pub(super) fn choose(
     rounds: &Rounds,
     estimate: &Estimate,
     cpus: Option<f64>,
-    seed: u64,
+    drawing: Drawing,
 ) -> Choice {
     let n: Vec<f64> = groups.iter().map(|group| group.n).collect();
     let inside = within(groups, cpus);
-    let free = decide(rule, &n, rounds, estimate, inside, n.len(), seed);
+    let free = decide(rule, &n, rounds, estimate, inside, n.len(), drawing);
     let is_gain_needed = rule.wants_throughput() && inside > 0 && free.chosen >= inside;
     if !is_gain_needed {
         return free;
@@ -40,7 +40,7 @@ pub(super) fn choose(
     if gain > INSIDE_NOISE && is_sure {
         free
     } else {
-        decide(rule, &n, rounds, estimate, inside, inside, seed)
+        decide(rule, &n, rounds, estimate, inside, inside, drawing)
     }
 }
 
@@ -59,7 +59,7 @@ fn decide(
     estimate: &Estimate,
     inside: usize,
     limit: usize,
-    seed: u64,
+    drawing: Drawing,
 ) -> Choice {
     let may = |point: usize| point < limit;
     let chosen = rule.choose(n, estimate, may);
@@ -68,6 +68,6 @@ fn decide(
     let needed: Vec<usize> =
         if rounds.is_table { (0..n.len()).collect() } else { vec![chosen, estimate.best(|_| true)] };
     let spread = Bootstrap::new(rounds, &needed)
-        .map(|bootstrap| bootstrap.decide(seed, chosen, rival, |resample| rule.choose(n, resample, may)));
+        .map(|bootstrap| bootstrap.decide(drawing, chosen, rival, |resample| rule.choose(n, resample, may)));
     Choice { chosen, spread }
 }

@@ -17,6 +17,7 @@ mod tests;
 mod text;
 mod warnings;
 
+use self::bootstrap::{Drawing, RESAMPLES};
 use self::facts::Facts;
 use self::group::Group;
 use self::policy::{Rule, Second};
@@ -133,6 +134,12 @@ const KNOB_TOLERANCE: f64 = 0.1;
 /// Decides; `None` if there is no observation at all. The same evidence gives the same answer, bit for bit.
 #[must_use]
 pub fn decide(evidence: &Evidence) -> Option<Recommendation> {
+    decide_with(evidence, RESAMPLES)
+}
+
+/// As [`decide`], with at most `resamples` resamples (at least 1): for simulations of thousands of sweeps.
+#[must_use]
+pub fn decide_with(evidence: &Evidence, resamples: usize) -> Option<Recommendation> {
     let groups = group::group(&evidence.observations);
     if groups.is_empty() {
         return None;
@@ -150,7 +157,8 @@ pub fn decide(evidence: &Evidence) -> Option<Recommendation> {
     let rounds = Rounds::new(&groups, Second::of_policy(evidence.policy));
     let estimate = rounds.estimate();
     let rule = Rule::new(evidence.policy, &estimate);
-    let choice = choice::choose(rule, &groups, &rounds, &estimate, cpus, evidence.seed);
+    let drawing = Drawing { seed: evidence.seed, most: resamples.max(1) };
+    let choice = choice::choose(rule, &groups, &rounds, &estimate, cpus, drawing);
     let spread = choice.spread.filter(|_| groups.len() > 1 && ignored.is_none());
 
     let scene = Scene {

@@ -1,0 +1,171 @@
+//! Sweeps of programs that do not exist: the throughput at every worker count is known, so it is known which answer is
+//! right. The planner and the decision are those of a real sweep; only the measuring is made up, on a clock of its own.
+//!
+//! For tests and for `scripts/regret`, which simulate thousands of sweeps. The tool itself never simulates.
+
+pub mod curve;
+pub mod noise;
+pub mod score;
+
+use std::time::Duration;
+
+use self::curve::Curve;
+use self::noise::Noise;
+use crate::plan::rounds::{Done, Next, StopReason, next, time_left};
+use crate::plan::{Plan, Policy, Rounds};
+use crate::recommend::{Evidence, ModelChoice, Observation, decide_with};
+use crate::results::Recommendation;
+use crate::target::Procs;
+
+/// A program of which everything is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// Its throughput without noise.
+    pub curve: Curve,
+    /// How samples scatter around it.
+    pub noise: Noise,
+    /// CPUs that it can use; `None`: unknown, as in a plain table.
+    pub cpus: Option<f64>,
+    /// How long a sample takes.
+    pub clock: Clock,
+}
+
+/// How long a sample takes by the virtual clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clock {
+    /// The same work whatever the worker count: so many seconds at one worker, less where throughput is higher.
+    FixedWork(f64),
+    /// So many seconds whatever the worker count.
+    FixedTime(f64),
+}
+
+/// What starting and reaping a sample takes beside the program itself, seconds. As measured by `scripts/sample-cost`.
+const STARTING_S: f64 = 0.003;
+
+impl Program {
+    /// A sample by the virtual clock: throughput and wall time.
+    fn sample(&self, procs: u32, level: f64) -> (f64, f64) {
+        let throughput = self.curve.throughput(procs) * level.exp();
+        let single = self.curve.throughput(1);
+        let wall_s = match self.clock {
+            Clock::FixedWork(seconds) => seconds * single / throughput,
+            Clock::FixedTime(seconds) => seconds,
+        };
+        (throughput, wall_s)
+    }
+}
+
+/// A sweep that was simulated.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// Every sample, in the order it was taken.
+    pub done: Vec<Done>,
+    /// Why it ended.
+    pub stopped: StopReason,
+    /// Time it took by the virtual clock, seconds.
+    pub took_s: f64,
+    /// After each round, when that was, and the time left that was estimated then, seconds.
+    pub estimates: Vec<[f64; 2]>,
+    /// What the decision is made from.
+    pub evidence: Evidence,
+}
+
+impl Sweep {
+    /// The decision, by at most `resamples` resamples: 2000 are what a real sweep takes, 200 are enough for an interval.
+    ///
+    /// # Panics
+    /// Never: a simulated sample has a throughput.
+    #[must_use]
+    pub fn decide(&self, resamples: usize) -> Recommendation {
+        decide_with(&self.evidence, resamples).expect("the first round has samples")
+    }
+}
+
+/// A plan of `procs` as a sweep of a command has it by default. Change the fields to plan otherwise.
+#[must_use]
+pub fn plan(procs: Vec<u32>, seed: u64) -> Plan {
+    Plan {
+        procs,
+        with_default: false,
+        rounds: Rounds { min: 6, max: 30 },
+        precision: 0.02,
+        budget_s: None,
+        budget_is_explicit: false,
+        timeout_s: 60.0,
+        warmup: 1,
+        seed,
+        counters: false,
+        flamegraph: false,
+        quick: false,
+    }
+}
+
+/// Measures `program` as `plan` says until the planner stops, and decides with at most `resamples` resamples. The noise
+/// follows from `seed`, the order from that of the plan.
+#[must_use]
+pub fn simulate(
+    program: &Program,
+    plan: &Plan,
+    policy: Policy,
+    seed: u64,
+    resamples: usize,
+) -> (Sweep, Recommendation) {
+    let sweep = measure(program, plan, policy, seed);
+    let recommendation = sweep.decide(resamples);
+    (sweep, recommendation)
+}
+
+/// Measures without deciding.
+#[must_use]
+pub fn measure(program: &Program, plan: &Plan, policy: Policy, seed: u64) -> Sweep {
+    let mut noise = program.noise.source(seed);
+    let mut done: Vec<Done> = Vec::new();
+    let mut estimates = Vec::new();
+    let mut now_s = 0.0;
+    let stopped = loop {
+        let spent = Duration::from_secs_f64(now_s);
+        let (round, order) = match next(plan, policy.tolerance(), &done, spent, Duration::ZERO) {
+            Next::Stop(reason) => break reason,
+            Next::Round { round, order } => (round, order),
+        };
+        noise.next_round();
+        for procs in order {
+            let Procs::Count(n) = procs else { continue };
+            let (throughput, wall_s) = program.sample(n, noise.next_sample());
+            done.push(Done { round, procs, throughput: Some(throughput), wall_s });
+            now_s += wall_s + STARTING_S;
+        }
+        let spent = Duration::from_secs_f64(now_s);
+        estimates.push([now_s, time_left(plan, &done, spent).as_secs_f64()]);
+    };
+    let evidence = evidence(program, plan, policy, &done);
+    Sweep { done, stopped, took_s: now_s, estimates, evidence }
+}
+
+fn evidence(program: &Program, plan: &Plan, policy: Policy, done: &[Done]) -> Evidence {
+    let observations = done.iter().filter_map(|sample| {
+        Some(Observation {
+            n: f64::from(sample.procs.count()?),
+            round: Some(sample.round),
+            throughput: sample.throughput?,
+            wall_s: Some(sample.wall_s),
+            ..Observation::default()
+        })
+    });
+    Evidence {
+        target: program.curve.kind.name().to_owned(),
+        unit: "ops/s".to_owned(),
+        observations: observations.collect(),
+        default: Vec::new(),
+        policy,
+        cpus: program.cpus,
+        model: ModelChoice::Auto,
+        seed: plan.seed,
+        quick: plan.quick,
+        is_workload: false,
+        warnings: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

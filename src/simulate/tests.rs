@@ -1,0 +1,99 @@
+use super::curve::{KINDS, Kind};
+use super::score::Truth;
+use super::*;
+
+const PROCS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
+
+fn program(kind: Kind, noise: Noise, seed: u64) -> Program {
+    let curve = kind.draw(64, &mut fastrand::Rng::with_seed(seed));
+    Program { curve, noise, cpus: Some(64.0), clock: Clock::FixedWork(1.0) }
+}
+
+#[test]
+fn every_kind_has_the_shape_that_its_name_says() {
+    for (seed, kind) in (0..20).flat_map(|seed| KINDS.map(|kind| (seed, kind))) {
+        let curve = kind.draw(64, &mut fastrand::Rng::with_seed(seed));
+        let x: Vec<f64> = (1..=64).map(|n| curve.throughput(n)).collect();
+        let (grows, falls) = (x.is_sorted(), x.is_sorted_by(|a, b| a >= b));
+        let best = (0..64).max_by(|a, b| x[*a].total_cmp(&x[*b])).unwrap();
+        let is_so = match kind {
+            Kind::PeakedUsl => best > 1 && best < 63,
+            Kind::Amdahl | Kind::Linear | Kind::HardCap | Kind::SmtBend => grows && !falls,
+            Kind::Flat => grows && falls,
+            Kind::Retrograde => falls && !grows,
+            Kind::QuotaCliff => x[best + 1] < 0.96 * x[best],
+            Kind::NumaStep => !grows && !falls,
+        };
+        assert!(is_so, "{kind}: {x:?}");
+    }
+}
+
+#[test]
+fn noise_has_the_size_that_was_asked_for() {
+    let spread = |noise: Noise, rounds: usize, samples: usize| {
+        let mut source = noise.source(1);
+        let mut all = Vec::new();
+        for _ in 0..rounds {
+            source.next_round();
+            all.extend((0..samples).map(|_| source.next_sample()));
+        }
+        let mean = all.iter().sum::<f64>() / all.len() as f64;
+        (mean, (all.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / all.len() as f64).sqrt())
+    };
+    let (mean, within) = spread(Noise { round: 0.0, ..Noise::of(0.03) }, 1, 20_000);
+    assert!(mean.abs() < 0.001 && (within - 0.03).abs() < 0.001, "{mean} {within}");
+    let (_, across) = spread(Noise { sample: 0.0, ..Noise::of(0.03) }, 20_000, 1);
+    assert!((across - 0.03).abs() < 0.001, "{across}");
+    let (mean, _) = spread(Noise { round: 0.0, ..Noise::of(0.03) }.with_tail(), 1, 20_000);
+    assert!((mean + 0.15 * 0.06).abs() < 0.001, "{mean}");
+    let (mean, _) = spread(Noise::of(0.0).with_drift(0.001), 1, 999);
+    assert!((mean + 0.5).abs() < 1e-9, "{mean}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_sweep() {
+    let program = program(Kind::NumaStep, Noise::of(0.03).with_tail(), 3);
+    let run = |seed| {
+        let plan = plan(PROCS.to_vec(), seed);
+        simulate(&program, &plan, Policy::default(), seed, 50)
+    };
+    let ((a, answer), (b, again), (c, _)) = (run(1), run(1), run(2));
+    assert_eq!((a.done == b.done, answer == again, a.done == c.done), (true, true, false));
+}
+
+#[test]
+fn without_noise_the_answer_is_the_truth() {
+    for kind in KINDS {
+        let program = program(kind, Noise::of(0.0), 5);
+        let (sweep, answer) = simulate(&program, &plan(PROCS.to_vec(), 1), Policy::default(), 1, 50);
+        let truth = Truth::new(&program.curve, &PROCS);
+        assert_eq!(answer.recommended_procs, f64::from(truth.knee(0.05)), "{kind}");
+        assert_eq!(sweep.stopped, StopReason::Precise, "{kind}");
+    }
+}
+
+#[test]
+fn the_virtual_clock_runs_by_what_the_program_does() {
+    let mut program = program(Kind::Linear, Noise::of(0.0), 1);
+    let single = plan(vec![2], 1);
+    let took = |program: &Program| {
+        let sweep = measure(program, &single, Policy::default(), 1);
+        sweep.took_s / sweep.done.len() as f64 - STARTING_S
+    };
+    assert!((took(&program) - 0.5).abs() < 1e-9, "half of a second's work each");
+    program.clock = Clock::FixedTime(2.0);
+    assert!((took(&program) - 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn bumps_are_true_differences_of_the_size_asked_for() {
+    let mut curve = Kind::Flat.draw(64, &mut fastrand::Rng::with_seed(1));
+    curve.bumps = 0.02;
+    let logs: Vec<f64> = (1..=4000).map(|n| (curve.throughput(n) / 1000.0).ln()).collect();
+    let size = (logs.iter().map(|x| x * x).sum::<f64>() / 4000.0).sqrt();
+    assert!((size - 0.02).abs() < 0.001, "{size}");
+    let truth = Truth::new(&curve, &PROCS);
+    let place = PROCS.iter().position(|n| *n == truth.knee(0.05)).unwrap();
+    assert_eq!(truth.steps_off(0.05, 1), place);
+    assert!(truth.regret(3) == 1.0 && PROCS.iter().any(|n| truth.regret(*n) == 0.0));
+}
