@@ -67,6 +67,18 @@ pub enum Error {
     /// Something asked for was done only in part; the text says what.
     #[error("{0}")]
     Partial(String),
+    /// `compare` found one.
+    #[error("regression: `{target}` has {loss}, more than the {allowed} allowed{}", and_others(.others))]
+    Regression {
+        /// The target that lost most.
+        target: String,
+        /// What it lost, in words.
+        loss: String,
+        /// The threshold, in words.
+        allowed: String,
+        /// Further targets with a regression.
+        others: usize,
+    },
     /// Interrupted where there is nothing to keep; the text says of what.
     #[error("interrupted; {0}")]
     Stopped(&'static str),
@@ -79,7 +91,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The process's exit code: 1 for something left undone, 2 for bad usage or input, 130 for an interruption.
+    /// The process's exit code: 1 for something left undone, 2 for bad usage or input, 3 for a regression, 130 for an interruption.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -99,6 +111,7 @@ impl Error {
                 }
             }
             Self::Signals(_) | Self::Stdout(_) | Self::Incomplete { .. } | Self::Partial(_) => 1,
+            Self::Regression { .. } => 3,
             Self::Stopped(_) | Self::Interrupted { .. } => 130,
         }
     }
@@ -117,6 +130,14 @@ fn is_full(error: &io::Error) -> bool {
 
 fn after(error: &io::Error) -> &'static str {
     if is_full(error) { "make room" } else { "choose another place with `-o` or `--out`" }
+}
+
+fn and_others(others: &usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => "; and 1 other target".to_owned(),
+        others => format!("; and {others} other targets"),
+    }
 }
 
 fn did_you_mean(suggestion: &Option<&'static str>) -> String {

@@ -2,6 +2,7 @@
 //!
 //! clap's types stop in this module: a parse error becomes one line (see [`usage_line`]), and the commands get structs.
 
+mod compare;
 mod sweep;
 mod view;
 
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use compare::CompareArgs;
 pub use sweep::{SweepArgs, WorkloadArgs};
 pub use view::{
     CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs, TraceArgs,
@@ -73,6 +75,8 @@ pub enum Command {
     Recommend(RecommendArgs),
     /// Write saved results in another format
     Export(ExportArgs),
+    /// Say whether a program has become slower: exit code 3 if it has
+    Compare(CompareArgs),
     /// Make a recorded goroutine trace readable
     Trace(TraceArgs),
     /// Measure what green threads cost on this machine against OS threads

@@ -1,5 +1,6 @@
 //! One short file a subcommand: each reads as the story of that subcommand.
 
+mod compare;
 mod costs;
 mod doctor;
 mod evidence;
@@ -27,6 +28,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::Flamegraph(args) => flamegraph::flamegraph(args),
         Command::Recommend(args) => recommend::recommend(args),
         Command::Export(args) => export::export(args),
+        Command::Compare(args) => compare::run(args),
         Command::Trace(args) => trace::trace(args),
         Command::Costs(args) => costs::costs(args),
         Command::List(args) => list::list(args),

@@ -11,7 +11,7 @@ mod rounds;
 mod scene;
 #[cfg(test)]
 mod simulation;
-mod stats;
+pub(crate) mod stats;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -24,7 +24,7 @@ pub(super) fn center(values: &mut [f64]) -> f64 {
 }
 
 /// Median; reorders the values. `None` if there is none.
-pub(super) fn median(values: &mut [f64]) -> Option<f64> {
+pub(crate) fn median(values: &mut [f64]) -> Option<f64> {
     let middle = values.len() / 2;
     if values.is_empty() {
         return None;

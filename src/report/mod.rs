@@ -1,6 +1,7 @@
 //! What people read: tables, numbers, progress. The only station that formats for people.
 
 pub mod answer;
+pub mod compare;
 pub mod costs;
 pub mod doctor;
 pub mod number;

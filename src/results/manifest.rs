@@ -82,6 +82,29 @@ impl Manifest {
             .or_else(|| difference("seed", &value(&self.seed), &value(&now.seed)))
             .or_else(|| difference("policy", &value(&self.policy), &value(&now.policy)))
     }
+
+    /// In what the target of `now` is another than this one's, its name left out; `None` if in nothing.
+    #[must_use]
+    pub fn other_command(&self, now: &Self) -> Option<String> {
+        difference("command", &value(&self.command.kind), &value(&now.command.kind))
+    }
+
+    /// In what the machine of `now` is another, as far as that changes its speed; `None` if in nothing.
+    #[must_use]
+    pub fn other_machine(&self, now: &Self) -> Option<String> {
+        let facts = |machine: &Machine| {
+            serde_json::json!({
+                "id": machine.id,
+                "cpus_allowed": machine.cpus_allowed,
+                "quota_cpus": machine.quota_cpus,
+                "governor": machine.governor,
+                "boost": machine.boost,
+                "smt": machine.smt,
+                "kernel": machine.kernel,
+            })
+        };
+        difference("machine", &facts(&self.machine), &facts(&now.machine))
+    }
 }
 
 fn value<T: Serialize>(part: &T) -> Value {
@@ -153,5 +176,18 @@ mod tests {
         assert_eq!(saved.difference(&now).unwrap(), "policy.name was \"knee\" and is \"cost\" now");
         let now = Manifest { command: fixtures::command(&["sh", "-c", "x"]), ..saved.clone() };
         assert!(saved.difference(&now).unwrap().starts_with("command.kind.argv was [\"true\"]"));
+    }
+
+    #[test]
+    fn what_may_make_a_program_slower_is_told_by_name() {
+        let saved = fixtures::manifest("sort");
+        let mut now = saved.clone();
+        now.target = "other".to_owned();
+        now.command.name = "other".to_owned();
+        assert_eq!((saved.other_command(&now), saved.other_machine(&now)), (None, None));
+        now.machine.governor = Some("powersave".to_owned());
+        now.command = fixtures::command(&["false"]);
+        assert_eq!(saved.other_machine(&now).unwrap(), "machine.governor was null and is \"powersave\" now");
+        assert_eq!(saved.other_command(&now).unwrap(), "command.argv was [\"true\"] and is [\"false\"] now");
     }
 }

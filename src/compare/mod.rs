@@ -1,0 +1,231 @@
+//! Whether a program has become slower: two sweeps of it, worker count by worker count. Pure functions of samples.
+//!
+//! A regression is a loss of median throughput beyond the threshold that the rank-sum test tells from chance.
+//! `docs/comparing.md` says what that means for a gate.
+
+mod rank_sum;
+mod ratio;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+use crate::results::Note;
+
+/// One target as it was measured once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// Its name.
+    pub target: String,
+    /// Unit of its throughput; `None` if nothing says it.
+    pub unit: Option<String>,
+    /// One a worker count, ascending.
+    pub points: Vec<Measured>,
+    /// The worker count that is recommended for it; `None` if none is.
+    pub recommended: Option<f64>,
+}
+
+/// The samples of one worker count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// The worker count.
+    pub procs: f64,
+    /// Throughputs of the samples that succeeded: positive and finite; may be empty.
+    pub throughputs: Vec<f64>,
+    /// Samples that did not succeed.
+    pub failed: usize,
+}
+
+/// What counts as a regression.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gate {
+    /// Loss of throughput that is allowed, as a share below 1.
+    pub threshold: f64,
+    /// Probability with which two runs of the same program may be called different, above 0 and below 1.
+    pub alpha: f64,
+}
+
+/// What a comparison of one pair of points says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Slower by more than the threshold, and that is no chance.
+    Regression,
+    /// Every sample failed where samples succeeded before.
+    Failed,
+    /// Slower, but within the threshold.
+    Slower,
+    /// Faster, but within the threshold.
+    Faster,
+    /// Faster by more than the threshold.
+    Improvement,
+    /// No difference that could not be chance.
+    Same,
+    /// So few samples cannot tell.
+    TooFew,
+}
+
+impl Verdict {
+    /// Whether it closes the gate.
+    #[must_use]
+    pub fn is_regression(self) -> bool {
+        matches!(self, Self::Regression | Self::Failed)
+    }
+}
+
+/// One side of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Side {
+    /// Its worker count.
+    pub procs: f64,
+    /// Samples that succeeded.
+    pub samples: usize,
+    /// Their median throughput; `None` without any.
+    pub throughput: Option<f64>,
+}
+
+/// Two points compared.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Pair {
+    /// As it was.
+    pub base: Side,
+    /// As it is.
+    pub new: Side,
+    /// Median throughput of the new over that of the base; below 1 is slower.
+    pub ratio: Option<f64>,
+    /// Lower end of the ratio's 95 % bootstrap interval; `None` below 4 samples.
+    pub lo: Option<f64>,
+    /// Upper end.
+    pub hi: Option<f64>,
+    /// Two-sided p of the rank-sum test.
+    pub p: Option<f64>,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+/// One target compared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TargetComparison {
+    /// Its name in the base.
+    pub target: String,
+    /// Unit of the throughput.
+    pub unit: String,
+    /// One a worker count that both measured, ascending.
+    pub points: Vec<Pair>,
+    /// The worker count that is recommended for the one against that for the other.
+    pub recommended: Option<Pair>,
+    /// What to know before believing it.
+    pub warnings: Vec<Note>,
+}
+
+impl TargetComparison {
+    /// Every pair, the recommended one last.
+    pub fn pairs(&self) -> impl Iterator<Item = &Pair> {
+        self.points.iter().chain(&self.recommended)
+    }
+
+    /// Whether it closes the gate.
+    #[must_use]
+    pub fn is_regression(&self) -> bool {
+        self.pairs().any(|pair| pair.verdict.is_regression())
+    }
+}
+
+/// Compares two runs of a target: at every worker count that both measured, and at the recommended ones.
+#[must_use]
+pub fn compare(base: &Subject, new: &Subject, gate: Gate) -> TargetComparison {
+    let find = |subject: &'_ Subject, procs: f64| -> Option<Measured> {
+        subject.points.iter().find(|point| point.procs == procs).cloned()
+    };
+    let points: Vec<Pair> = base
+        .points
+        .iter()
+        .filter_map(|point| Some(pair(point, &find(new, point.procs)?, gate)))
+        .flatten()
+        .collect();
+    let recommended = base
+        .recommended
+        .zip(new.recommended)
+        .and_then(|(before, now)| pair(&find(base, before)?, &find(new, now)?, gate));
+    let unit = base.unit.as_ref().or(new.unit.as_ref());
+    let mut warnings = Vec::new();
+    warnings.extend(missing("only-in-base", "the base", base, new));
+    warnings.extend(missing("only-in-new", "the new run", new, base));
+    warnings.extend(too_few(&points, gate));
+    TargetComparison {
+        target: base.target.clone(),
+        unit: unit.map_or("ops/s", String::as_str).to_owned(),
+        points,
+        recommended,
+        warnings,
+    }
+}
+
+/// Compares two points; `None` if neither has a sample, or the base has none that succeeded.
+fn pair(base: &Measured, new: &Measured, gate: Gate) -> Option<Pair> {
+    if base.throughputs.is_empty() {
+        return None;
+    }
+    let mut pair = Pair {
+        base: side(base),
+        new: side(new),
+        ratio: None,
+        lo: None,
+        hi: None,
+        p: None,
+        verdict: Verdict::Failed,
+    };
+    if new.throughputs.is_empty() {
+        return (new.failed > 0).then_some(pair);
+    }
+    let ratio = ratio::of(&base.throughputs, &new.throughputs);
+    let p = rank_sum::test(&base.throughputs, &new.throughputs).p;
+    let can_tell = rank_sum::least_p(base.throughputs.len(), new.throughputs.len()) < gate.alpha;
+    pair.ratio = Some(ratio.value);
+    (pair.lo, pair.hi) = (ratio.interval.map(|[lo, _]| lo), ratio.interval.map(|[_, hi]| hi));
+    pair.p = Some(p);
+    pair.verdict = if can_tell { verdict(ratio.value, p, gate) } else { Verdict::TooFew };
+    Some(pair)
+}
+
+fn verdict(ratio: f64, p: f64, gate: Gate) -> Verdict {
+    match ratio - 1.0 {
+        change if p >= gate.alpha || change == 0.0 => Verdict::Same,
+        change if change < -gate.threshold => Verdict::Regression,
+        change if change > gate.threshold => Verdict::Improvement,
+        change if change < 0.0 => Verdict::Slower,
+        _ => Verdict::Faster,
+    }
+}
+
+fn side(point: &Measured) -> Side {
+    let throughput = crate::recommend::stats::median(&mut point.throughputs.clone());
+    Side { procs: point.procs, samples: point.throughputs.len(), throughput }
+}
+
+/// The worker counts that only `of` measured.
+fn missing(code: &str, whose: &str, of: &Subject, other: &Subject) -> Option<Note> {
+    let is_there = |procs: f64| other.points.iter().any(|point| point.procs == procs);
+    let lonely = of.points.iter().map(|point| point.procs).filter(|procs| !is_there(*procs));
+    let lonely: Vec<String> = lonely.map(|procs| procs.to_string()).collect();
+    let text = format!("only {whose} measured {} procs: not compared there", lonely.join(", "));
+    (!lonely.is_empty()).then(|| Note { code: code.to_owned(), text })
+}
+
+/// How many samples it would have taken.
+fn too_few(points: &[Pair], gate: Gate) -> Option<Note> {
+    let few: Vec<&Pair> = points.iter().filter(|pair| pair.verdict == Verdict::TooFew).collect();
+    let worst = few.iter().min_by_key(|pair| pair.base.samples.min(pair.new.samples))?;
+    let enough = rank_sum::enough(gate.alpha);
+    let text = format!(
+        "{} of {} worker counts have too few samples to tell anything: {} and {} at {} procs, where p < {} takes {enough} of \
+         each; measure with `--rounds {enough}` or more",
+        few.len(),
+        points.len(),
+        worst.base.samples,
+        worst.new.samples,
+        worst.base.procs,
+        gate.alpha
+    );
+    Some(Note { code: "too-few-samples".to_owned(), text })
+}
