@@ -5,6 +5,7 @@ pub mod costs;
 pub mod doctor;
 pub mod number;
 pub mod progress;
+pub mod quotas;
 pub mod sample;
 pub mod summary;
 pub mod table;
