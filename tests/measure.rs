@@ -14,7 +14,13 @@ use corefit::target::Invocation;
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_corefit");
 
 fn conditions() -> Conditions {
-    Conditions { timeout: Duration::from_secs(20), counters: true, keep_output: true, poll_run_queue: false }
+    Conditions {
+        timeout: Duration::from_secs(20),
+        counters: true,
+        keep_output: true,
+        poll_run_queue: false,
+        quota: None,
+    }
 }
 
 fn invocation(program: &str, args: &[&str]) -> Invocation {

@@ -15,6 +15,7 @@ fn an_interruption_kills_the_sample_and_the_tool_lives_on() {
         counters: false,
         keep_output: true,
         poll_run_queue: false,
+        quota: None,
     };
     let invocation = Invocation {
         program: "sh".into(),

@@ -178,6 +178,7 @@ fn launched(program: &str, args: &[&str], envs: &[(&str, &str)]) -> measure::Chi
         counters: false,
         keep_output: false,
         poll_run_queue: false,
+        quota: None,
     };
     let launcher = Path::new(env!("CARGO_BIN_EXE_corefit"));
     measure::launch_by(launcher, &invocation, &conditions).unwrap()

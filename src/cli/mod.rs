@@ -100,6 +100,9 @@ pub struct RunArgs {
     /// How the workload is sized
     #[command(flatten)]
     pub workload_args: WorkloadArgs,
+    /// CPU quota of the program, in CPUs: 0.01 and up (a cgroup of its own)
+    #[arg(long, value_name = "Q", value_parser = crate::plan::parse_cpus)]
+    pub cpus: Option<f64>,
     /// Longest time the sample may take
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = crate::plan::parse_duration)]
     pub timeout: std::time::Duration,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::error::Error;
-use crate::plan::{Policy, ProcsSpec, Rounds};
+use crate::plan::{Policy, ProcsSpec, QuotaList, Rounds};
 
 /// How a bundled workload is sized and set.
 #[derive(Clone, Debug, Args)]
@@ -47,7 +47,8 @@ impl WorkloadArgs {
 #[command(
     after_help = "Examples:\n  corefit sweep --quick\n  corefit sweep ping_pong sieve --procs 1..4\n  \
                   corefit sweep --env RAYON_NUM_THREADS --metric 'rate: ([0-9.]+)' -- ./app\n  \
-                  corefit sweep --procs 1..64:log2 -- ./server-bench --workers {procs}"
+                  corefit sweep --procs 1..64:log2 -- ./server-bench --workers {procs}\n  \
+                  corefit sweep mixed_service --scale 4 --cpus-sweep 0.5,1,1.5"
 )]
 pub struct SweepArgs {
     /// Workloads, or `all` (default: all)
@@ -81,6 +82,12 @@ pub struct SweepArgs {
     /// Longest time one sample may take
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = crate::plan::parse_duration, help_heading = "Measuring")]
     pub timeout: Duration,
+    /// CPU quota of the program, in CPUs: 0.01 and up (a cgroup of its own)
+    #[arg(long, value_name = "Q", value_parser = crate::plan::parse_cpus, help_heading = "Measuring")]
+    pub cpus: Option<f64>,
+    /// Compare CPU quotas, and ways to derive a worker count from them: `0.5,1,2`
+    #[arg(long, value_name = "LIST", conflicts_with = "cpus", help_heading = "Measuring")]
+    pub cpus_sweep: Option<QuotaList>,
     /// Unrecorded runs before the first round
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Measuring")]
     pub warmup: u32,

@@ -120,8 +120,13 @@ fn has_time(spent: Duration, rounds: usize) -> bool {
 
 /// One process; why it gave no figures is the inner error.
 fn answer(question: &Question, answers: &mut Answers) -> Result<Result<(), String>, Error> {
-    let conditions =
-        Conditions { timeout: TIMEOUT, counters: false, keep_output: false, poll_run_queue: false };
+    let conditions = Conditions {
+        timeout: TIMEOUT,
+        counters: false,
+        keep_output: false,
+        poll_run_queue: false,
+        quota: None,
+    };
     let sample = measure::sample(&question.invocation(), &conditions)?;
     if measure::interrupted() {
         return Err(Error::Stopped("nothing is shown, since it was cut short"));

@@ -14,9 +14,11 @@ use crate::{machine, measure, report};
 pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
     let target = targets::workload(&args.workload, &args.workload_args, None)?;
     measure::watch_interrupts().map_err(Error::Signals)?;
-    let machine = machine::look();
+    let quotas = args.cpus.map(|_| measure::Quotas::find()).transpose()?;
+    let quota = quotas.as_ref().zip(args.cpus).map(|(quotas, cpus)| quotas.of(cpus)).transpose()?;
+    let machine = machine::look().under(args.cpus);
     let procs = args.procs.unwrap_or_else(|| (machine.usable_cpus().ceil() as u32).max(1));
-    let conditions = rounds::of_target(&target, args.timeout, !args.no_counters);
+    let conditions = rounds::of_target(&target, args.timeout, !args.no_counters, quota);
     let sample = measure::sample(&target.invocation(procs), &conditions)?;
     if measure::interrupted() {
         return Err(Error::Stopped("the sample is not shown, since it was cut short"));

@@ -74,6 +74,15 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// The machine as a program sees it that runs under another quota.
+    #[must_use]
+    pub fn under(&self, cpu_quota: Option<f64>) -> Self {
+        let quotas = [self.quota_cpus, cpu_quota].into_iter().flatten();
+        Self { quota_cpus: quotas.min_by(f64::total_cmp), ..self.clone() }
+    }
+}
+
 /// Looks at this machine.
 #[must_use]
 pub fn look() -> Machine {

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use corefit_runtime::cgroup::groups;
-pub(crate) use corefit_runtime::cgroup::{Limit, Version, limit, version};
+pub(crate) use corefit_runtime::cgroup::{Limit, Version, groups, limit, version};
 
 /// How much of its time a limit has held its cgroup up, since the cgroup exists.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +14,17 @@ pub(crate) struct Throttling {
     pub(crate) periods: u64,
     /// Periods in which the quota ran out.
     pub(crate) throttled_periods: u64,
+}
+
+impl Throttling {
+    /// What was counted after `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            throttled_s: (self.throttled_s - before.throttled_s).max(0.0),
+            periods: self.periods.saturating_sub(before.periods),
+            throttled_periods: self.throttled_periods.saturating_sub(before.throttled_periods),
+        }
+    }
 }
 
 /// What a cgroup limits by a number and counts.

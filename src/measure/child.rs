@@ -11,12 +11,13 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::PidfdFlags;
 use rustix::time::Timespec;
 
-use super::cgroup::{self, Limit};
+use super::cgroup::{self, Limit, Throttling};
 use super::control::{self, Word};
 use super::counters::{Counters, Perf};
 use super::kernel::{self, Usage};
 use super::launcher::{self, Setup};
 use super::output::{Ends, Output};
+use super::quota::{Group, Quota};
 use super::run_queue::RunQueue;
 use super::tree::{self, Root};
 use super::verdict::{self, Stopped};
@@ -32,6 +33,8 @@ const LAUNCH_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Child {
     invocation: Invocation,
     root: Root,
+    /// The cgroup that sets its quota.
+    group: Option<Group>,
     pid: u32,
     /// Readable once the process has ended.
     handle: OwnedFd,
@@ -64,31 +67,34 @@ struct End {
     exit: Option<ExitStatus>,
     usage: Option<Usage>,
     stopped: Stopped,
-    throttled_s: Option<f64>,
+    throttling: Option<Throttling>,
     steal_s: Option<f64>,
     /// Processes that would not die.
     unkillable: Vec<u32>,
+    /// Why its cgroup is still there.
+    group_left: Option<String>,
 }
 
 /// Counts of the machine and the cgroup that are read before and after.
 #[derive(Debug, Default)]
 struct Meters {
     limit: Option<Limit>,
-    throttled_s: Option<f64>,
+    throttling: Option<Throttling>,
     steal_s: Option<f64>,
 }
 
 impl Meters {
     fn read(limit: Option<Limit>) -> Self {
-        let throttled_s = limit.as_ref().and_then(|limit| Some(cgroup::throttling(limit)?.throttled_s));
-        Self { limit, throttled_s, steal_s: steal::steal_s() }
+        let throttling = limit.as_ref().and_then(cgroup::throttling);
+        Self { limit, throttling, steal_s: steal::steal_s() }
     }
 
-    /// Seconds throttled and stolen since.
-    fn elapsed(&self) -> (Option<f64>, Option<f64>) {
+    /// What was throttled, and the seconds stolen, since.
+    fn elapsed(&self) -> (Option<Throttling>, Option<f64>) {
         let now = Self::read(self.limit.clone());
-        let since = |before: Option<f64>, after: Option<f64>| Some((after? - before?).max(0.0));
-        (since(self.throttled_s, now.throttled_s), since(self.steal_s, now.steal_s))
+        let throttling = now.throttling.zip(self.throttling).map(|(now, before)| now.since(before));
+        let steal_s = now.steal_s.zip(self.steal_s).map(|(now, before)| (now - before).max(0.0));
+        (throttling, steal_s)
     }
 }
 
@@ -107,7 +113,12 @@ impl Child {
             Output::open(conditions.keep_output).map_err(|source| Error::refused("open a pipe", &source))?;
         let (control, theirs) = pair().map_err(|source| Error::refused("open a socket", &source))?;
 
-        let setup = Setup { program: invocation.program.clone(), args: invocation.args.clone() };
+        let group = conditions.quota.as_ref().map(Quota::group).transpose()?;
+        let setup = Setup {
+            cgroups: group.iter().map(|group| group.folder().to_owned()).collect(),
+            program: invocation.program.clone(),
+            args: invocation.args.clone(),
+        };
         let mut command = Command::new(launcher);
         command.arg0("corefit").arg(launcher::SUBCOMMAND).args(setup.to_words());
         command.envs(invocation.env.iter().map(|(name, value)| (name, value)));
@@ -124,6 +135,7 @@ impl Child {
         Ok(Self {
             invocation: invocation.clone(),
             root,
+            group,
             pid,
             handle,
             control,
@@ -248,6 +260,7 @@ impl Child {
             let pids: Vec<String> = end.unkillable.iter().map(u32::to_string).collect();
             remarks.push(format!("left processes that would not die: {}", pids.join(", ")));
         }
+        remarks.extend(end.group_left.map(|why| format!("its cgroup could not be removed: {why}")));
         let seconds = |microseconds: u64| Duration::from_micros(microseconds).as_secs_f64();
         Sample {
             status: verdict.status,
@@ -259,7 +272,9 @@ impl Child {
             sys_s: own.map(|own| seconds(own.system_us)),
             max_rss_bytes: own.map(|own| own.max_rss_kib * 1024),
             cpu_quota: self.meters.limit.as_ref().map(|limit| limit.cpus),
-            throttled_s: end.throttled_s,
+            throttled_s: end.throttling.map(|throttling| throttling.throttled_s),
+            throttled_periods: end.throttling.map(|throttling| throttling.throttled_periods),
+            quota_periods: end.throttling.map(|throttling| throttling.periods),
             run_queue_wait_s: self.run_queue.as_ref().and_then(RunQueue::wait_s),
             steal_s: end.steal_s,
             counts: self.counters.read(own),
@@ -285,20 +300,31 @@ impl Child {
         };
         if self.ended_ns.is_none() {
             let clock_ns = control::clock_ns();
+            self.kill_group();
             tree::kill(&self.root, false);
             self.ended_ns = Some(clock_ns);
         }
-        let (throttled_s, steal_s) = self.meters.elapsed();
+        let (throttling, steal_s) = self.meters.elapsed();
         let reaped = kernel::reap(self.pid).ok().flatten();
         tree::under_way().remove(&self.pid);
+        self.kill_group();
         let unkillable = tree::kill(&self.root, reaped.is_some());
+        let group_left = self.group.as_mut().and_then(|group| Some(group.end().err()?.to_string()));
         End {
             exit: reaped.map(|(exit, _)| exit),
             usage: reaped.map(|(_, usage)| usage),
             stopped,
-            throttled_s,
+            throttling,
             steal_s,
             unkillable,
+            group_left,
+        }
+    }
+
+    /// Kills at once what is in its cgroup, wherever in the tree of processes it may be.
+    fn kill_group(&self) {
+        if let Some(group) = &self.group {
+            group.kill();
         }
     }
 }
@@ -389,6 +415,7 @@ mod tests {
             counters: false,
             keep_output: false,
             poll_run_queue: false,
+            quota: None,
         };
         let error = Child::launch(Path::new("/bin/true"), &invocation, &conditions).unwrap_err();
         assert_eq!(

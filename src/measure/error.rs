@@ -51,6 +51,9 @@ pub enum Error {
         /// As given.
         directory: PathBuf,
     },
+    /// No CPU quota can be set, as the text says.
+    #[error("{0}")]
+    Quota(String),
     /// No process could be made, whatever the program; as the text says.
     #[error("{0}")]
     Start(String),

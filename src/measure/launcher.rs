@@ -8,10 +8,12 @@
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rustix::fs::{Access, Mode, OFlags};
@@ -25,24 +27,42 @@ use super::kernel::{self, Cloned};
 /// The hidden subcommand's name.
 pub const SUBCOMMAND: &str = "__launch";
 
-/// What the launcher is told on its command line: the program now; cgroup and affinity have their place here, in front of
-/// the program, and are joined before [`Word::Ready`] is said.
+/// What the launcher is told on its command line, `[--cgroup PATH]… -- PROGRAM [ARG]…`: what it does before
+/// [`Word::Ready`] is said, as an option each, and then the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Setup {
+    /// Folders of the cgroups that it joins.
+    pub(super) cgroups: Vec<PathBuf>,
     /// Path or name of the program.
     pub(super) program: OsString,
     /// Its arguments.
     pub(super) args: Vec<OsString>,
 }
 
+const CGROUP: &str = "--cgroup";
+
 impl Setup {
     /// The command line after the subcommand's name.
-    pub(super) fn to_words(&self) -> impl Iterator<Item = &OsStr> {
-        [self.program.as_os_str()].into_iter().chain(self.args.iter().map(OsString::as_os_str))
+    pub(super) fn to_words(&self) -> Vec<OsString> {
+        let cgroups = self.cgroups.iter().flat_map(|folder| [CGROUP.into(), folder.clone().into()]);
+        let program = ["--".into(), self.program.clone()];
+        cgroups.chain(program).chain(self.args.iter().cloned()).collect()
     }
 
     fn from_words(mut words: impl Iterator<Item = OsString>) -> Option<Self> {
-        Some(Self { program: words.next()?, args: words.collect() })
+        let mut cgroups = Vec::new();
+        loop {
+            match words.next()?.to_str()? {
+                CGROUP => cgroups.push(words.next()?.into()),
+                "--" => return Some(Self { cgroups, program: words.next()?, args: words.collect() }),
+                _ => return None,
+            }
+        }
+    }
+
+    /// The program's own command line.
+    fn argv(&self) -> io::Result<Vec<CString>> {
+        [&self.program].into_iter().chain(&self.args).map(|word| c_string(word.clone())).collect()
     }
 }
 
@@ -82,6 +102,10 @@ fn become_program(control: &UnixStream, setup: &Setup) -> io::Result<Option<Infa
         OFlags::RDONLY | OFlags::CLOEXEC,
         Mode::empty(),
     )?)?;
+    for folder in &setup.cgroups {
+        // 0 stands for whoever writes it.
+        OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?.write_all(b"0")?;
+    }
     // Rust's start-up code ignores it, and an exec would hand that on.
     kernel::reset_signal(libc::SIGPIPE);
     control::tell(control, Word::Ready { pid: std::process::id() })?;
@@ -89,7 +113,7 @@ fn become_program(control: &UnixStream, setup: &Setup) -> io::Result<Option<Infa
     let Some(result) = control::receive_go(control)? else { return Ok(None) };
     kernel::set_variable(OsStr::new(RESULT_FD), &result.as_raw_fd().to_string());
     let path = find(&setup.program, std::env::var_os("PATH").as_deref())?;
-    let argv = setup.to_words().map(|word| c_string(word.to_owned())).collect::<io::Result<Vec<_>>>()?;
+    let argv = setup.argv()?;
     // The clock is the last thing read: wall time starts here.
     let used = kernel::own_usage();
     control::tell(control, Word::Exec { clock_ns: control::clock_ns(), used })?;
@@ -139,13 +163,21 @@ mod tests {
 
     #[test]
     fn a_setup_survives_the_command_line_whatever_its_bytes() {
-        let setup = Setup {
-            program: OsString::from_vec(vec![0xff, b'a']),
-            args: vec!["".into(), "--".into(), OsString::from_vec(vec![0x80, b'\n', 0xfe])],
-        };
-        let words: Vec<OsString> = setup.to_words().map(OsStr::to_owned).collect();
-        assert_eq!(Setup::from_words(words.into_iter()), Some(setup));
-        assert_eq!(Setup::from_words(std::iter::empty()), None);
+        for cgroups in [vec![], vec!["/a".into(), OsString::from_vec(vec![b'/', 0xff]).into()]] {
+            let setup = Setup {
+                cgroups,
+                program: OsString::from_vec(vec![0xff, b'a']),
+                args: vec!["".into(), "--".into(), OsString::from_vec(vec![0x80, b'\n', 0xfe])],
+            };
+            assert_eq!(Setup::from_words(setup.to_words().into_iter()), Some(setup));
+        }
+    }
+
+    #[test]
+    fn a_command_line_that_is_not_ours_is_refused() {
+        for words in [&[][..], &["--"], &["true"], &["--cgroup"], &["--cgroup", "--", "true"]] {
+            assert_eq!(Setup::from_words(words.iter().map(OsString::from)), None, "{words:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod interrupt;
 mod kernel;
 pub mod launcher;
 mod output;
+mod quota;
 mod report;
 mod run_queue;
 pub(crate) mod steal;
@@ -31,6 +32,7 @@ pub use child::Child;
 pub use counters::{Availability, availability};
 pub use error::Error;
 pub use interrupt::{interrupted, watch_interrupts};
+pub use quota::{Quota, Quotas};
 
 /// The variable that names the descriptor on which a program may report about itself.
 pub const RESULT_FD: &str = "COREFIT_RESULT_FD";
@@ -51,6 +53,8 @@ pub struct Conditions {
     /// Poll the run-queue wait of the child's threads (`/proc/PID/task/*/schedstat`, at most 10 Hz): for commands; a
     /// bundled workload sums its own.
     pub poll_run_queue: bool,
+    /// CPU quota of the child; `None` leaves it with that of the tool.
+    pub quota: Option<Quota>,
 }
 
 /// How a sample ended.
@@ -129,6 +133,10 @@ pub struct Sample {
     /// Seconds the threads of the child's cgroup, summed, were throttled while it ran; `None` without a quota, and without a
     /// cgroup that counts it.
     pub throttled_s: Option<f64>,
+    /// Periods of the quota in which it ran out; `None` as above.
+    pub throttled_periods: Option<u64>,
+    /// Periods of the quota in which something in the cgroup ran; `None` as above.
+    pub quota_periods: Option<u64>,
     /// Seconds its threads were runnable but waited for a CPU, polled.
     pub run_queue_wait_s: Option<f64>,
     /// Seconds of CPU the hypervisor took from the machine meanwhile (`/proc/stat`), if it says.

@@ -49,6 +49,11 @@ pub(super) struct Process {
 }
 
 impl Process {
+    /// When it started, in clock ticks since boot.
+    pub(super) fn born(&self) -> u64 {
+        self.born
+    }
+
     /// Looks at one process; `None` if there is none of that id.
     pub(super) fn look(pid: u32) -> Option<Self> {
         parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)

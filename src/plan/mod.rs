@@ -4,6 +4,7 @@ mod contest;
 mod duration;
 mod policy;
 mod procs;
+mod quota;
 pub mod rounds;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::target::Procs;
 pub use duration::parse_duration;
 pub use policy::Policy;
 pub use procs::{MOST_PROCS, ProcsSpec};
+pub use quota::{LimitRule, QuotaList, parse_cpus};
 
 /// Everything settled about how a target is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +47,9 @@ pub struct Plan {
     pub flamegraph: bool,
     /// A first look: 3 rounds, one flame graph.
     pub quick: bool,
+    /// CPU quota that each sample runs under; `None` leaves it with the tool's own.
+    #[serde(default)]
+    pub cpu_quota: Option<f64>,
 }
 
 impl Plan {

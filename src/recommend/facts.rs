@@ -21,6 +21,8 @@ pub(super) struct Facts {
     pub(super) throttled_share: Option<f64>,
     /// Quota in force, CPUs.
     pub(super) quota: Option<f64>,
+    /// Part of the quota's periods in which it ran out.
+    pub(super) throttled_periods_share: Option<f64>,
     /// Part of the runnable time that was spent waiting for a CPU.
     pub(super) wait_share: Option<f64>,
     pub(super) switches_per_op: Option<f64>,
@@ -33,13 +35,14 @@ pub(super) struct Facts {
 }
 
 /// How each fact is read from a sample, in the order of the fields.
-const READERS: [fn(&Observation) -> Option<f64>; 14] = [
+const READERS: [fn(&Observation) -> Option<f64>; 15] = [
     |o| Some(o.cpu_s()? / o.wall_s.filter(|wall| *wall >= SHORTEST_WALL_S)?),
     Observation::cpu_s_per_op,
     |o| o.per_op(o.sys_s?),
     |o| ratio(o.sys_s?, o.cpu_s()?),
     |o| ratio(o.throttled_s?, o.wall_s?),
     |o| o.cpu_quota,
+    |o| ratio(o.throttled_periods?, o.quota_periods?),
     |o| ratio(o.run_queue_wait_s?, o.run_queue_wait_s? + o.cpu_s()?),
     |o| o.per_op(o.context_switches?),
     |o| ratio(o.context_switches?, o.wall_s?),
@@ -59,6 +62,7 @@ impl Facts {
             kernel_share,
             throttled_share,
             quota,
+            throttled_periods_share,
             wait_share,
             switches_per_op,
             switches_per_s,
@@ -76,6 +80,7 @@ impl Facts {
             kernel_share,
             throttled_share,
             quota,
+            throttled_periods_share,
             wait_share,
             switches_per_op,
             switches_per_s,

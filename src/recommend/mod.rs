@@ -6,6 +6,7 @@ mod default;
 mod facts;
 mod group;
 mod policy;
+mod quotas;
 mod reasons;
 mod rounds;
 mod scene;
@@ -26,6 +27,7 @@ use self::scene::Scene;
 use crate::model::{self, Kind};
 use crate::plan::Policy;
 use crate::results::{DefaultPoint, Model, Note, Recommendation, Regret, SCHEMA};
+pub use quotas::{AtQuota, Comparison, RuleLoss, at_quota, compare};
 
 /// Everything a decision is made from.
 #[derive(Clone, Debug)]
@@ -96,6 +98,10 @@ pub struct Observation {
     pub cpu_quota: Option<f64>,
     /// Throttled by it.
     pub throttled_s: Option<f64>,
+    /// Periods of the quota in which it ran out.
+    pub throttled_periods: Option<f64>,
+    /// Periods of the quota in which anything ran.
+    pub quota_periods: Option<f64>,
     /// Runnable but without a CPU.
     pub run_queue_wait_s: Option<f64>,
     /// Thread switches.

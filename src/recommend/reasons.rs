@@ -137,7 +137,10 @@ fn quota_throttling(scene: &Scene<'_>, found: &mut Found) {
     } else {
         format!("holds back {} CPUs at a time", figure(share(worst)))
     };
-    let text = format!("the quota{quota} {held} at {} procs", figure(worst.n));
+    let periods = worst
+        .throttled_periods_share
+        .map_or(String::new(), |share| format!(": it runs out in {} of its periods", percent(share)));
+    let text = format!("the quota{quota} {held} at {} procs{periods}", figure(worst.n));
     found.add(share(&scene.facts[scene.probe()]).clamp(SMALL_LOSS, 1.0), "quota-throttling", text);
 }
 

@@ -60,8 +60,9 @@ fn short_under_quota(scene: &Scene<'_>) -> Option<Note> {
     let shortest_s = limited.filter_map(|sample| sample.wall_s).min_by(f64::total_cmp)?;
     let text = format!(
         "the shortest sample under the CPU quota lasts {}: less than ten of its periods of 100 ms, which coarsens the throughput; \
-         give the program more work",
-        seconds(shortest_s)
+         give the program more work{}",
+        seconds(shortest_s),
+        if scene.evidence.is_workload { " with `--scale`" } else { "" }
     );
     (shortest_s < LONG_UNDER_QUOTA_S).then(|| note("short-under-quota", text))
 }

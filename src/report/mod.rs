@@ -6,6 +6,7 @@ pub mod costs;
 pub mod doctor;
 pub mod number;
 pub mod progress;
+pub mod quotas;
 pub mod sample;
 pub mod summary;
 pub mod table;

@@ -40,6 +40,7 @@ pub(super) fn manifest(target: &str) -> Manifest {
             counters: true,
             flamegraph: true,
             quick: false,
+            cpu_quota: None,
         },
         policy: Policy::default(),
         started_unix_s: 1e9,

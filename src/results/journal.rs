@@ -215,9 +215,9 @@ mod tests {
             run_queue_wait_s,task_clock_s,context_switches,cpu_migrations,page_faults,cycles,instructions,\
             cache_references,cache_misses,branches,branch_misses,goroutines,steals,parks,wakes,handoffs,preemptions,\
             sched_latency_p50_s,sched_latency_p99_s,started_unix_s,elapsed_s,exit_code,steal_s,machine,run_length_p50_s,\
-            run_length_p99_s";
+            run_length_p99_s,throttled_periods,quota_periods";
         assert_eq!(header, contract);
-        assert_eq!(row, format!("sort,2,1,1,ok,0.5,100,200{},m1,,\n", ",".repeat(33)));
+        assert_eq!(row, format!("sort,2,1,1,ok,0.5,100,200{},m1,,,,\n", ",".repeat(33)));
     }
 
     #[test]

@@ -55,10 +55,12 @@ pub struct SampleRow {
     pub machine: String,
     pub run_length_p50_s: Option<f64>,
     pub run_length_p99_s: Option<f64>,
+    pub throttled_periods: Option<u64>,
+    pub quota_periods: Option<u64>,
 }
 
 /// The columns of `samples.csv`: [`SampleRow`]'s fields in their order. More may come at the end, none may go.
-pub const COLUMNS: [&str; 44] = [
+pub const COLUMNS: [&str; 46] = [
     "target",
     "procs",
     "round",
@@ -103,6 +105,8 @@ pub const COLUMNS: [&str; 44] = [
     "machine",
     "run_length_p50_s",
     "run_length_p99_s",
+    "throttled_periods",
+    "quota_periods",
 ];
 
 /// The columns that hold text; all others hold a number or nothing.
@@ -183,6 +187,8 @@ impl SampleRow {
             machine: place.machine.to_owned(),
             run_length_p50_s: runtime("run_length_p50_s"),
             run_length_p99_s: runtime("run_length_p99_s"),
+            throttled_periods: sample.throttled_periods,
+            quota_periods: sample.quota_periods,
         }
     }
 
@@ -251,6 +257,8 @@ mod tests {
             max_rss_bytes: Some(4096),
             cpu_quota: None,
             throttled_s: None,
+            throttled_periods: Some(3),
+            quota_periods: Some(4),
             run_queue_wait_s: Some(9.0),
             steal_s: Some(f64::NAN),
             counts: Counts { context_switches: Some(7.0), ..Counts::default() },
@@ -288,6 +296,8 @@ mod tests {
             elapsed_s: Some(0.4),
             exit_code: Some(0),
             machine: "m1".to_owned(),
+            throttled_periods: Some(3),
+            quota_periods: Some(4),
             ..SampleRow::default()
         };
         assert_eq!(row, expected);

@@ -107,6 +107,14 @@ impl Target {
         Ok(self)
     }
 
+    /// The same target as it is called under one of several CPU quotas: `<target>@cpus-0.5`. No name typed by hand has
+    /// an `@`.
+    #[must_use]
+    pub fn at_quota(mut self, cpus: f64) -> Self {
+        self.name = format!("{}@cpus-{cpus}", self.name);
+        self
+    }
+
     /// Whether it is one of the bundled workloads.
     #[must_use]
     pub fn is_workload(&self) -> bool {

@@ -76,6 +76,8 @@ mod tests {
             max_rss_bytes: None,
             cpu_quota: None,
             throttled_s: None,
+            throttled_periods: None,
+            quota_periods: None,
             run_queue_wait_s: None,
             steal_s: None,
             counts: Counts::default(),

@@ -2,6 +2,7 @@
 
 mod one;
 pub(super) mod profiles;
+mod quotas;
 pub(super) mod rounds;
 pub(super) mod targets;
 
@@ -15,8 +16,9 @@ use crate::error::Error;
 use crate::machine;
 use crate::measure;
 use crate::report::progress::Progress;
-use crate::report::{answer, summary};
+use crate::report::{self, answer, summary};
 use crate::results::{self, Note, SCHEMA};
+use crate::target::Target;
 use one::{Job, Outcome, Surroundings};
 
 /// Measures every target asked for, one after another, and shows each answer as soon as it is there.
@@ -31,9 +33,10 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<(), Error> {
         noise: look_first(args)?,
         counters: (!args.no_counters).then(measure::availability),
     };
-    let jobs = targets
+    let quotas = quotas::allowed(args)?;
+    let jobs = quotas::crossed(&targets, quotas.as_ref(), args)?
         .into_iter()
-        .map(|target| Job::new(target, args, &surroundings))
+        .map(|(target, quota)| Job::new(target, quota, args, &surroundings))
         .collect::<Result<Vec<_>, _>>()?;
     if trace::requested().is_some() {
         anstream::eprintln!(
@@ -42,7 +45,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<(), Error> {
     }
     measure::watch_interrupts().map_err(Error::Signals)?;
     let outcomes = measure_all(&jobs, args)?;
-    show_all(&outcomes, args, &surroundings)?;
+    show_all(&outcomes, &targets, args, &surroundings)?;
     verdict(&outcomes)
 }
 
@@ -85,10 +88,23 @@ fn measure_all(jobs: &[Job], args: &SweepArgs) -> Result<Vec<Outcome>, Error> {
 }
 
 /// The document, or the table over all targets.
-fn show_all(outcomes: &[Outcome], args: &SweepArgs, surroundings: &Surroundings) -> Result<(), Error> {
+fn show_all(
+    outcomes: &[Outcome],
+    targets: &[Target],
+    args: &SweepArgs,
+    surroundings: &Surroundings,
+) -> Result<(), Error> {
     let manifests: Vec<_> = outcomes.iter().map(|outcome| &outcome.saved.manifest).collect();
+    let compared = quotas::compared(targets, outcomes);
     if args.json {
-        return print::json(&json!({ "schema": SCHEMA, "sweeps": manifests }));
+        let mut document = json!({ "schema": SCHEMA, "sweeps": manifests });
+        if args.cpus_sweep.is_some() {
+            document["quotas"] = json!(compared);
+        }
+        return print::json(&document);
+    }
+    for comparison in &compared {
+        print::text(&report::quotas::text(comparison))?;
     }
     if manifests.len() > 1 || args.quiet {
         print::line(&summary::text(&manifests, &surroundings.machine, &args.out))?;

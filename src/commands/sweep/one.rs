@@ -8,8 +8,8 @@ use super::{profiles, rounds};
 use crate::cli::SweepArgs;
 use crate::error::Error;
 use crate::machine::Machine;
-use crate::measure::{self, Availability};
-use crate::plan::{Plan, Policy, Rounds};
+use crate::measure::{self, Availability, Quota};
+use crate::plan::{LimitRule, Plan, Policy, ProcsSpec, Rounds};
 use crate::recommend::{ModelChoice, decide};
 use crate::report::progress::Progress;
 use crate::results::{Folder, Manifest, Note, SCHEMA, SampleRow, Saved};
@@ -34,6 +34,8 @@ pub(super) struct Job {
     pub(super) plan: Plan,
     pub(super) policy: Policy,
     pub(super) machine: Machine,
+    /// CPU quota of its samples.
+    pub(super) quota: Option<Quota>,
     /// Say each sample on standard error.
     pub(super) verbose: bool,
     noise: Vec<Note>,
@@ -62,9 +64,14 @@ pub(super) struct Outcome {
 }
 
 impl Job {
-    /// Settles the plan of `target`.
-    pub(super) fn new(target: Target, args: &SweepArgs, surroundings: &Surroundings) -> Result<Self, Error> {
-        let plan = plan(&target, args, &surroundings.machine);
+    /// Settles the plan of `target` under `quota`.
+    pub(super) fn new(
+        target: Target,
+        quota: Option<Quota>,
+        args: &SweepArgs,
+        surroundings: &Surroundings,
+    ) -> Result<Self, Error> {
+        let plan = plan(&target, quota.as_ref(), args, &surroundings.machine);
         target.check_procs(&plan.points())?;
         let policy = args.policy.unwrap_or_else(|| default_policy(&target));
         Ok(Self {
@@ -72,6 +79,7 @@ impl Job {
             plan,
             policy,
             machine: surroundings.machine.clone(),
+            quota,
             noise: surroundings.noise.clone(),
             counters: surroundings.counters.clone(),
             out: args.out.clone(),
@@ -110,14 +118,21 @@ impl Job {
     }
 }
 
-fn plan(target: &Target, args: &SweepArgs, machine: &Machine) -> Plan {
+fn plan(target: &Target, quota: Option<&Quota>, args: &SweepArgs, machine: &Machine) -> Plan {
+    let cpu_quota = quota.map(Quota::cpus);
+    let mut procs = args.procs.resolve(&machine.under(cpu_quota));
+    if let (Some(cpus), Some(_), ProcsSpec::Auto) = (cpu_quota, &args.cpus_sweep, &args.procs) {
+        procs.extend(LimitRule::ALL.map(|rule| rule.procs(cpus)));
+        procs.sort_unstable();
+        procs.dedup();
+    }
     let default_budget_s = match (target.is_workload(), args.quick) {
         (false, _) => None,
         (true, false) => Some(WORKLOAD_BUDGET_S),
         (true, true) => Some(QUICK_BUDGET_S),
     };
     Plan {
-        procs: args.procs.resolve(machine),
+        procs,
         with_default: args.with_default,
         rounds: if args.quick { QUICK_ROUNDS } else { args.rounds },
         precision: args.precision / 100.0,
@@ -129,6 +144,7 @@ fn plan(target: &Target, args: &SweepArgs, machine: &Machine) -> Plan {
         counters: !args.no_counters,
         flamegraph: !args.no_flamegraph,
         quick: args.quick,
+        cpu_quota,
     }
 }
 
@@ -161,7 +177,13 @@ pub(super) fn measure(job: &Job, progress: &Progress, noise: &[Note]) -> Result<
             job.plan.budget_s.map(|budget| Duration::from_secs_f64(budget).saturating_sub(begun.elapsed()));
         progress.now(&format!("{} · profiles", job.target.name), begun.elapsed(), left.unwrap_or_default());
         let chosen = answer.recommended_procs as u32;
-        let wanted = profiles::Wanted { target: &job.target, plan: &job.plan, chosen, left };
+        let wanted = profiles::Wanted {
+            target: &job.target,
+            plan: &job.plan,
+            quota: job.quota.as_ref(),
+            chosen,
+            left,
+        };
         let notes = profiles::take(&wanted, &saved.rows, &folder)?;
         if !notes.is_empty() {
             saved.manifest.warnings.extend(notes);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::measure::{self, Conditions};
+use crate::measure::{self, Conditions, Quota};
 use crate::plan::Plan;
 use crate::profile::{self, Folded, Profile, Request, Scale, Title, self_sample};
 use crate::results::{Folder, Note, SampleRow};
@@ -20,6 +20,8 @@ const ENOUGH_TIME: Duration = Duration::from_secs(2);
 pub(super) struct Wanted<'a> {
     pub(super) target: &'a Target,
     pub(super) plan: &'a Plan,
+    /// CPU quota that it runs under.
+    pub(super) quota: Option<&'a Quota>,
     /// The recommended worker count.
     pub(super) chosen: u32,
     /// What is left of the budget; `None` without one.
@@ -100,14 +102,14 @@ fn record(
 ) -> Result<(Profile, Taken), Error> {
     let begun = Instant::now();
     let request = Request { max_samples: None, max_time: ENOUGH_TIME, ..Request::default() };
-    let (mut profile, mut complete) = once(wanted.target, procs, request)?;
+    let (mut profile, mut complete) = once(wanted.target, procs, request, wanted.quota)?;
     let mut runs = 1.0;
     let is_poor = |stacks, elapsed| match elapsed < patience {
         true => stacks < ENOUGH_STACKS,
         false => stacks < FEW_STACKS && elapsed < ENOUGH_TIME,
     };
     while is_poor(profile.samples, begun.elapsed()) && !measure::interrupted() {
-        let (more, is_complete) = once(wanted.target, procs, request)?;
+        let (more, is_complete) = once(wanted.target, procs, request, wanted.quota)?;
         profile.merge(more);
         complete &= is_complete;
         runs += 1.0;
@@ -122,10 +124,21 @@ fn record(
 ///
 /// # Errors
 /// The program cannot be started, or no stack can be had.
-pub(crate) fn once(target: &Target, procs: u32, request: Request) -> Result<(Profile, bool), Error> {
+pub(crate) fn once(
+    target: &Target,
+    procs: u32,
+    request: Request,
+    quota: Option<&Quota>,
+) -> Result<(Profile, bool), Error> {
     // The sampler ends the program after `max_time`; the sample's own limit only has to lie beyond it.
     let timeout = request.max_time + Duration::from_secs(60);
-    let conditions = Conditions { timeout, counters: false, keep_output: false, poll_run_queue: false };
+    let conditions = Conditions {
+        timeout,
+        counters: false,
+        keep_output: false,
+        poll_run_queue: false,
+        quota: quota.cloned(),
+    };
     let mut child = measure::launch(&target.invocation(procs).untraced(), &conditions)?;
     match profile::record_child(&mut child, request) {
         Err(error) if error.is_refusal() && target.is_workload() => {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::one::{self, Job};
 use crate::error::Error;
-use crate::measure::{self, Conditions, Sample, Status};
+use crate::measure::{self, Conditions, Quota, Sample, Status};
 use crate::plan::rounds::{Done, Next, StopReason, next, time_left};
 use crate::report::progress::Progress;
 use crate::results::{Folder, Note, Place, SampleRow};
@@ -35,7 +35,7 @@ pub(super) fn measure(
     progress: &Progress,
 ) -> Result<Ended, Error> {
     let (mut failures, mut oddities) = (Vec::new(), Vec::new());
-    let conditions = conditions(&job.target, &job.plan);
+    let conditions = conditions(job);
     let mut done: Vec<Done> = rows.iter().map(SampleRow::done).collect();
     // A resumed sweep has spent what its samples took.
     let before = Duration::from_secs_f64(rows.iter().filter_map(|row| row.wall_s).sum());
@@ -95,17 +95,24 @@ fn warm_up(job: &Job, conditions: &Conditions, progress: &Progress) -> Result<()
     Ok(())
 }
 
-fn conditions(target: &Target, plan: &crate::plan::Plan) -> Conditions {
-    of_target(target, Duration::from_secs_f64(plan.timeout_s), plan.counters)
+fn conditions(job: &Job) -> Conditions {
+    let timeout = Duration::from_secs_f64(job.plan.timeout_s);
+    of_target(&job.target, timeout, job.plan.counters, job.quota.clone())
 }
 
 /// What a sample of `target` runs under.
-pub(crate) fn of_target(target: &Target, timeout: Duration, counters: bool) -> Conditions {
+pub(crate) fn of_target(
+    target: &Target,
+    timeout: Duration,
+    counters: bool,
+    quota: Option<Quota>,
+) -> Conditions {
     Conditions {
         timeout,
         counters,
         keep_output: target.needs_output(),
         poll_run_queue: !target.is_workload(),
+        quota,
     }
 }
 

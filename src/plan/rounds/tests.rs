@@ -19,6 +19,7 @@ fn plan(procs: &[u32], min: u32, max: u32) -> Plan {
         counters: true,
         flamegraph: true,
         quick: false,
+        cpu_quota: None,
     }
 }
 
