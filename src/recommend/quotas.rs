@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::bootstrap::Bootstrap;
+use super::bootstrap::{Bootstrap, Drawing, RESAMPLES};
 use super::rounds::Rounds;
 use super::{Evidence, INSIDE_NOISE, group};
 use crate::plan::LimitRule;
@@ -69,7 +69,8 @@ pub fn at_quota(evidence: &Evidence, answer: &Recommendation, cpus: f64) -> Opti
         let point = groups.iter().position(|group| group.n == f64::from(procs));
         let p95 = |point| {
             let resamples = Bootstrap::new(&rounds, &[point, best])?;
-            Some(resamples.decide(evidence.seed, point, best, |_| point).loss(0.95))
+            let drawing = Drawing { seed: evidence.seed, most: RESAMPLES };
+            Some(resamples.decide(drawing, point, best, |_| point).loss(0.95))
         };
         let loss = point.map(|point| estimate.loss(point, best));
         RuleLoss { rule, procs, loss, loss_p95: point.and_then(p95) }

@@ -97,6 +97,7 @@ pub fn plan(procs: Vec<u32>, seed: u64) -> Plan {
         counters: false,
         flamegraph: false,
         quick: false,
+        cpu_quota: None,
     }
 }
 
