@@ -17,6 +17,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<(), Error> {
     let noise = machine::noise();
     let counters = measure::counters::availability();
     let profiles = profile::availability();
+    let quotas = measure::Quotas::find();
     let default = corefit_runtime::default_procs();
     if args.json {
         return print::json(&json!({
@@ -30,8 +31,14 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<(), Error> {
                 "event": profiles.event.to_string(),
                 "limits": profiles.limits,
             },
+            "quotas": {
+                "available": quotas.is_ok(),
+                "version": quotas.as_ref().ok().map(measure::Quotas::version),
+                "folder": quotas.as_ref().ok().map(measure::Quotas::folder),
+                "why_not": quotas.as_ref().err().map(ToString::to_string),
+            },
             "warnings": noise.iter().map(Note::from).collect::<Vec<_>>(),
         }));
     }
-    print::text(&report::doctor::text(&machine, &default, &counters, &profiles, &noise))
+    print::text(&report::doctor::text(&machine, &default, &counters, &profiles, quotas.as_ref(), &noise))
 }

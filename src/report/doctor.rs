@@ -9,7 +9,7 @@ use super::number::bytes;
 use super::wrap::paragraph;
 use crate::machine::Machine;
 use crate::machine::Noise;
-use crate::measure::counters;
+use crate::measure::{self, Quotas, counters};
 use crate::profile;
 
 /// Columns of a fact's name.
@@ -22,6 +22,7 @@ pub fn text(
     default: &DefaultProcs,
     counters: &counters::Availability,
     profiles: &profile::Availability,
+    quotas: Result<&Quotas, &measure::Error>,
     noise: &[Noise],
 ) -> String {
     let mut text = format!("{}\n", "machine".bold());
@@ -43,6 +44,7 @@ pub fn text(
     for limit in &profiles.limits {
         text.push_str(&paragraph("  - ", limit));
     }
+    text.push_str(&of_quotas(quotas));
     if !machine.has_frame_pointers {
         text.push_str(&paragraph("  - ", NO_FRAME_POINTERS));
     }
@@ -54,6 +56,17 @@ pub fn text(
         text.push_str(&paragraph("  - ", &format!("{what} [{code}]")));
     }
     text
+}
+
+/// Whether `--cpus` works here.
+fn of_quotas(quotas: Result<&Quotas, &measure::Error>) -> String {
+    let what = match quotas {
+        Ok(quotas) => {
+            format!("`--cpus` works, with cgroups v{} in {}", quotas.version(), quotas.folder().display())
+        }
+        Err(why) => format!("`--cpus` does not work here: {why}"),
+    };
+    paragraph("  quotas:  ", &what)
 }
 
 const NO_FRAME_POINTERS: &str = "this binary was built without frame pointers, so its flame graphs are shallow: an exported \

@@ -25,7 +25,7 @@ pub fn text(comparison: &Comparison) -> String {
         format!("{} by CPU quota {}\n", comparison.target.bold(), format!("({})", comparison.unit).dimmed());
     let _ = writeln!(text, "{}", table_text(&table));
     text.push_str(
-        "  floor, round, ceil: the worker count that each makes of the quota, and what is lost there\n",
+        "  floor … ceil+1: the worker count that each makes of the quota, and its loss\n",
     );
     text.push_str(&paragraph("→ ", &sentence(comparison)));
     text
@@ -71,6 +71,10 @@ pub fn sentence(comparison: &Comparison) -> String {
         if !part.is_empty() {
             let _ = write!(text, "{lead}{part}");
         }
+    }
+    let measured = comparison.quotas.iter().flat_map(|quota| &quota.rules).filter(|rule| rule.loss.is_some());
+    if measured.into_iter().any(|rule| rule.loss_p95.is_none()) {
+        text.push_str(" (too few rounds to be sure)");
     }
     text
 }
