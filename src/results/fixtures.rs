@@ -110,9 +110,10 @@ pub(super) fn any_row() -> impl Strategy<Value = SampleRow> {
     let numbers = prop::collection::vec(prop::option::of(finite), COLUMNS.len());
     let procs =
         prop::option::weighted(0.8, 1u32..=4096).prop_map(|count| count.map_or(Procs::Default, Procs::Count));
-    let counts = (procs, any::<u32>(), any::<u32>(), any::<Option<u64>>(), any::<Option<i32>>());
+    let whole = || any::<Option<u64>>();
+    let counts = (procs, any::<u32>(), any::<u32>(), whole(), any::<Option<i32>>(), (whole(), whole()));
     (numbers, counts, "[A-Za-z0-9._-]{1,20}").prop_map(
-        |(numbers, (procs, round, order, rss, code), target)| {
+        |(numbers, (procs, round, order, rss, code, periods), target)| {
             let is_float = |column: &str| !TEXT_COLUMNS.contains(&column) && column != "throughput";
             let floats = COLUMNS.iter().zip(numbers).filter(|(column, _)| is_float(column));
             let mut object: serde_json::Map<String, serde_json::Value> =
@@ -123,6 +124,8 @@ pub(super) fn any_row() -> impl Strategy<Value = SampleRow> {
                 ("order".to_owned(), order.into()),
                 ("max_rss_bytes".to_owned(), rss.into()),
                 ("exit_code".to_owned(), code.into()),
+                ("throttled_periods".to_owned(), periods.0.into()),
+                ("quota_periods".to_owned(), periods.1.into()),
                 ("target".to_owned(), target.into()),
                 ("status".to_owned(), "ok".into()),
             ]);

@@ -310,8 +310,8 @@ mod tests {
         refused(change("sort,2,1,1,ok", "sort,0,1,1,ok"), &["line 3", "`procs`"]);
         refused(change("sort,2,1,1,ok", "sort,none,1,1,ok"), &["line 3", "`procs`", "`none`"]);
         refused(change("sort,1,1,1,ok", "sort,1,1,1,fine"), &["line 2", "`status`", "`fine`"]);
-        refused(change("sort,1,1,1,ok,", "sort,1,1,1,ok,,"), &["line 2", "45 fields"]);
-        refused(change("sort,1,1,1,ok,", "sort,1,1,1,"), &["line 2", "43 fields"]);
+        refused(change("sort,1,1,1,ok,", "sort,1,1,1,ok,,"), &["line 2", "47 fields"]);
+        refused(change("sort,1,1,1,ok,", "sort,1,1,1,"), &["line 2", "45 fields"]);
         refused(change("target,procs", "target,threads"), &["line 1", "`procs`"]);
     }
 
