@@ -110,7 +110,7 @@ impl Vigil {
             (self.budgets, self.since_ns) = (budgets, now_ns);
         }
         let was_alert = alertness.is_alert();
-        let is_alert = self.since_ns != 0 && now_ns - self.since_ns < ALERT_NS;
+        let is_alert = self.since_ns != 0 && now_ns.saturating_sub(self.since_ns) < ALERT_NS;
         // ORDERING: Relaxed; see `is_alert`.
         alertness.is_alert.store(is_alert, Relaxed);
         let processors = runtime.processors();

@@ -12,6 +12,11 @@ use crate::timers::NEVER;
 pub(crate) const SLICE_NS: u64 = 10_000_000;
 /// Nanoseconds after which one that keeps others waiting is a hog.
 pub(crate) const HOG_NS: u64 = 100_000_000;
+/// Rounds, each `ROUND_NS` or more after the one before, in which a hog has been seen after it was asked. A process that the
+/// system held up for a while (a CPU quota, a hypervisor) sees a long time pass in one round: nobody could check meanwhile.
+const HOG_ROUNDS: u32 = 6;
+/// Half of the longest time between two rounds.
+const ROUND_NS: u64 = 5_000_000;
 
 /// What was seen at the last round.
 #[derive(Debug, Default)]
@@ -29,7 +34,21 @@ struct Seen {
     /// 0 while the processor is idle.
     goroutine: u64,
     since_ns: u64,
+    /// Rounds since it was asked that count, and when the last one of them was.
+    rounds: u32,
+    round_ns: u64,
     is_told: bool,
+}
+
+impl Seen {
+    /// Notes a round at `now_ns` that found it asked before, and still there. Whether that makes it a hog, if others wait.
+    fn is_hog(&mut self, now_ns: u64) -> bool {
+        if now_ns.saturating_sub(self.round_ns) >= ROUND_NS {
+            self.rounds += 1;
+            self.round_ns = now_ns;
+        }
+        !self.is_told && self.rounds >= HOG_ROUNDS && now_ns.saturating_sub(self.since_ns) >= HOG_NS
+    }
 }
 
 /// What a round came to.
@@ -64,15 +83,15 @@ impl Slices {
             }
             if (slice, goroutine) != (seen.slice, seen.goroutine) {
                 let since_ns = self.before_ns.max(processor.clock_ns()).min(now_ns);
-                *seen = Seen { slice, goroutine, since_ns, is_told: false };
+                *seen = Seen { slice, goroutine, since_ns, ..Seen::default() };
             }
             let ran_ns = now_ns.saturating_sub(seen.since_ns);
             if ran_ns < SLICE_NS {
                 round.due_ns = round.due_ns.min(seen.since_ns + SLICE_NS);
             } else if processor.wish.make() {
                 round.asked += 1;
-            }
-            if ran_ns >= HOG_NS && !seen.is_told && (has_queued || processor.has_waiting()) {
+                (seen.rounds, seen.round_ns) = (0, now_ns);
+            } else if seen.is_hog(now_ns) && (has_queued || processor.has_waiting()) {
                 seen.is_told = true;
                 round.hogs.push((goroutine, ran_ns));
             }
@@ -173,9 +192,28 @@ mod tests {
         let mut scene = Scene::new();
         scene.run(7);
         let _ = scene.look(1);
-        let alone = scene.slices.look(&scene.processors, 150 * MS, false);
-        assert_eq!(alone.hogs, vec![]);
+        for ms in (10..=150).step_by(10) {
+            let alone = scene.slices.look(&scene.processors, ms * MS, false);
+            assert_eq!(alone.hogs, vec![]);
+        }
         assert_eq!(scene.look(160 * MS).hogs, vec![(7, 160 * MS)]);
         assert_eq!(scene.look(170 * MS).hogs, vec![]);
+    }
+
+    #[test]
+    fn a_process_that_was_held_up_has_no_hogs() {
+        let mut scene = Scene::new();
+        scene.run(7);
+        let _ = scene.look(MS);
+        assert_eq!(scene.look(500 * MS), Round { due_ns: NEVER, asked: 1, hogs: vec![] });
+        // Looks in quick succession give it no time to check either.
+        for us in 1..100 {
+            assert_eq!(scene.look(500 * MS + 20_000 * us).hogs, vec![]);
+        }
+        // Held up once more.
+        assert_eq!(scene.look(900 * MS).hogs, vec![]);
+        let told: Vec<u64> =
+            (1..20).filter(|round| scene.look((900 + 10 * round) * MS).hogs != vec![]).collect();
+        assert_eq!(told, [u64::from(HOG_ROUNDS) - 1], "that it goes on is no excuse");
     }
 }

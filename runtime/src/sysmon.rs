@@ -148,7 +148,7 @@ fn watch(runtime: &Arc<Runtime>) {
         } else {
             idle_rounds = 0;
         }
-        if now_ns - trimmed_ns >= TRIM_NS && stack::trim() != Trimmed::More {
+        if now_ns.saturating_sub(trimmed_ns) >= TRIM_NS && stack::trim() != Trimmed::More {
             trimmed_ns = now_ns;
         }
     }
