@@ -63,7 +63,12 @@ fn costs_measures_both_kinds_at_each_count_and_judges_what_is_said() {
     done.assert_code(0);
     assert_eq!(done.err, "", "nothing but the document");
     let document = done.json();
-    assert_eq!((&document["schema"], &document["rounds"]), (&Value::from(1), &Value::from(2)));
+    assert_eq!(document["schema"], 1);
+    // On a machine so slow that two do not fit into a minute it is one, and said.
+    let is_whole = document["rounds"] == 2;
+    let remarks = document["remarks"].as_array().expect("remarks");
+    assert!(is_whole || document["rounds"] == 1, "{document}");
+    assert_eq!(remarks.iter().any(|remark| remark.as_str().unwrap().contains("rounds fitted")), !is_whole);
     let rows = document["rows"].as_array().expect("rows");
     let of = |row: &Value| {
         (row["kind"].as_str().expect("a kind").to_owned(), row["count"].as_u64().expect("a count"))
@@ -508,12 +513,18 @@ fn an_interrupted_sweep_keeps_its_samples_and_goes_on_with_resume() {
         "1,2",
         "--rounds",
         "8..8",
+        "--timeout",
+        "1000s",
+        "--metric",
+        r"x=(\d+)",
         "--no-flamegraph",
         "--name",
         "long",
         "--",
-        "sleep",
-        "0.2",
+        "sh",
+        "-c",
+        // The fifth run (one warms up, three leave rows) does not end before it is told to.
+        "echo x=1; echo >>runs; test -e go || test $(wc -l <runs) -lt 5 || sleep 1000",
     ];
     let mut child = corefit.command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let journal = corefit.path("profiles/long/samples.csv");
@@ -526,8 +537,9 @@ fn an_interrupted_sweep_keeps_its_samples_and_goes_on_with_resume() {
     assert!(message.contains("--resume"), "{message}");
     let before = fs::read_to_string(&journal).unwrap();
     let rows = before.lines().count();
-    assert!((4..17).contains(&rows), "{before}");
-    let done = corefit.run(&[&args[..8], &["--resume"], &args[8..]].concat());
+    assert_eq!(rows, 4, "{before}");
+    corefit.write("go", "");
+    let done = corefit.run(&[&args[..5], &["--resume"], &args[5..]].concat());
     done.assert_code(0);
     let after = fs::read_to_string(&journal).unwrap();
     assert!(after.starts_with(&before), "rows measured before stay");
@@ -541,7 +553,7 @@ fn an_interrupted_run_or_flame_graph_ends_with_130() {
         [&["run", "amdahl", "--scale", "100"][..], &["flamegraph", "amdahl", "--scale", "100", "-o", "x.svg"]]
     {
         let child = corefit.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(500));
+        wait_until(|| has_child(child.id()), "nothing is measured");
         interrupt(child.id());
         let done = Done::of(child.wait_with_output().unwrap());
         done.assert_code(130);
@@ -599,15 +611,17 @@ fn a_second_sweep_of_the_same_folder_is_refused_while_the_first_runs() {
         "1",
         "--rounds",
         "9..9",
+        "--timeout",
+        "1000s",
         "--no-flamegraph",
         "--name",
         "locked",
         "--",
         "sleep",
-        "0.3",
+        "1000",
     ];
     let mut first = corefit.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for_rows(&corefit.path("profiles/locked/samples.csv"), 1);
+    wait_until(|| has_child(first.id()), "nothing is measured");
     let second = corefit.run(&args);
     interrupt(first.id());
     first.wait().unwrap();
@@ -717,12 +731,27 @@ fn a_reader_that_goes_away_is_no_error() {
     assert!(done.err.is_empty(), "{}", done.err);
 }
 
-fn wait_for_rows(journal: &Path, rows: usize) {
+fn wait_until(is_so: impl Fn() -> bool, otherwise: &str) {
     let begun = Instant::now();
-    while fs::read_to_string(journal).map_or(0, |text| text.lines().count()) <= rows {
-        assert!(begun.elapsed() < Duration::from_secs(120), "no {rows} rows in {}", journal.display());
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(300), "{otherwise}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Waits for the header and `rows` rows.
+fn wait_for_rows(journal: &Path, rows: usize) {
+    let is_there = || fs::read_to_string(journal).is_ok_and(|text| text.lines().count() > rows);
+    wait_until(is_there, "rows are missing");
+}
+
+/// Whether the process has started another one: a sample, which it does only when it listens to interruptions.
+fn has_child(pid: u32) -> bool {
+    let pid = pid.to_string();
+    fs::read_dir("/proc").expect("it is mounted").flatten().any(|entry| {
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(1)) == Some(&*pid)
+    })
 }
 
 /// Sends SIGINT; SIGTERM, which does the same, where the tests run with SIGINT ignored, as in the background of a plain

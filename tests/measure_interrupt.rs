@@ -11,25 +11,29 @@ use rustix::process::{Signal, getpid, kill_process};
 #[test]
 fn an_interruption_kills_the_sample_and_the_tool_lives_on() {
     let conditions = Conditions {
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_secs(500),
         counters: false,
         keep_output: true,
         poll_run_queue: false,
         quota: None,
     };
+    let folder = tempfile::tempdir().unwrap();
     let invocation = Invocation {
         program: "sh".into(),
-        args: vec!["-c".into(), "trap '' INT TERM; sleep 1000 & echo ready; wait".into()],
+        args: vec!["-c".into(), "trap '' INT TERM; sleep 1000 & >ready; wait".into()],
         env: vec![],
-        directory: None,
+        directory: Some(folder.path().into()),
     };
     measure::watch_interrupts().unwrap();
     measure::watch_interrupts().unwrap();
     assert!(!measure::interrupted());
 
     let before = Instant::now();
-    let interrupter = thread::spawn(|| {
-        thread::sleep(Duration::from_millis(200));
+    let ready = folder.path().join("ready");
+    let interrupter = thread::spawn(move || {
+        while !ready.exists() && before.elapsed() < Duration::from_secs(50) {
+            thread::sleep(Duration::from_millis(10));
+        }
         kill_process(getpid(), Signal::TERM).unwrap();
     });
     let sample =
@@ -39,5 +43,5 @@ fn an_interruption_kills_the_sample_and_the_tool_lives_on() {
     assert!(measure::interrupted());
     assert_eq!((sample.status, sample.signal), (Status::Killed, Some(9)));
     assert_eq!(sample.remarks, ["was stopped by an interruption"]);
-    assert!(before.elapsed() < Duration::from_secs(50));
+    assert!(before.elapsed() < Duration::from_secs(400));
 }

@@ -218,8 +218,13 @@ fn a_shutdown_ends_a_read_that_waits() {
 
 #[test]
 fn connecting_to_nobody_is_refused() {
+    use rustix::net::{AddressFamily, SocketType, bind, socket};
     everywhere(|ground| {
-        let address = TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap();
+        // A port that is taken, so that no one else gets it meanwhile, but not listened at.
+        let silent = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&silent, &SocketAddr::from(LOOPBACK)).unwrap();
+        let silent = std::net::TcpListener::from(silent);
+        let address = silent.local_addr().unwrap();
         assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         let refused = TcpStream::connect_timeout(&address, Duration::from_secs(60)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);

@@ -88,13 +88,14 @@ fn body() {
 
 /// The goroutine drops its result itself, since the handle is gone.
 fn result() {
-    let (ended, wait) = chan::<()>(0);
+    let ((ended, wait), (gone, is_gone)) = (chan::<()>(0), chan::<()>(0));
     let handle = go(move || {
         let _ended = ended;
-        yield_now();
+        let _ = is_gone.recv();
         Bomb
     });
     drop(handle);
+    drop(gone);
     assert!(wait.recv().is_err(), "the goroutine ended");
     yield_now();
     // The handle drops the result.

@@ -252,8 +252,8 @@ fn a_timer_waits_for_the_slices_of_few_that_were_preempted() {
         spins.into_iter().for_each(|spin| spin.join().expect("it does not panic"));
         metrics().preemptions
     });
-    // About six are counted; queued behind the ring it was 61.
-    assert!((1..12 * TICKS).contains(&preemptions), "{preemptions} slices for {TICKS} ticks");
+    // About six a tick are counted, more where the worker asleep in the poller is held up; queued behind the ring it was 61.
+    assert!((1..30 * TICKS).contains(&preemptions), "{preemptions} slices for {TICKS} ticks");
 }
 
 #[test]

