@@ -352,6 +352,7 @@ fn spawn(
 ) -> Result<(u32, Root, OwnedFd), Error> {
     let mut under_way = tree::under_way();
     let mut go_between = command.spawn().map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound if !Path::new(super::SELF).exists() => Error::no_proc(),
         // A NUL byte in a word, or too many words.
         std::io::ErrorKind::InvalidInput | std::io::ErrorKind::ArgumentListTooLong => {
             Error::of_words(invocation, source)

@@ -76,6 +76,11 @@ impl Error {
         ))
     }
 
+    /// This process cannot find its own program file.
+    pub(super) fn no_proc() -> Self {
+        Self::Start("cannot start anything: `/proc` is not mounted here; mount it (`bwrap --proc /proc`, `mount -t proc proc /proc`)".to_owned())
+    }
+
     /// The words of `invocation` cannot be handed to a program.
     pub(super) fn of_words(invocation: &Invocation, source: io::Error) -> Self {
         Self::Exec { program: name(invocation), source }

@@ -23,6 +23,8 @@ pub struct RuleLoss {
     pub loss: Option<f64>,
     /// The loss that 95 % of the resamples do not exceed; `None` below 4 rounds.
     pub loss_p95: Option<f64>,
+    /// 99th percentile of the latency there, seconds, where the program reports it.
+    pub latency_p99_s: Option<f64>,
 }
 
 /// A target at one quota.
@@ -73,7 +75,9 @@ pub fn at_quota(evidence: &Evidence, answer: &Recommendation, cpus: f64) -> Opti
             Some(resamples.decide(drawing, point, best, |_| point).loss(0.95))
         };
         let loss = point.map(|point| estimate.loss(point, best));
-        RuleLoss { rule, procs, loss, loss_p95: point.and_then(p95) }
+        let measured = answer.points.iter().find(|point| point.procs == f64::from(procs));
+        let latency_p99_s = measured.and_then(|point| point.latency_p99_s);
+        RuleLoss { rule, procs, loss, loss_p95: point.and_then(p95), latency_p99_s }
     });
     Some(AtQuota {
         cpus,
@@ -118,6 +122,21 @@ impl Comparison {
         let losses: Option<Vec<(f64, f64)>> = self.quotas.iter().map(of).collect();
         losses?.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))
     }
+
+    /// Where another rule shortens the 99th percentile of the latency most against `rule`: the quota, what `rule` has
+    /// there, and the other with its own. `None` if no latency was measured.
+    #[must_use]
+    pub fn shorter_latency(&self, rule: LimitRule) -> Option<(f64, f64, RuleLoss)> {
+        let pairs = self.quotas.iter().flat_map(|quota| {
+            let own = quota.rules.iter().find(|loss| loss.rule == rule).and_then(|loss| loss.latency_p99_s);
+            let others = quota.rules.iter().filter(|loss| loss.latency_p99_s.is_some());
+            others.filter_map(move |other| Some((quota.cpus, own?, *other)))
+        });
+        let ratio =
+            |(_, own, other): &(f64, f64, RuleLoss)| own / other.latency_p99_s.unwrap_or(f64::INFINITY);
+        // Of rules that give the same worker count, the first.
+        pairs.min_by(|a, b| ratio(b).total_cmp(&ratio(a)))
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +155,7 @@ mod tests {
             observations: rounds
                 .map(|(round, n)| Observation {
                     n,
+                    latency_p99_s: (cpus == 1.0).then_some(0.01 * n * n),
                     round: Some(round),
                     throughput: curve(n) * noise(round),
                     ..Observation::default()
@@ -170,6 +190,15 @@ mod tests {
         let at = |cpus: f64| measured(cpus, &[1, 2, 3], |n| 100.0 / n);
         let compared = compare("app", "ops/s", vec![at(0.5), at(1.5)]).unwrap();
         assert_eq!((compared.best_rule, compared.alike.len()), (Some(LimitRule::Floor), 1));
+    }
+
+    #[test]
+    fn the_latency_that_more_workers_cost_is_found() {
+        let at = |cpus: f64| measured(cpus, &[1, 2, 3], |n| 100.0 + n);
+        let compared = compare("app", "ops/s", vec![at(0.5), at(1.0)]).unwrap();
+        let (cpus, own_s, other) = compared.shorter_latency(LimitRule::CeilPlusOne).unwrap();
+        assert_eq!((cpus, own_s), (1.0, 0.04));
+        assert_eq!((other.rule, other.latency_p99_s), (LimitRule::Floor, Some(0.01)));
     }
 
     #[test]

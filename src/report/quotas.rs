@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use owo_colors::OwoColorize;
 
-use super::number::{percent, procs, quantity};
+use super::number::{percent, procs, quantity, seconds};
 use super::table::{plain, right, text as table_text};
 use super::wrap::paragraph;
 use crate::plan::LimitRule;
@@ -13,12 +13,18 @@ use crate::recommend::{AtQuota, Comparison, RuleLoss};
 /// A loss that would be shown as `0.0 %` is not shown.
 const SHOWN_LOSS: f64 = 0.000_5;
 
+/// How much longer a latency is that is pointed out. Guess.
+const LONGER_LATENCY: f64 = 1.5;
+
 /// Table and sentence. Ends with a line end.
 #[must_use]
 pub fn text(comparison: &Comparison) -> String {
     let mut table = plain(["quota", "take", "best", "throughput", "floor", "round", "ceil", "ceil+1"]);
     for quota in &comparison.quotas {
         table.add_row(row(quota));
+        if quota.rules.iter().any(|rule| rule.latency_p99_s.is_some()) {
+            table.add_row(latencies(quota));
+        }
     }
     right(&mut table, 0..=3);
     let mut text =
@@ -38,6 +44,13 @@ fn row(quota: &AtQuota) -> Vec<String> {
     ];
     cells.extend(quota.rules.iter().map(cell));
     cells
+}
+
+/// The row below: what latency each rule gives.
+fn latencies(quota: &AtQuota) -> Vec<String> {
+    let latency = |rule: &RuleLoss| rule.latency_p99_s.map_or_else(|| "–".to_owned(), seconds);
+    let before = ["", "", "", "p99"].map(str::to_owned).into_iter();
+    before.chain(quota.rules.iter().map(latency)).collect()
 }
 
 fn cell(rule: &RuleLoss) -> String {
@@ -69,6 +82,12 @@ pub fn sentence(comparison: &Comparison) -> String {
         if !part.is_empty() {
             let _ = write!(text, "{lead}{part}");
         }
+    }
+    if let Some((cpus, own_s, other)) = comparison.shorter_latency(best)
+        && let Some(other_s) = other.latency_p99_s.filter(|other_s| own_s > *other_s * LONGER_LATENCY)
+    {
+        let (own, shorter, rule) = (seconds(own_s), seconds(other_s), other.rule.name());
+        let _ = write!(text, "; but its p99 at {cpus} is {own}, that of {rule} {shorter}");
     }
     let measured = comparison.quotas.iter().flat_map(|quota| &quota.rules).filter(|rule| rule.loss.is_some());
     if measured.into_iter().any(|rule| rule.loss_p95.is_none()) {

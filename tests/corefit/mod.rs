@@ -1,4 +1,5 @@
 //! The built binary in a folder of its own, which goes away with it.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::fs;
 use std::path::PathBuf;

@@ -106,7 +106,7 @@ fn show_all(
     for comparison in &compared {
         print::text(&report::quotas::text(comparison))?;
     }
-    if manifests.len() > 1 || args.quiet {
+    if compared.is_empty() && (manifests.len() > 1 || args.quiet) {
         print::line(&summary::text(&manifests, &surroundings.machine, &args.out))?;
     }
     match &surroundings.counters {

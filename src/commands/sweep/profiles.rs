@@ -1,5 +1,6 @@
 //! Profiles of one target, taken in extra samples after the rounds: never in those that are timed.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -160,14 +161,24 @@ fn itself(
     conditions: &Conditions,
     request: Request,
 ) -> Result<(Profile, bool), Error> {
-    let scratch = tempfile::TempDir::with_prefix("corefit-profile-")
-        .map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
+    let scratch = scratch()?;
     let file = scratch.path().join("stacks");
     let mut invocation = target.invocation(procs).untraced();
     invocation.env.push((self_sample::VARIABLE.into(), file.clone().into()));
     let mut child = measure::launch(&invocation, conditions)?;
     let profile = self_sample::record_self(&mut child, &file, request.max_time)?;
     Ok((profile, true))
+}
+
+/// A folder for the stacks of one run, which goes with it. In a sandbox the usual place may be read-only.
+fn scratch() -> Result<tempfile::TempDir, Error> {
+    let places = ["/dev/shm".into(), PathBuf::from(".")];
+    let make = |place: &Path| tempfile::TempDir::with_prefix_in("corefit-profile-", place);
+    let usual = make(&std::env::temp_dir());
+    usual.or_else(|why| places.iter().find_map(|place| make(place).ok()).ok_or(why)).map_err(|why| {
+        let text = "set `TMPDIR` to a place that can be written";
+        Error::Partial(format!("no temporary folder can be made: {why}; {text}"))
+    })
 }
 
 fn write(folder: &Folder, target: &Target, profile: &Profile, one: &Taken) -> Result<(), Error> {

@@ -1,0 +1,109 @@
+//! Programs that misbehave, swept: each costs its own row and one warning, never the sweep, and leaves nothing behind.
+
+mod corefit;
+
+use std::fs;
+
+use corefit::{Corefit, Done};
+use serde_json::Value;
+
+/// A program that is well at some worker counts and badly off at others. Whoever it leaves behind writes its id to `left`.
+const PROGRAM: &str = r#"
+daemon() { (setsid sh -c '(sleep 1000 & echo $! >>left; exit) & exec sleep 1000' & echo $! >>left) }
+case $GOMAXPROCS in
+  2) echo 'no such table' >&2; exit 3 ;;
+  3) kill -SEGV $$ ;;
+  4) trap '' TERM INT HUP; daemon; echo $$ >>left; while :; do sleep 1000; done ;;
+  5) daemon; daemon; while [ "$(wc -l <left)" -lt 4 ]; do :; done ;;
+  6) exec </dev/null >&- 2>&-; eval "exec $COREFIT_RESULT_FD>&-" ;;
+  7) kill -KILL $$ ;;
+  8) ulimit -c 0; exec 9>&1; while :; do :; done & kill -ABRT $$ ;;
+esac
+"#;
+
+fn rows(corefit: &Corefit, target: &str) -> Vec<Vec<String>> {
+    let journal = corefit.read(&format!("profiles/{target}/samples.csv"));
+    journal.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
+}
+
+fn is_running(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z') && !line.contains('X'))
+}
+
+fn manifest(done: &Done) -> Value {
+    done.json()["sweeps"][0].clone()
+}
+
+#[test]
+fn every_misbehaviour_is_one_row_and_one_warning_and_the_sweep_goes_on() {
+    let corefit = Corefit::new();
+    corefit.write("program", PROGRAM);
+    let done = corefit.run(&[
+        "sweep",
+        "--procs",
+        "1..8",
+        "--rounds",
+        "1..1",
+        "--warmup",
+        "0",
+        "--timeout",
+        "2s",
+        "--no-flamegraph",
+        "--name",
+        "t",
+        "--json",
+        "--",
+        "sh",
+        "program",
+    ]);
+    done.assert_code(1);
+    let mut found: Vec<(String, String)> =
+        rows(&corefit, "t").into_iter().map(|row| (row[1].clone(), row[4].clone())).collect();
+    found.sort();
+    let expected = ["ok", "failed", "failed", "timeout", "ok", "ok", "killed", "failed"];
+    let expected: Vec<(String, String)> =
+        (1..).zip(expected).map(|(procs, status)| (procs.to_string(), status.to_owned())).collect();
+    assert_eq!(found, expected);
+
+    let manifest = manifest(&done);
+    let warnings = manifest["warnings"].as_array().expect("warnings");
+    let failed: Vec<&str> = warnings
+        .iter()
+        .filter(|warning| warning["code"] == "samples-failed")
+        .map(|warning| warning["text"].as_str().expect("a text"))
+        .collect();
+    let parts = ["at 2 did not succeed: exited with code 3", "at 3", "at 4", "at 7", "at 8"];
+    assert_eq!(failed.len(), parts.len(), "{failed:?}");
+    for (text, part) in failed.iter().zip(parts) {
+        assert!(text.starts_with("1 of 1 samples ") && text.contains(part), "{text} has no {part}");
+    }
+    assert!(manifest["recommendation"]["recommended_procs"].is_number(), "three of them succeeded");
+
+    let left = corefit.read("left");
+    assert!(left.lines().count() >= 5, "the daemons were there: {left}");
+    let orphans: Vec<&str> = left.lines().filter(|pid| is_running(pid)).collect();
+    assert!(orphans.is_empty(), "{orphans:?}");
+}
+
+#[test]
+fn a_flood_of_output_is_drained_within_bounded_memory() {
+    let corefit = Corefit::new();
+    // On standard output, on standard error and on the result descriptor, then what counts.
+    let script = "head -c 200000000 /dev/zero; head -c 100000000 /dev/zero >&2; head -c 50000000 /dev/zero >/proc/self/fd/$COREFIT_RESULT_FD; \
+                  echo; echo value 7; grep VmHWM /proc/$PPID/status >peak";
+    for options in [&["--metric", "value ([0-9]+)"][..], &[]] {
+        let fixed =
+            ["sweep", "--procs", "1", "--rounds", "1..1", "--warmup", "0", "--no-flamegraph", "--name", "t"];
+        let command = ["--json", "--", "sh", "-c", script];
+        let args: Vec<&str> = fixed.iter().chain(options).chain(&command).copied().collect();
+        let done = corefit.run(&args);
+        done.assert_code(0);
+        let peak = corefit.read("peak");
+        let peak_kib: u64 =
+            peak.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number");
+        assert!(peak_kib < 150 << 10, "the tool took {peak}");
+        let warnings = manifest(&done)["warnings"].to_string();
+        assert!(warnings.contains("wrote more than 1 MiB of results"), "{warnings}");
+    }
+}
