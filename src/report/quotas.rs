@@ -24,9 +24,7 @@ pub fn text(comparison: &Comparison) -> String {
     let mut text =
         format!("{} by CPU quota {}\n", comparison.target.bold(), format!("({})", comparison.unit).dimmed());
     let _ = writeln!(text, "{}", table_text(&table));
-    text.push_str(
-        "  floor … ceil+1: the worker count that each makes of the quota, and its loss\n",
-    );
+    text.push_str("  floor … ceil+1: the worker count that each makes of the quota, and its loss\n");
     text.push_str(&paragraph("→ ", &sentence(comparison)));
     text
 }
