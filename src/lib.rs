@@ -21,6 +21,7 @@ pub mod model;
 pub mod plan;
 pub mod profile;
 pub mod quote;
+mod random;
 pub mod recommend;
 pub mod report;
 pub mod results;

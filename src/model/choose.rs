@@ -28,10 +28,40 @@ const MISSES: f64 = 0.2;
 const NO_LAW: f64 = 0.05;
 /// Log units; a spread below it is rounding of the input, so it tells no laws apart.
 const RESOLUTION: f64 = 1e-9;
+/// All laws, the simplest first.
+const KINDS: [Kind; 3] = [Kind::Linear, Kind::Amdahl, Kind::Usl];
 /// Positions tried between two neighbouring worker counts for a cap that nobody knows.
 const CAPS_A_GAP: usize = 8;
 /// Neighbouring worker counts between which a cap is looked for, at most; more are thinned out.
 const GAPS: usize = 64;
+/// The same for the USL, of which a fit takes ten times as long.
+const GAPS_OF_USL: usize = 16;
+
+/// A law that was fitted, whether it was taken or not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tried {
+    /// The law and how well it fits.
+    pub fit: Fit,
+    /// AICc; the least of those that are plausible wins.
+    pub criterion: f64,
+    /// Largest miss of a worker count's mean, as a share of the throughput.
+    pub miss: f64,
+    /// Why it is no candidate, if it is none.
+    pub verdict: Verdict,
+}
+
+/// What became of a law.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has the least AICc.
+    Chosen,
+    /// Another one has less.
+    Beaten,
+    /// It misses some worker count by too much, and another law does not.
+    Misses,
+    /// The best of all, but it explains no more than a constant does.
+    SaysNothing,
+}
 
 /// The law that AICc chooses, fitted on log X of the samples with N ≤ `ceiling`; beyond it throughput is constant.
 /// A lower cap is taken where the data show one: then two worker counts at least lie beyond it.
@@ -41,31 +71,58 @@ const GAPS: usize = 64;
 /// ceiling counts if the law predicts it) or no law says more than a constant.
 #[must_use]
 pub fn fit(points: &[(f64, &[f64])], ceiling: Option<f64>) -> Option<Fit> {
+    let tried = tried(points, ceiling);
+    tried.iter().find(|tried| tried.verdict == Verdict::Chosen).map(|tried| tried.fit)
+}
+
+/// Every law that [`fit`] chooses among, the simplest first.
+#[must_use]
+pub fn tried(points: &[(f64, &[f64])], ceiling: Option<f64>) -> Vec<Tried> {
+    let curve = Curve::of_logs(points[..inside(points, ceiling)].iter().copied());
+    let candidates = candidates(points, &curve, ceiling);
+    let misses: Vec<f64> = candidates.iter().map(|candidate| miss(&curve, &candidate.law())).collect();
+    let is_far = |index: usize| misses[index] > MISSES.ln_1p();
+    let is_one_close = (0..misses.len()).any(|index| !is_far(index));
+    let plausible = |index: &usize| !is_one_close || !is_far(*index);
+    // The first of equals is the simplest one.
+    let best = (0..candidates.len())
+        .filter(plausible)
+        .min_by(|&a, &b| candidates[a].criterion.total_cmp(&candidates[b].criterion));
+    let tried = candidates.iter().enumerate().map(|(index, candidate)| {
+        let fit = candidate.fit(&curve);
+        let says_nothing = fit.r2.is_none_or(|r2| r2 < 1e-6) && misses[index] > NO_LAW.ln_1p();
+        let verdict = match best {
+            Some(best) if best == index && says_nothing => Verdict::SaysNothing,
+            Some(best) if best == index => Verdict::Chosen,
+            _ if plausible(&index) => Verdict::Beaten,
+            _ => Verdict::Misses,
+        };
+        Tried { fit, criterion: candidate.criterion, miss: misses[index].exp_m1(), verdict }
+    });
+    tried.collect()
+}
+
+/// How many of `points` lie below the ceiling.
+pub(super) fn inside(points: &[(f64, &[f64])], ceiling: Option<f64>) -> usize {
     let limit = ceiling.unwrap_or(f64::INFINITY) * (1.0 + 1e-9);
-    let inside = points.partition_point(|(n, _)| *n <= limit);
-    let curve = Curve::of_logs(points[..inside].iter().copied());
+    points.partition_point(|(n, _)| *n <= limit)
+}
+
+/// The laws that so many worker counts can show, without a cap of their own and with one.
+fn candidates(points: &[(f64, &[f64])], curve: &Curve, ceiling: Option<f64>) -> Vec<Candidate> {
+    let inside = inside(points, ceiling);
     let mut candidates = Vec::new();
-    for kind in [Kind::Linear, Kind::Amdahl, Kind::Usl] {
-        let candidate = candidate(&curve, kind, ceiling);
+    for kind in KINDS {
         let counts = |candidate: &Candidate| {
             let is_confirmed = points.get(inside).is_some_and(|beyond| candidate.predicts(*beyond));
             inside + usize::from(is_confirmed) > kind.parameters()
         };
-        candidates.extend(candidate.filter(counts));
+        candidates.extend(candidate(curve, kind, ceiling).filter(counts));
     }
-    for kind in [Kind::Linear, Kind::Amdahl] {
-        if inside > kind.parameters() + 1 {
-            candidates.extend(capped(&curve, kind));
-        }
+    for kind in KINDS.into_iter().filter(|kind| inside > kind.parameters() + 1) {
+        candidates.extend(capped(curve, kind));
     }
-    let curve = &curve;
-    let misses = |candidate: &Candidate| miss(curve, &candidate.law()) > MISSES.ln_1p();
-    let is_one_close = candidates.iter().any(|candidate| !misses(candidate));
-    // The first of equals is the simplest one.
-    let plausible = candidates.into_iter().filter(|candidate| !is_one_close || !misses(candidate));
-    let fit = plausible.min_by(|a, b| a.criterion.total_cmp(&b.criterion))?.fit(curve);
-    let says_nothing = fit.r2.is_none_or(|r2| r2 < 1e-6) && miss(curve, &fit.law) > NO_LAW.ln_1p();
-    (!says_nothing).then_some(fit)
+    candidates
 }
 
 /// The Universal Scalability Law as R's package `usl` fits it: unweighted least squares of X on N over all samples, λ
@@ -76,9 +133,12 @@ pub fn fit_usl_as_r(points: &[(f64, &[f64])]) -> Option<Fit> {
         return None;
     }
     let curve = Curve::of_throughputs(points.iter().copied());
-    let solution = solve(&curve, Error::Throughput, Bounds { sigma: 1.0, kappa: 1.0 })?;
+    let solution = solve(&curve, Error::Throughput, AS_R)?;
     Some(Candidate { kind: Kind::Usl, solution, ceiling: None, criterion: 0.0 }.fit(&curve))
 }
+
+/// The bounds of R's `usl`.
+pub(super) const AS_R: Bounds = Bounds { sigma: 1.0, kappa: 1.0 };
 
 struct Candidate {
     kind: Kind,
@@ -120,12 +180,13 @@ fn capped(curve: &Curve, kind: Kind) -> Option<Candidate> {
     let squares = |cap: f64| squares_at(cap).map_or(f64::INFINITY, |solution| solution.squares);
     // Two worker counts must lie beyond the cap, so the last gap is the third from the end.
     let gaps = curve.n.len().checked_sub(2)?;
-    let stride = gaps.div_ceil(GAPS).max(1);
+    let [most_gaps, caps_a_gap] = if kind == Kind::Usl { [GAPS_OF_USL, 2] } else { [GAPS, CAPS_A_GAP] };
+    let stride = gaps.div_ceil(most_gaps).max(1);
     let knots: Vec<f64> = (0..gaps).step_by(stride).map(|i| curve.n[i]).collect();
     let mut caps: Vec<f64> = Vec::new();
     for pair in knots.windows(2) {
         let ratio = (pair[1] / pair[0]).ln();
-        caps.extend((0..CAPS_A_GAP).map(|i| pair[0] * (ratio * i as f64 / CAPS_A_GAP as f64).exp()));
+        caps.extend((0..caps_a_gap).map(|i| pair[0] * (ratio * i as f64 / caps_a_gap as f64).exp()));
     }
     caps.extend(knots.last());
     let first = (0..caps.len()).min_by(|&a, &b| squares(caps[a]).total_cmp(&squares(caps[b])))?;
@@ -152,7 +213,7 @@ fn lowest(value: impl Fn(f64) -> f64, ends: [f64; 2]) -> f64 {
     low + (high - low) / 2.0
 }
 
-fn bounds(kind: Kind) -> Bounds {
+pub(super) fn bounds(kind: Kind) -> Bounds {
     match kind {
         Kind::Linear => Bounds { sigma: 0.0, kappa: 0.0 },
         Kind::Amdahl => Bounds { sigma: 1.0, kappa: 0.0 },
@@ -276,6 +337,53 @@ mod tests {
         assert_eq!(fit.law.kind, Kind::Linear);
         check(fit.law.ceiling.unwrap(), 5.5, 4);
         check(fit.law.lambda, 10.0, 4);
+    }
+
+    #[test]
+    fn a_cap_above_contention_and_coherency_is_found() {
+        let law = |n: f64| 10.0 * n / (1.0 + 0.02 * (n - 1.0) + 0.004 * n * (n - 1.0));
+        let table: Vec<(f64, f64)> = (1..=12).map(|n| (f64::from(n), law(f64::from(n).min(6.5)))).collect();
+        let fit = with(&table, |p| fit(p, None)).unwrap();
+        assert_eq!(fit.law.kind, Kind::Usl);
+        check(fit.law.ceiling.unwrap(), 6.5, 3);
+        check(fit.law.sigma, 0.02, 2);
+        check(fit.law.kappa, 0.004, 2);
+    }
+
+    #[test]
+    fn one_bad_sample_changes_no_law() {
+        let law = usl(0.04, 0.002, 100.0);
+        let ripple = [0.99, 1.0, 1.01, 1.005, 0.995, 1.0];
+        for bad in [0.1, 3.0] {
+            for at in 0..7 {
+                let rows: Vec<(f64, Vec<f64>)> = (0..7)
+                    .map(|i| {
+                        let (n, x) = law(1 << i);
+                        let spoilt = |j: usize| if (i, j) == (at, 2) { bad } else { 1.0 };
+                        (n, (0..6).map(|j| x * ripple[(i + j) % 6] * spoilt(j)).collect())
+                    })
+                    .collect();
+                let points: Vec<(f64, &[f64])> = rows.iter().map(|(n, x)| (*n, x.as_slice())).collect();
+                let found = fit(&points, None).unwrap().law;
+                assert_eq!((found.kind, found.ceiling), (Kind::Usl, None), "{bad} at {at}");
+                assert!((found.sigma - 0.04).abs() < 0.006, "{found:?}");
+                assert!((found.kappa - 0.002).abs() < 0.0003, "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_than_linear_growth_is_linear_at_its_bounds() {
+        let table: Vec<(f64, f64)> = (1..=6).map(|n| (f64::from(n), f64::from(n).powf(1.15))).collect();
+        let fit = with(&table, |p| fit(p, None)).unwrap();
+        assert_eq!((fit.law.kind, fit.law.sigma, fit.law.kappa), (Kind::Linear, 0.0, 0.0));
+    }
+
+    #[test]
+    fn exactly_one_of_the_laws_tried_is_chosen() {
+        let verdicts: Vec<Verdict> = with(&SPECSDM91, |p| tried(p, None)).iter().map(|t| t.verdict).collect();
+        assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Chosen).count(), 1, "{verdicts:?}");
+        assert!(verdicts.contains(&Verdict::Misses), "a line misses its fall by far: {verdicts:?}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Curve {
     /// not empty.
     #[must_use]
     pub fn of_logs<'a>(points: impl IntoIterator<Item = (f64, &'a [f64])>) -> Self {
-        Self::new(points, 1.0, TRIMMED, f64::ln)
+        Self::new(points, 1.0, true, f64::ln)
     }
 
     /// Throughputs as they are, as shares of the largest one so that no square overflows.
@@ -38,13 +38,13 @@ impl Curve {
     pub fn of_throughputs<'a>(points: impl IntoIterator<Item = (f64, &'a [f64])> + Clone) -> Self {
         let largest =
             points.clone().into_iter().flat_map(|(_, x)| x).copied().fold(f64::MIN_POSITIVE, f64::max);
-        Self::new(points, largest, 0.0, |x| x / largest)
+        Self::new(points, largest, false, |x| x / largest)
     }
 
     fn new<'a>(
         points: impl IntoIterator<Item = (f64, &'a [f64])>,
         unit: f64,
-        trimmed: f64,
+        trimmed: bool,
         value: impl Fn(f64) -> f64,
     ) -> Self {
         let mut curve = Self { unit, ..Self::default() };
@@ -52,10 +52,8 @@ impl Curve {
             let count = throughputs.len() as f64;
             let mut values: Vec<f64> = throughputs.iter().map(|&x| value(x)).collect();
             values.sort_unstable_by(f64::total_cmp);
-            let cut = (trimmed * count) as usize;
-            let middle = &values[cut..values.len() - cut];
-            let mean = middle.iter().sum::<f64>() / middle.len() as f64;
-            curve.pure_error += values.iter().map(|y| (y - mean).powi(2)).sum::<f64>();
+            let (mean, squares) = if trimmed && values.len() > 2 { robust(&values) } else { plain(&values) };
+            curve.pure_error += squares;
             curve.n.push(n);
             curve.y.push(mean);
             curve.weight.push(count);
@@ -86,6 +84,12 @@ impl Curve {
         joined
     }
 
+    /// Variance of one sample around its worker count's mean; `None` if no worker count has two samples.
+    pub(super) fn variance(&self) -> Option<f64> {
+        let freedom = self.samples() - self.n.len() as f64;
+        (freedom >= 1.0).then(|| self.pure_error / freedom)
+    }
+
     /// How many samples it stands for.
     pub(super) fn samples(&self) -> f64 {
         self.weight.iter().sum()
@@ -104,6 +108,28 @@ impl Curve {
     }
 }
 
+/// Mean and squares around it.
+fn plain(values: &[f64]) -> (f64, f64) {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    (mean, values.iter().map(|y| (y - mean).powi(2)).sum())
+}
+
+/// Trimmed mean of `sorted`, three at least, and the squares that as many undisturbed samples would have around it: those
+/// of the winsorised values, scaled to the variance of the trimmed mean (K. K. Yuen, Biometrika 61, 1974). Otherwise one
+/// disturbed sample would drown whatever tells the laws apart.
+fn robust(sorted: &[f64]) -> (f64, f64) {
+    let count = sorted.len();
+    let cut = ((TRIMMED * count as f64) as usize).max(1);
+    let (mean, _) = plain(&sorted[cut..count - cut]);
+    let kept = count - 2 * cut;
+    if kept < 2 {
+        return (mean, sorted.iter().map(|y| (y - mean).powi(2)).sum());
+    }
+    let winsorised: Vec<f64> = sorted.iter().map(|y| y.clamp(sorted[cut], sorted[count - 1 - cut])).collect();
+    let (count, kept) = (count as f64, kept as f64);
+    (mean, plain(&winsorised).1 * (count * (count - 1.0)) / (kept * (kept - 1.0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +142,14 @@ mod tests {
         assert_eq!(curve.weight, [2.0]);
         assert!((curve.pure_error - 2.0 / 9.0).abs() < 1e-15);
         assert!((curve.total_square() - curve.pure_error).abs() < 1e-15);
+    }
+
+    #[test]
+    fn one_wild_sample_moves_neither_the_mean_nor_the_squares_far() {
+        let calm = Curve::of_logs([(2.0, [0.98, 0.99, 1.0, 1.0, 1.01, 1.02].as_slice())]);
+        let wild = Curve::of_logs([(2.0, [0.05, 0.99, 1.0, 1.0, 1.01, 1.02].as_slice())]);
+        assert!((wild.y[0] - calm.y[0]).abs() < 0.005);
+        assert!(wild.pure_error < 2.0 * calm.pure_error, "{} and {}", wild.pure_error, calm.pure_error);
     }
 
     #[test]

@@ -11,9 +11,11 @@
 
 mod choose;
 mod curve;
+mod interval;
 mod law;
 mod solve;
 
-pub use choose::{Fit, fit, fit_usl_as_r};
+pub use choose::{Fit, Tried, Verdict, fit, fit_usl_as_r, tried};
 pub use curve::Curve;
+pub use interval::{Intervals, intervals, intervals_as_r};
 pub use law::{Kind, Law};

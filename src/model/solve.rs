@@ -54,16 +54,16 @@ pub(super) fn solve(curve: &Curve, error: Error, bounds: Bounds) -> Option<Solut
         }
     }
     starts.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let floors = starts.iter().take(VALLEYS).filter_map(|&(_, start)| problem.descend(start, upper));
-    let (shape, state) = floors.min_by(|a, b| a.1.squares.total_cmp(&b.1.squares))?;
-    let [sigma, kappa] = problem.unscaled(shape);
-    let lambda = problem.lambda(&state)?;
-    [sigma, kappa, lambda, state.squares].iter().all(|x| x.is_finite()).then_some(Solution {
-        sigma,
-        kappa,
-        lambda,
-        squares: state.squares,
-    })
+    problem.lowest(starts.iter().take(VALLEYS).map(|&(_, start)| start), upper)
+}
+
+/// The fit of data that differ from those of `known` by noise: its valley is that of `known`, or the one on the bounds.
+pub(super) fn solve_near(curve: &Curve, error: Error, bounds: Bounds, known: &Solution) -> Option<Solution> {
+    let problem = Problem::new(curve, error);
+    let [width, largest] = problem.scale;
+    let upper = [bounds.sigma * width, bounds.kappa * width * largest];
+    let start = [known.sigma * width, known.kappa * width * largest];
+    problem.lowest([start, [start[0], 0.0], [0.0, start[1]]].into_iter(), upper)
 }
 
 /// The curve in coordinates where every number is of the order of 1: denominator 1 + u·a + v·b.
@@ -94,6 +94,20 @@ impl<'a> Problem<'a> {
         let terms =
             curve.n.iter().map(|n| (n - 1.0) / width).zip(&curve.n).map(|(a, n)| [a, a * (n / largest)]);
         Self { curve, error, scale: [width, largest], terms: terms.collect() }
+    }
+
+    /// The lowest of the floors that are reached from `starts`.
+    fn lowest(&self, starts: impl Iterator<Item = [f64; 2]>, upper: [f64; 2]) -> Option<Solution> {
+        let floors = starts.filter_map(|start| self.descend(start, upper));
+        let (shape, state) = floors.min_by(|a, b| a.1.squares.total_cmp(&b.1.squares))?;
+        let [sigma, kappa] = self.unscaled(shape);
+        let (lambda, squares) = (self.lambda(&state)?, state.squares);
+        [sigma, kappa, lambda, squares].iter().all(|x| x.is_finite()).then_some(Solution {
+            sigma,
+            kappa,
+            lambda,
+            squares,
+        })
     }
 
     /// σ and κ of a scaled shape.

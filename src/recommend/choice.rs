@@ -1,13 +1,13 @@
 //! The choice itself, and how sure it is.
 
-use super::bootstrap::{Bootstrap, Drawing, Spread};
+use super::draws::{Drawing, Draws, Spread};
 use super::group::Group;
 use super::policy::Rule;
 use super::rounds::{Estimate, Rounds};
 use super::scene::within;
 use super::{INSIDE_NOISE, SURE};
 
-/// What was chosen, and what the resamples chose where there was enough to resample.
+/// What was chosen, and what drawn curves choose where there was enough to draw them from.
 pub(super) struct Choice {
     /// Index of the worker count.
     pub(super) chosen: usize,
@@ -15,7 +15,7 @@ pub(super) struct Choice {
 }
 
 /// Applies `rule`. More workers than CPUs are chosen for their throughput only if the gain over the best of the others
-/// is measured: more than noise, and in nearly all resamples; with too few rounds to resample, in every sample.
+/// is measured: more than noise, and on nearly all drawn curves; with too few rounds to draw any, in every sample.
 pub(super) fn choose(
     rule: Rule,
     groups: &[Group<'_>],
@@ -67,7 +67,7 @@ fn decide(
     // In a plain table every value stands or falls by its own rows; in rounds the rest may have left early.
     let needed: Vec<usize> =
         if rounds.is_table { (0..n.len()).collect() } else { vec![chosen, estimate.best(|_| true)] };
-    let spread = Bootstrap::new(rounds, &needed)
-        .map(|bootstrap| bootstrap.decide(drawing, chosen, rival, |resample| rule.choose(n, resample, may)));
+    let spread = Draws::new(n, rounds, estimate, &needed)
+        .map(|draws| draws.decide(drawing, chosen, rival, |curve| rule.choose(n, curve, may)));
     Choice { chosen, spread }
 }

@@ -1,10 +1,11 @@
 //! Which worker count to take: points, bootstrap, policy, reasons. Pure functions; every number comes from its input.
 
-mod bootstrap;
 mod choice;
 mod default;
+mod draws;
 mod facts;
 mod group;
+mod noise;
 mod policy;
 mod quotas;
 mod reasons;
@@ -16,9 +17,10 @@ pub(crate) mod stats;
 #[cfg(test)]
 mod tests;
 mod text;
+mod walk;
 mod warnings;
 
-use self::bootstrap::{Drawing, RESAMPLES};
+use self::draws::{DRAWS, Drawing};
 use self::facts::Facts;
 use self::group::Group;
 use self::policy::{Rule, Second};
@@ -46,7 +48,7 @@ pub struct Evidence {
     pub cpus: Option<f64>,
     /// Fit R's USL (unweighted least squares of X on N, lambda free, no ceiling) whatever the data say.
     pub model: ModelChoice,
-    /// Seed of the bootstrap.
+    /// Seed of the draws.
     pub seed: u64,
     /// Measured with `--quick`: said beside the answer.
     pub quick: bool,
@@ -128,7 +130,7 @@ pub struct Observation {
 
 /// A gain at most this large is inside the noise that the planner leaves (its default precision).
 const INSIDE_NOISE: f64 = 0.02;
-/// Share of the resamples in which more workers than CPUs must win to be taken.
+/// Share of the drawn curves on which more workers than CPUs must win to be taken.
 const SURE: f64 = 0.95;
 /// Busy part of the one CPU it could use, from which a program computes more than it waits. Guess.
 const CPU_BOUND: f64 = 0.7;
@@ -140,12 +142,12 @@ const KNOB_TOLERANCE: f64 = 0.1;
 /// Decides; `None` if there is no observation at all. The same evidence gives the same answer, bit for bit.
 #[must_use]
 pub fn decide(evidence: &Evidence) -> Option<Recommendation> {
-    decide_with(evidence, RESAMPLES)
+    decide_with(evidence, DRAWS)
 }
 
-/// As [`decide`], with at most `resamples` resamples (at least 1): for simulations of thousands of sweeps.
+/// As [`decide`], with at most `draws` drawn curves (at least 1): for simulations of thousands of sweeps.
 #[must_use]
-pub fn decide_with(evidence: &Evidence, resamples: usize) -> Option<Recommendation> {
+pub fn decide_with(evidence: &Evidence, draws: usize) -> Option<Recommendation> {
     let groups = group::group(&evidence.observations);
     if groups.is_empty() {
         return None;
@@ -163,7 +165,7 @@ pub fn decide_with(evidence: &Evidence, resamples: usize) -> Option<Recommendati
     let rounds = Rounds::new(&groups, Second::of_policy(evidence.policy));
     let estimate = rounds.estimate();
     let rule = Rule::new(evidence.policy, &estimate);
-    let drawing = Drawing { seed: evidence.seed, most: resamples.max(1) };
+    let drawing = Drawing { seed: evidence.seed, most: draws.max(1) };
     let choice = choice::choose(rule, &groups, &rounds, &estimate, cpus, drawing);
     let spread = choice.spread.filter(|_| groups.len() > 1 && ignored.is_none());
 

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::bootstrap::{Bootstrap, Drawing, RESAMPLES};
+use super::draws::{DRAWS, Drawing, Draws};
 use super::rounds::Rounds;
 use super::{Evidence, INSIDE_NOISE, group};
 use crate::plan::LimitRule;
@@ -21,7 +21,7 @@ pub struct RuleLoss {
     pub procs: u32,
     /// Share of the best throughput that is lost at that worker count; `None` if it was not measured.
     pub loss: Option<f64>,
-    /// The loss that 95 % of the resamples do not exceed; `None` below 4 rounds.
+    /// The loss that 95 % of the drawn curves do not exceed; `None` below 4 rounds.
     pub loss_p95: Option<f64>,
     /// 99th percentile of the latency there, seconds, where the program reports it.
     pub latency_p99_s: Option<f64>,
@@ -63,6 +63,7 @@ pub struct Comparison {
 #[must_use]
 pub fn at_quota(evidence: &Evidence, answer: &Recommendation, cpus: f64) -> Option<AtQuota> {
     let groups = group::group(&evidence.observations);
+    let n: Vec<f64> = groups.iter().map(|group| group.n).collect();
     let rounds = Rounds::new(&groups, None);
     let estimate = rounds.estimate();
     let best = estimate.best(|_| true);
@@ -70,9 +71,9 @@ pub fn at_quota(evidence: &Evidence, answer: &Recommendation, cpus: f64) -> Opti
         let procs = rule.procs(cpus);
         let point = groups.iter().position(|group| group.n == f64::from(procs));
         let p95 = |point| {
-            let resamples = Bootstrap::new(&rounds, &[point, best])?;
-            let drawing = Drawing { seed: evidence.seed, most: RESAMPLES };
-            Some(resamples.decide(drawing, point, best, |_| point).loss(0.95))
+            let draws = Draws::new(&n, &rounds, &estimate, &[point, best])?;
+            let drawing = Drawing { seed: evidence.seed, most: DRAWS };
+            Some(draws.decide(drawing, point, best, |_| point).loss(0.95))
         };
         let loss = point.map(|point| estimate.loss(point, best));
         let measured = answer.points.iter().find(|point| point.procs == f64::from(procs));

@@ -2,8 +2,8 @@
 //!
 //! A round visits every worker count once, so a slow minute of the machine slows the whole round, and worker counts are
 //! compared within it. That is an additive model of the logarithm, log X = level(N) + shift(round) + noise, fitted by
-//! turns as Tukey's median polish is (J. W. Tukey, *Exploratory Data Analysis*, 1977), with [`center`] in the
-//! median's place. A row of a plain table is a round of its own and has no shift.
+//! turns as Tukey's median polish is (J. W. Tukey, *Exploratory Data Analysis*, 1977), with means in the medians' place
+//! that disturbed samples hardly move. A row of a plain table is a round of its own and has no shift.
 
 use std::ops::Range;
 
@@ -14,6 +14,12 @@ use super::stats::{center, lower_rank, median};
 /// Sweeps over levels and shifts. On rounds that all measured the same, the first one is exact; on ragged ones each
 /// takes away most of what is left.
 const SWEEPS: usize = 12;
+
+/// Standard deviations from which on a sample is disturbed rather than noisy (P. J. Huber, *Robust Statistics*, 1981, has
+/// 1 to 2; with more, less is lost on quiet machines).
+const WILD: f64 = 3.0;
+/// Third quartile of the distance of normal values from their centre, in standard deviations.
+const QUARTILE: f64 = 1.15;
 
 /// One sample in its round.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,15 +76,13 @@ impl Rounds {
         if self.rounds.iter().all(|round| round.len() < 2) {
             return;
         }
-        let mut residuals = Vec::new();
         for _ in 0..SWEEPS {
             let levels = self.estimate().level;
+            let limit = self.wild(&levels);
             let mut largest = 0.0f64;
             for round in self.rounds.iter().filter(|round| round.len() > 1) {
                 let entries = &mut self.entries[round.clone()];
-                residuals.clear();
-                residuals.extend(entries.iter().map(|e| e.level - levels[e.point]));
-                let shift = center(&mut residuals);
+                let shift = common(entries, &levels, limit);
                 entries.iter_mut().for_each(|e| e.level -= shift);
                 largest = largest.max(shift.abs());
             }
@@ -88,12 +92,39 @@ impl Rounds {
         }
     }
 
+    /// How far from the median of its round a sample may lie before it counts for no more than that: [`WILD`] standard
+    /// deviations, as the third quartile of all distances tells them.
+    fn wild(&self, levels: &[f64]) -> f64 {
+        let mut distances = Vec::with_capacity(self.entries.len());
+        for round in self.rounds.iter().filter(|round| round.len() > 1) {
+            let mut residuals = residuals(&self.entries[round.clone()], levels);
+            let middle = median(&mut residuals).unwrap_or(0.0);
+            distances.extend(residuals.iter().map(|x| (x - middle).abs()));
+        }
+        let rank = distances.len() * 3 / 4;
+        let (_, quartile, _) = distances.select_nth_unstable_by(rank, f64::total_cmp);
+        WILD * *quartile / QUARTILE
+    }
+
     /// What all samples say.
     pub(super) fn estimate(&self) -> Estimate {
         let mut sheet = Sheet::new(self.points);
         self.entries.iter().for_each(|entry| sheet.add(*entry));
         sheet.estimate()
     }
+}
+
+/// What the samples of a round have in common: the mean of their distances from the levels, none of them counted for more
+/// than `limit` from their median. A trimmed mean would leave as much, but of three samples it is the middle one, and
+/// then that one seems to have no noise.
+fn common(entries: &[Entry], levels: &[f64], limit: f64) -> f64 {
+    let mut residuals = residuals(entries, levels);
+    let middle = median(&mut residuals).unwrap_or(0.0);
+    middle + residuals.iter().map(|x| (x - middle).clamp(-limit, limit)).sum::<f64>() / residuals.len() as f64
+}
+
+fn residuals(entries: &[Entry], levels: &[f64]) -> Vec<f64> {
+    entries.iter().map(|entry| entry.level - levels[entry.point]).collect()
 }
 
 /// What a set of samples says about each worker count.

@@ -1,7 +1,7 @@
 //! What reasons and warnings are told from: the decision, and the facts around it.
 
 use super::Evidence;
-use super::bootstrap::Spread;
+use super::draws::Spread;
 use super::facts::Facts;
 use super::group::Group;
 use super::policy::Rule;

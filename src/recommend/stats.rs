@@ -16,11 +16,16 @@ pub(super) fn center(values: &mut [f64]) -> f64 {
     if n < 3 {
         return if n == 0 { f64::NEG_INFINITY } else { values.iter().sum::<f64>() / n as f64 };
     }
-    let cut = ((n as f64 * TRIM) as usize).max(1);
+    let cut = trimmed_each_end(n);
     // Sorted, not merely partitioned: the order of a sum is part of its last bits.
     values.sort_unstable_by(f64::total_cmp);
     let middle = &values[cut..n - cut];
     middle.iter().sum::<f64>() / middle.len() as f64
+}
+
+/// How many of `samples` values [`center`] cuts off at each end.
+pub(super) fn trimmed_each_end(samples: usize) -> usize {
+    if samples < 3 { 0 } else { ((samples as f64 * TRIM) as usize).max(1) }
 }
 
 /// Median; reorders the values. `None` if there is none.

@@ -1,7 +1,7 @@
 //! What to know before believing an answer. Every sentence carries its number.
 
 use super::INSIDE_NOISE;
-use super::bootstrap::ENOUGH_SAMPLES;
+use super::draws::ENOUGH_SAMPLES;
 use super::policy::{Rule, Second};
 use super::scene::{Scene, within};
 use super::stats::{INTERVAL_SAMPLES, coefficient_of_variation};
@@ -103,8 +103,7 @@ fn not_distinguishable(scene: &Scene<'_>) -> Option<Note> {
     (confidence < DISTINGUISHABLE).then(|| {
         let [chosen, other] = [scene.chosen, rival].map(|point| figure(scene.n(point)));
         let text = format!(
-            "the samples do not tell {chosen} from {other}: {chosen} is chosen in {} of the resamples, {other} in {}; with \
-             {chosen}, at most {} of the throughput is lost (95 %)",
+            "the samples do not tell {chosen} from {other}: {chosen} is right with {}, {other} with {}; with {chosen}, at most {} of the throughput is lost (95 %)",
             percent(confidence),
             percent(spread.shares[rival]),
             percent(spread.loss(0.95))
