@@ -3,12 +3,10 @@
 mod corefit;
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use corefit::{Corefit, Done};
-use rustix::process::{Pid, Signal, kill_process};
+use corefit::{Corefit, Done, interrupt, wait_for_rows};
 use serde_json::Value;
 
 /// A quick sweep of a workload sized for tests.
@@ -715,26 +713,6 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(child.stdout.take());
     let done = Done::of(child.wait_with_output().unwrap());
     assert!(done.err.is_empty(), "{}", done.err);
-}
-
-fn wait_for_rows(journal: &Path, rows: usize) {
-    let begun = Instant::now();
-    while fs::read_to_string(journal).map_or(0, |text| text.lines().count()) <= rows {
-        assert!(begun.elapsed() < Duration::from_secs(120), "no {rows} rows in {}", journal.display());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Sends SIGINT; SIGTERM, which does the same, where the tests run with SIGINT ignored, as in the background of a plain
-/// shell: the program keeps to that.
-fn interrupt(pid: u32) {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
-    let ignored =
-        status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a line for ignored signals");
-    let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a mask");
-    let signal = if ignored & (1 << (Signal::INT.as_raw() - 1)) == 0 { Signal::INT } else { Signal::TERM };
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
-    kill_process(pid, signal).expect("the process is there");
 }
 
 #[test]

@@ -20,8 +20,7 @@ fn an_interruption_kills_the_sample_and_the_tool_lives_on() {
     let invocation = Invocation {
         program: "sh".into(),
         args: vec!["-c".into(), "trap '' INT TERM; sleep 1000 & echo ready; wait".into()],
-        env: vec![],
-        directory: None,
+        ..Invocation::default()
     };
     measure::watch_interrupts().unwrap();
     measure::watch_interrupts().unwrap();

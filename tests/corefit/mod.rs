@@ -1,9 +1,12 @@
 //! The built binary in a folder of its own, which goes away with it.
+#![allow(dead_code, reason = "each test file takes what it needs of it")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -81,4 +84,25 @@ impl Done {
         serde_json::from_str(&self.out)
             .unwrap_or_else(|error| panic!("{error}\nstdout: {}\nstderr: {}", self.out, self.err))
     }
+}
+
+/// Waits until a journal has more than so many rows.
+pub(crate) fn wait_for_rows(journal: &Path, rows: usize) {
+    let begun = Instant::now();
+    while fs::read_to_string(journal).map_or(0, |text| text.lines().count()) <= rows {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no {rows} rows in {}", journal.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Sends SIGINT; SIGTERM, which does the same, where the tests run with SIGINT ignored, as in the background of a plain
+/// shell: the program keeps to that.
+pub(crate) fn interrupt(pid: u32) {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
+    let ignored =
+        status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a line for ignored signals");
+    let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a mask");
+    let signal = if ignored & (1 << (Signal::INT.as_raw() - 1)) == 0 { Signal::INT } else { Signal::TERM };
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, signal).expect("the process is there");
 }

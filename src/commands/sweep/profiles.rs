@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::hooks;
 use crate::error::Error;
 use crate::measure::{self, Conditions, Quota};
 use crate::plan::Plan;
 use crate::profile::{self, Folded, Profile, Request, Scale, Title, self_sample};
 use crate::results::{Folder, Note, SampleRow};
-use crate::target::Target;
+use crate::target::{Hook, Target};
 
 /// Enough stacks for shares known to about 3 points.
 const ENOUGH_STACKS: u64 = 1000;
@@ -139,6 +140,7 @@ pub(crate) fn once(
         poll_run_queue: false,
         quota: quota.cloned(),
     };
+    hooks::run(target, Hook::Prepare(procs.into()), timeout).map_err(Error::Partial)?;
     let mut child = measure::launch(&target.invocation(procs).untraced(), &conditions)?;
     match profile::record_child(&mut child, request) {
         Err(error) if error.is_refusal() && target.is_workload() => {
