@@ -231,6 +231,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn words(text: &str) -> Vec<String> {
@@ -363,5 +365,77 @@ mod tests {
         try_ops("1e6").unwrap().check_procs(&both).unwrap();
         try_ops("{procs}000").unwrap().check_procs(&both).unwrap();
         refused(try_ops("-{procs}").unwrap().check_procs(&both), "`-1`");
+    }
+
+    #[test]
+    fn a_shell_takes_one_word_and_its_worker_count() {
+        let shell = |argv: &[&str]| {
+            let argv = argv.iter().map(|word| (*word).to_owned()).collect();
+            Target::command(Command { argv, shell: Some("sh".to_owned()), ..Command::default() }, None, None)
+        };
+        let invocation = shell(&["no-such-program -j{procs} | x"]).unwrap().invocation(4);
+        assert_eq!(
+            (invocation.program, invocation.args),
+            ("sh".into(), vec!["-c".into(), "no-such-program -j4 | x".into()])
+        );
+        refused(shell(&["echo", "x"]), "one word");
+        refused(shell(&[]), "no command");
+    }
+
+    #[test]
+    fn a_preparation_knows_its_sample_and_the_others_know_none() {
+        let all = ["a", "b {procs}", "c"].map(|command| Some(command.to_owned()));
+        let [setup, prepare, cleanup] = all;
+        let command = Command {
+            argv: words("sh"),
+            envs: vec!["N={procs}".to_owned()],
+            hooks: Hooks { setup, prepare, cleanup },
+            ..Command::default()
+        };
+        let target = Target::command(command, None, None).unwrap();
+        let prepare = target.hook(Hook::Prepare(3.into())).unwrap();
+        assert_eq!((prepare.args[1].to_str(), prepare.env.len()), (Some("b 3"), 2));
+        for (hook, line) in [(Hook::Setup, "a"), (Hook::Cleanup, "c")] {
+            let invocation = target.hook(hook).unwrap();
+            assert_eq!((invocation.args[1].to_str(), invocation.env), (Some(line), vec![]));
+        }
+        refused(target.check_procs(&[Procs::Default]), "hook `--prepare` `b {procs}`");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever is typed, it is a target that can be started or one line says why not; and in what is started no worker
+        /// count is left to replace, but for what the text around it makes of it.
+        #[test]
+        fn any_command_line_is_started_as_typed_or_refused_in_one_line(
+            argv in prop::collection::vec("(\\{procs\\}|\\PC|[a-z={}/]){0,6}", 0..4),
+            envs in prop::collection::vec("[A-Z]{0,3}=?(\\{procs\\}|.){0,4}", 0..3),
+            (regex, ops) in (".{0,8}", "(\\{procs\\}|[0-9]|.){0,4}"),
+            is_wall in any::<bool>(), is_shell in any::<bool>(), count in 1u32..4096,
+        ) {
+            let metric = if is_wall { Metric::Wall { ops } } else { Metric::Output { regex, lower_is_better: false } };
+            let shell = is_shell.then(|| "sh".to_owned());
+            let command = Command { argv: argv.clone(), envs: envs.clone(), metric, shell, ..Command::default() };
+            let target = match Target::command(command, None, None) {
+                Err(error) => {
+                    prop_assert!(!error.to_string().contains('\n'), "{}", error);
+                    return Ok(());
+                }
+                Ok(target) => target,
+            };
+            for procs in [Procs::Count(count), Procs::Default] {
+                if let Err(error) = target.check_procs(&[procs]) {
+                    prop_assert!(!error.to_string().contains('\n'), "{}", error);
+                }
+            }
+            let invocation = target.invocation(count);
+            let started: Vec<String> = [invocation.program].into_iter().chain(invocation.args)
+                .map(|word| word.into_string().unwrap()).skip(if is_shell { 2 } else { 0 }).collect();
+            let expected: Vec<String> = argv.iter().map(|word| word.split(PROCS).collect::<Vec<_>>().join(&count.to_string())).collect();
+            prop_assert_eq!(started, expected);
+            prop_assert_eq!(invocation.env.len(), 1 + envs.len());
+            prop_assert!(target.invocation(Procs::Default).env.is_empty());
+        }
     }
 }
