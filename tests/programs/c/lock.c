@@ -5,10 +5,10 @@
 #include <omp.h>
 
 int main(void) {
-    const struct timespec job = {0, 25 * 1000 * 1000};
+    const struct timespec job = {0, 40 * 1000 * 1000};
     double begun = omp_get_wtime();
 #pragma omp parallel for schedule(dynamic)
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 5; i++) {
 #pragma omp critical
         nanosleep(&job, NULL);
     }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-const jobs = 24
+const jobs = 8
 
 func main() {
 	queue := make(chan int, jobs)
@@ -27,7 +27,7 @@ func main() {
 			defer workers.Done()
 			for range queue {
 				permits <- struct{}{}
-				time.Sleep(10 * time.Millisecond)
+				time.Sleep(40 * time.Millisecond)
 				<-permits
 			}
 		}()

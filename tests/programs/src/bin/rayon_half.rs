@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 /// Half of the work, asleep, so that the shape does not depend on the CPUs there are.
-const HALF: Duration = Duration::from_millis(100);
+const HALF: Duration = Duration::from_millis(200);
 const PARTS: u32 = 8;
 
 fn main() {

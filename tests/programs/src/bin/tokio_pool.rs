@@ -6,8 +6,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const JOBS: usize = 24;
-const JOB: Duration = Duration::from_millis(10);
+const JOBS: usize = 8;
+const JOB: Duration = Duration::from_millis(40);
 const PERMITS: usize = 2;
 
 /// How many permits are free, and who waits for one.
