@@ -163,6 +163,7 @@ fn plan(regime: &Regime, seed: u64) -> Plan {
         counters: false,
         flamegraph: false,
         quick: false,
+        cpu_quota: None,
     }
 }
 

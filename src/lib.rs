@@ -27,6 +27,7 @@ pub mod report;
 pub mod results;
 #[doc(hidden)]
 pub mod simulate;
+pub mod suggest;
 pub mod target;
 pub mod trace;
 

@@ -3,12 +3,10 @@
 mod corefit;
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use corefit::{Corefit, Done};
-use rustix::process::{Pid, Signal, kill_process};
+use corefit::{Corefit, Done, has_child, interrupt, wait_for_rows, wait_until};
 use serde_json::Value;
 
 /// A quick sweep of a workload sized for tests.
@@ -729,41 +727,6 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(child.stdout.take());
     let done = Done::of(child.wait_with_output().unwrap());
     assert!(done.err.is_empty(), "{}", done.err);
-}
-
-fn wait_until(is_so: impl Fn() -> bool, otherwise: &str) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(300), "{otherwise}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Waits for the header and `rows` rows.
-fn wait_for_rows(journal: &Path, rows: usize) {
-    let is_there = || fs::read_to_string(journal).is_ok_and(|text| text.lines().count() > rows);
-    wait_until(is_there, "rows are missing");
-}
-
-/// Whether the process has started another one: a sample, which it does only when it listens to interruptions.
-fn has_child(pid: u32) -> bool {
-    let pid = pid.to_string();
-    fs::read_dir("/proc").expect("it is mounted").flatten().any(|entry| {
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(1)) == Some(&*pid)
-    })
-}
-
-/// Sends SIGINT; SIGTERM, which does the same, where the tests run with SIGINT ignored, as in the background of a plain
-/// shell: the program keeps to that.
-fn interrupt(pid: u32) {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
-    let ignored =
-        status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a line for ignored signals");
-    let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a mask");
-    let signal = if ignored & (1 << (Signal::INT.as_raw() - 1)) == 0 { Signal::INT } else { Signal::TERM };
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
-    kill_process(pid, signal).expect("the process is there");
 }
 
 #[test]

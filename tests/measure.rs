@@ -24,8 +24,7 @@ fn invocation(program: &str, args: &[&str]) -> Invocation {
     Invocation {
         program: program.into(),
         args: args.iter().map(Into::into).collect(),
-        env: vec![],
-        directory: None,
+        ..Invocation::default()
     }
 }
 
@@ -76,7 +75,7 @@ fn a_program_that_succeeds_is_ok_with_everything_that_is_always_there() {
 fn an_exit_code_is_a_failure_with_the_last_words() {
     let sample = run(&shell("echo first >&2; echo 'no such table' >&2; exit 3"), &conditions());
     assert_eq!((sample.status, sample.exit_code), (Status::Failed, Some(3)));
-    assert_eq!(sample.remarks, ["exited with code 3", "its last words: no such table"]);
+    assert_eq!(sample.remarks, ["exited with code 3", "its last words: first / no such table"]);
 }
 
 #[test]

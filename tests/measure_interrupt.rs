@@ -23,6 +23,7 @@ fn an_interruption_kills_the_sample_and_the_tool_lives_on() {
         args: vec!["-c".into(), "trap '' INT TERM; sleep 1000 & >ready; wait".into()],
         env: vec![],
         directory: Some(folder.path().into()),
+        ..Invocation::default()
     };
     measure::watch_interrupts().unwrap();
     measure::watch_interrupts().unwrap();

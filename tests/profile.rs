@@ -171,7 +171,7 @@ fn launched(program: &str, args: &[&str], envs: &[(&str, &str)]) -> measure::Chi
         program: program.into(),
         args: args.iter().map(Into::into).collect(),
         env: envs.iter().map(|(name, value)| (name.into(), value.into())).collect(),
-        directory: None,
+        ..Invocation::default()
     };
     let conditions = Conditions {
         timeout: Duration::from_secs(60),

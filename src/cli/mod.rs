@@ -2,6 +2,7 @@
 //!
 //! clap's types stop in this module: a parse error becomes one line (see [`usage_line`]), and the commands get structs.
 
+mod command;
 mod compare;
 mod sweep;
 mod view;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use command::{CommandArgs, ProgramArgs};
 pub use compare::CompareArgs;
 pub use sweep::{SweepArgs, WorkloadArgs};
 pub use view::{
@@ -139,15 +141,12 @@ pub struct FlamegraphArgs {
     /// Longest time to sample; a program that was started for it is stopped then
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::plan::parse_duration)]
     pub duration: std::time::Duration,
-    /// Set NAME to the worker count, or to TEMPLATE with {procs} replaced
-    #[arg(long = "env", value_name = "NAME[=TEMPLATE]", requires = "argv")]
-    pub envs: Vec<String>,
     /// How the workload is sized
     #[command(flatten)]
     pub workload_args: WorkloadArgs,
-    /// Any program; {procs} in an argument is replaced
-    #[arg(last = true, value_name = "CMD")]
-    pub argv: Vec<String>,
+    /// How a command is started
+    #[command(flatten)]
+    pub program: ProgramArgs,
 }
 
 /// Reads the process's arguments.
@@ -218,7 +217,7 @@ mod tests {
             Cli::try_parse_from(["corefit", "sweep", "--procs", "1,2", "--", "app", "--procs", "{procs}"])
                 .unwrap();
         let Command::Sweep(args) = cli.command else { panic!("a sweep") };
-        assert_eq!(args.argv, ["app", "--procs", "{procs}"]);
+        assert_eq!(args.program.argv, ["app", "--procs", "{procs}"]);
         assert!(args.workloads.is_empty());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::command::{CommandArgs, ProgramArgs};
 use crate::error::Error;
 use crate::plan::{Policy, ProcsSpec, QuotaList, Rounds};
 
@@ -111,24 +112,12 @@ pub struct SweepArgs {
     #[command(flatten, next_help_heading = "Workloads")]
     pub workload_args: WorkloadArgs,
 
-    /// Set NAME to the worker count, or to TEMPLATE with {procs} replaced (repeatable)
-    #[arg(long = "env", value_name = "NAME[=TEMPLATE]", requires = "argv", help_heading = "Commands")]
-    pub envs: Vec<String>,
-    /// Throughput is the first group of the last match in the program's output
-    #[arg(long, value_name = "REGEX", requires = "argv", help_heading = "Commands")]
-    pub metric: Option<String>,
-    /// The metric is a time or a cost: throughput is 1 over it
-    #[arg(long, requires = "metric", help_heading = "Commands")]
-    pub lower_is_better: bool,
-    /// Name of the throughput's unit
-    #[arg(long, value_name = "UNIT", requires = "argv", help_heading = "Commands")]
-    pub unit: Option<String>,
-    /// Operations one run does, {procs} replaced (default: one run is one operation)
-    #[arg(long, value_name = "N", requires = "argv", conflicts_with = "metric", help_heading = "Commands")]
-    pub ops: Option<String>,
-    /// Any program; {procs} in an argument is replaced, GOMAXPROCS is always set
-    #[arg(last = true, value_name = "CMD", help_heading = "Commands")]
-    pub argv: Vec<String>,
+    /// How a command is started
+    #[command(flatten, next_help_heading = "Commands")]
+    pub program: ProgramArgs,
+    /// What a command is measured by
+    #[command(flatten, next_help_heading = "Commands")]
+    pub command: CommandArgs,
 
     /// Name of the target and its folder (default: the workload, or made from the command line)
     #[arg(long, value_name = "TARGET", help_heading = "Results")]

@@ -7,7 +7,7 @@ use super::sweep::{profiles, targets};
 use crate::cli::FlamegraphArgs;
 use crate::error::Error;
 use crate::profile::{self, Folded, Profile, Request, Scale, Title};
-use crate::target::{Metric, Target};
+use crate::target::Target;
 use crate::{machine, measure, results};
 
 /// Written where no `-o` says otherwise.
@@ -46,10 +46,10 @@ pub(super) fn flamegraph(args: &FlamegraphArgs) -> Result<(), Error> {
 
 /// Options that would change nothing.
 fn refuse_ill_fitting(args: &FlamegraphArgs) -> Result<(), Error> {
-    if args.argv.is_empty() && !args.envs.is_empty() {
-        return Err(Error::Usage("`--env` is for a command; give the command after `--`".to_owned()));
+    if let Some(option) = args.program.first_given().filter(|_| args.program.argv.is_empty()) {
+        return Err(Error::Usage(format!("`{option}` is for a command; give the command after `--`")));
     }
-    match (args.pid, args.argv.is_empty()) {
+    match (args.pid, args.program.argv.is_empty()) {
         (Some(_), _) => args.workload_args.refuse_beside("a process that already runs"),
         (None, false) => args.workload_args.refuse_beside("a command"),
         (None, true) => Ok(()),
@@ -57,12 +57,9 @@ fn refuse_ill_fitting(args: &FlamegraphArgs) -> Result<(), Error> {
 }
 
 fn target(args: &FlamegraphArgs) -> Result<Target, Error> {
-    match (&args.workload, args.argv.is_empty()) {
+    match (&args.workload, args.program.argv.is_empty()) {
         (Some(name), _) => targets::workload(name, &args.workload_args, None),
-        (None, false) => {
-            let metric = Metric::Wall { ops: "1".to_owned() };
-            Ok(Target::command(&args.argv, &args.envs, metric, None, None)?)
-        }
+        (None, false) => Ok(Target::command(targets::program(&args.program)?, None, None)?),
         (None, true) => Err(Error::Usage(
             "nothing to sample; name a workload, a process with `-p PID`, or a command after `--`".to_owned(),
         )),

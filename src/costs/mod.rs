@@ -86,8 +86,7 @@ impl Question {
         Invocation {
             program: workload::this_program(),
             args: words.map(OsString::from).to_vec(),
-            env: Vec::new(),
-            directory: None,
+            ..Invocation::default()
         }
     }
 

@@ -116,8 +116,7 @@ impl Child {
         let group = conditions.quota.as_ref().map(Quota::group).transpose()?;
         let setup = Setup {
             cgroups: group.iter().map(|group| group.folder().to_owned()).collect(),
-            program: invocation.program.clone(),
-            args: invocation.args.clone(),
+            ..Setup::of(invocation).map_err(|source| Error::refused("find the working directory", &source))?
         };
         let mut command = Command::new(launcher);
         command.arg0("corefit").arg(launcher::SUBCOMMAND).args(setup.to_words());
@@ -249,8 +248,10 @@ impl Child {
         let kept = self.output.take().expect("output is taken here only").finish();
 
         let mut remarks: Vec<String> = verdict.remark.into_iter().collect();
-        if verdict.exit_code != Some(0) {
-            remarks.extend(last_line(&kept.stderr).map(|line| format!("its last words: {line}")));
+        // What an interruption cut short says nothing of why.
+        if verdict.exit_code != Some(0) && end.stopped != Stopped::Interrupted {
+            let words = last_words(&kept.stderr).or_else(|| last_words(&kept.stdout));
+            remarks.extend(words.map(|words| format!("its last words: {words}")));
         }
         if kept.is_result_cut {
             remarks.push("wrote more than 1 MiB of results; only the end was read".to_owned());
@@ -366,10 +367,7 @@ fn spawn(
     let _ = go_between.wait();
     let pid = match word.map_err(|source| Error::refused("hear from the launcher", &source))? {
         Some(Word::Ready { pid }) => pid,
-        Some(Word::Failed { errno }) => {
-            let source = std::io::Error::from_raw_os_error(errno);
-            return Err(Error::refused("prepare a process", &source));
-        }
+        Some(Word::Failed { errno }) => return Err(Error::of_setup(invocation, errno)),
         other => return Err(unexpected(other)),
     };
     let id = tree::to_pid(pid).ok_or_else(|| unexpected(Some(Word::Ready { pid })))?;
@@ -386,11 +384,16 @@ fn unexpected(word: Option<Word>) -> Error {
     Error::Start(format!("the launcher that starts programs failed: {what}; is something killing processes?"))
 }
 
-/// The last line of standard error that is not empty, as it can stand in a message.
-fn last_line(stderr: &[u8]) -> Option<String> {
-    let lines = stderr.split(|byte| matches!(byte, b'\n' | b'\r'));
-    let last = lines.map(<[u8]>::trim_ascii).rfind(|line| !line.is_empty())?;
-    Some(report::quote(&String::from_utf8_lossy(last), 200))
+/// Lines of a program's output that are quoted when it fails.
+const LAST_LINES: usize = 3;
+
+/// The last lines of `output` that are not empty, as they can stand in a message.
+fn last_words(output: &[u8]) -> Option<String> {
+    let lines = output.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii);
+    let last = lines.rev().filter(|line| !line.is_empty()).take(LAST_LINES);
+    let mut last: Vec<String> = last.map(|line| report::quote(&String::from_utf8_lossy(line), 200)).collect();
+    last.reverse();
+    (!last.is_empty()).then(|| last.join(" / "))
 }
 
 #[cfg(test)]
@@ -398,18 +401,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_is_found_and_made_fit_for_a_message() {
-        assert_eq!(last_line(b"one\ntwo \xff\x1b[0m\n\n").as_deref(), Some("two \u{fffd}\\u{1b}[0m"));
-        assert_eq!(last_line(b"\n\r\n"), None);
+    fn the_last_lines_are_found_and_made_fit_for_a_message() {
+        assert_eq!(last_words(b"one\ntwo \xff\x1b[0m\n\n").as_deref(), Some("one / two \u{fffd}\\u{1b}[0m"));
+        assert_eq!(last_words(b"1\n2\n3\r\n4").as_deref(), Some("2 / 3 / 4"));
+        assert_eq!(last_words(b"\n\r\n"), None);
     }
 
     #[test]
     fn a_directory_that_does_not_exist_is_named() {
         let invocation = Invocation {
             program: "true".into(),
-            args: vec![],
-            env: vec![],
             directory: Some("/does/not/exist".into()),
+            ..Invocation::default()
         };
         let conditions = Conditions {
             timeout: Duration::from_secs(1),

@@ -54,6 +54,14 @@ pub enum Error {
     /// No CPU quota can be set, as the text says.
     #[error("{0}")]
     Quota(String),
+    /// Its standard input cannot be opened.
+    #[error("cannot open `{}` as standard input: {source}; it has to stay there for every sample", file.display())]
+    Stdin {
+        /// As given.
+        file: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// No process could be made, whatever the program; as the text says.
     #[error("{0}")]
     Start(String),
@@ -79,6 +87,15 @@ impl Error {
     /// This process cannot find its own program file.
     pub(super) fn no_proc() -> Self {
         Self::Start("cannot start anything: `/proc` is not mounted here; mount it (`bwrap --proc /proc`, `mount -t proc proc /proc`)".to_owned())
+    }
+
+    /// Why the launcher could not do what comes before the exec of `invocation`.
+    pub(super) fn of_setup(invocation: &Invocation, errno: i32) -> Self {
+        let source = io::Error::from_raw_os_error(errno);
+        match &invocation.stdin {
+            Some(file) if std::fs::File::open(file).is_err() => Self::Stdin { file: file.clone(), source },
+            _ => Self::refused("prepare a process", &source),
+        }
     }
 
     /// The words of `invocation` cannot be handed to a program.
@@ -116,7 +133,7 @@ mod tests {
     use super::*;
 
     fn invocation(program: &str) -> Invocation {
-        Invocation { program: program.into(), args: vec![], env: vec![], directory: None }
+        Invocation { program: program.into(), ..Invocation::default() }
     }
 
     #[track_caller]

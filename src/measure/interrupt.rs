@@ -7,13 +7,14 @@ use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use rustix::net::RecvFlags;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// Signals that mean it.
 const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-/// Readable from the first signal on, and never read: whoever polls it wakes, now and later.
+/// Readable from the first signal on, and read by [`rearm_interrupts`] only: whoever polls it wakes, now and later.
 static WAKER: OnceLock<UnixStream> = OnceLock::new();
 
 /// From now on SIGINT, SIGTERM and SIGHUP end the sample that runs and are told by [`interrupted`], instead of killing
@@ -42,6 +43,17 @@ pub fn watch_interrupts() -> io::Result<()> {
 pub fn interrupted() -> bool {
     // ORDERING: Relaxed; pairs with the store in signal-hook's handler. The flag publishes no other data.
     INTERRUPTED.load(Relaxed)
+}
+
+/// Forgets the interruptions so far, so that what has to run after one, runs, and another one ends it.
+pub fn rearm_interrupts() {
+    // ORDERING: Relaxed; pairs with the store in signal-hook's handler. The flag publishes no other data.
+    INTERRUPTED.store(false, Relaxed);
+    // The flag first: a signal in between sets it again, and is seen at the next look at the latest.
+    let mut bytes = [0; 64];
+    while WAKER.get().is_some_and(|waker| {
+        rustix::net::recv(waker, &mut bytes, RecvFlags::DONTWAIT).is_ok_and(|(received, _)| received > 0)
+    }) {}
 }
 
 /// What to poll to wake at an interruption; `None` if nobody watches.

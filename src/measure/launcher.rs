@@ -13,7 +13,7 @@ use std::io::{self, Write as _};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rustix::fs::{Access, Mode, OFlags};
@@ -23,14 +23,22 @@ use rustix::process::Signal;
 use super::RESULT_FD;
 use super::control::{self, Word};
 use super::kernel::{self, Cloned};
+use crate::target::Invocation;
 
 /// The hidden subcommand's name.
 pub const SUBCOMMAND: &str = "__launch";
 
-/// What the launcher is told on its command line, `[--cgroup PATH]… -- PROGRAM [ARG]…`: what it does before
+/// Options of a [`Setup`], and what ends them.
+const CGROUP: &str = "--cgroup";
+const STDIN: &str = "--stdin";
+const END: &str = "--";
+
+/// What the launcher is told on its command line, `[--stdin FILE] [--cgroup PATH]… -- PROGRAM [ARG]…`: what it does before
 /// [`Word::Ready`] is said, as an option each, and then the program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Setup {
+    /// The file that becomes standard input, by its whole path; `/dev/null` without one.
+    pub(super) stdin: Option<PathBuf>,
     /// Folders of the cgroups that it joins.
     pub(super) cgroups: Vec<PathBuf>,
     /// Path or name of the program.
@@ -39,22 +47,34 @@ pub(super) struct Setup {
     pub(super) args: Vec<OsString>,
 }
 
-const CGROUP: &str = "--cgroup";
-
 impl Setup {
-    /// The command line after the subcommand's name.
-    pub(super) fn to_words(&self) -> Vec<OsString> {
-        let cgroups = self.cgroups.iter().flat_map(|folder| [CGROUP.into(), folder.clone().into()]);
-        let program = ["--".into(), self.program.clone()];
-        cgroups.chain(program).chain(self.args.iter().cloned()).collect()
+    /// The setup of `invocation`. The launcher is started in the program's working directory, from where a path of the
+    /// tool's would lead elsewhere.
+    pub(super) fn of(invocation: &Invocation) -> io::Result<Self> {
+        Ok(Self {
+            stdin: invocation.stdin.as_deref().map(std::path::absolute).transpose()?,
+            program: invocation.program.clone(),
+            args: invocation.args.clone(),
+            ..Self::default()
+        })
     }
 
+    /// The command line after the subcommand's name.
+    pub(super) fn to_words(&self) -> Vec<OsString> {
+        let stdin = self.stdin.iter().flat_map(|file| [STDIN.into(), file.clone().into()]);
+        let cgroups = self.cgroups.iter().flat_map(|folder| [CGROUP.into(), folder.clone().into()]);
+        let program = [END.into(), self.program.clone()];
+        stdin.chain(cgroups).chain(program).chain(self.args.iter().cloned()).collect()
+    }
+
+    /// Reads what `to_words` wrote; `None` if nobody of us wrote it.
     fn from_words(mut words: impl Iterator<Item = OsString>) -> Option<Self> {
-        let mut cgroups = Vec::new();
+        let mut setup = Self::default();
         loop {
             match words.next()?.to_str()? {
-                CGROUP => cgroups.push(words.next()?.into()),
-                "--" => return Some(Self { cgroups, program: words.next()?, args: words.collect() }),
+                STDIN => setup.stdin = Some(words.next()?.into()),
+                CGROUP => setup.cgroups.push(words.next()?.into()),
+                END => return Some(Self { program: words.next()?, args: words.collect(), ..setup }),
                 _ => return None,
             }
         }
@@ -97,11 +117,9 @@ fn take_control() -> io::Result<UnixStream> {
 fn become_program(control: &UnixStream, setup: &Setup) -> io::Result<Option<Infallible>> {
     rustix::process::setsid()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    rustix::stdio::dup2_stdin(rustix::fs::open(
-        "/dev/null",
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?)?;
+    // Opened anew for each sample, so that each reads the file from its start.
+    let stdin = setup.stdin.as_deref().unwrap_or(Path::new("/dev/null"));
+    rustix::stdio::dup2_stdin(rustix::fs::open(stdin, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?;
     for folder in &setup.cgroups {
         // 0 stands for whoever writes it.
         OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?.write_all(b"0")?;
@@ -163,8 +181,10 @@ mod tests {
 
     #[test]
     fn a_setup_survives_the_command_line_whatever_its_bytes() {
-        for cgroups in [vec![], vec!["/a".into(), OsString::from_vec(vec![b'/', 0xff]).into()]] {
+        let cgroups = [vec![], vec!["/a".into(), OsString::from_vec(vec![b'/', 0xff]).into()]];
+        for (stdin, cgroups) in [None, Some("--".into())].into_iter().zip(cgroups) {
             let setup = Setup {
+                stdin,
                 cgroups,
                 program: OsString::from_vec(vec![0xff, b'a']),
                 args: vec!["".into(), "--".into(), OsString::from_vec(vec![0x80, b'\n', 0xfe])],
@@ -175,7 +195,16 @@ mod tests {
 
     #[test]
     fn a_command_line_that_is_not_ours_is_refused() {
-        for words in [&[][..], &["--"], &["true"], &["--cgroup"], &["--cgroup", "--", "true"]] {
+        let wrong = [
+            &[][..],
+            &["--"],
+            &["true"],
+            &["--cgroup"],
+            &["--cgroup", "--", "true"],
+            &["--stdin", "x"],
+            &["--odd", "--", "true"],
+        ];
+        for words in wrong {
             assert_eq!(Setup::from_words(words.iter().map(OsString::from)), None, "{words:?}");
         }
     }

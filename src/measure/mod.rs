@@ -31,7 +31,7 @@ use crate::target::Invocation;
 pub use child::Child;
 pub use counters::{Availability, availability};
 pub use error::Error;
-pub use interrupt::{interrupted, watch_interrupts};
+pub use interrupt::{interrupted, rearm_interrupts, watch_interrupts};
 pub use quota::{Quota, Quotas};
 
 /// The variable that names the descriptor on which a program may report about itself.

@@ -74,7 +74,7 @@ fn around(curve: &Curve, error: Error, bounds: Bounds, fit: &Fit, seed: u64) -> 
             values.push(value);
         }
     }
-    let [sigma, kappa, lambda, peak_procs] = found.map(|values| middle(values));
+    let [sigma, kappa, lambda, peak_procs] = found.map(middle);
     Some(Intervals { sigma: sigma?, kappa: kappa?, lambda: lambda?, peak_procs: peak_procs? })
 }
 

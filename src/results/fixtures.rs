@@ -6,15 +6,14 @@ use super::row::{COLUMNS, TEXT_COLUMNS};
 use super::{Manifest, Model, Point, Recommendation, SCHEMA, SampleRow};
 use crate::machine::Machine;
 use crate::plan::{Plan, Policy, Rounds};
-use crate::target::{Kind, Metric, Procs, Target};
+use crate::target::{Command, Kind, Procs, Target};
 
 pub(super) fn command(argv: &[&str]) -> Target {
     let argv = argv.iter().map(|word| (*word).to_owned()).collect();
-    let metric = Metric::Wall { ops: "1".to_owned() };
     Target {
         name: "true".to_owned(),
         unit: "ops/s".to_owned(),
-        kind: Kind::Command { argv, envs: Vec::new(), metric },
+        kind: Kind::Command(Command { argv, ..Command::default() }),
     }
 }
 

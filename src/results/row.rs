@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::{Sample, Status};
 use crate::plan::rounds::Done;
-use crate::target::Procs;
+use crate::target::{Measured, Procs};
 
 /// One row of `samples.csv`, in the order of its columns. `None` is an empty field: not measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -128,10 +128,10 @@ pub struct Place<'a> {
 }
 
 impl SampleRow {
-    /// The row of `sample`. `measured` is its operations and throughput; a sample that ended well and has none is
-    /// `failed`. What is not a finite number is left empty.
+    /// The row of `sample`. `measured` is what it achieved; a sample that ended well and has nothing is `failed`. What is
+    /// not a finite number is left empty.
     #[must_use]
-    pub fn new(place: &Place<'_>, sample: &Sample, measured: Option<(Option<f64>, f64)>) -> Self {
+    pub fn new(place: &Place<'_>, sample: &Sample, measured: Option<Measured>) -> Self {
         let status = match sample.status {
             Status::Ok if measured.is_none() => Status::Failed,
             status => status,
@@ -148,11 +148,11 @@ impl SampleRow {
             order: place.order,
             status: status_name(status).to_owned(),
             wall_s: finite(Some(sample.wall_s)),
-            ops: finite(measured.and_then(|(ops, _)| ops)),
-            throughput: finite(measured.map(|(_, throughput)| throughput)),
+            ops: finite(measured.and_then(|measured| measured.ops)),
+            throughput: finite(measured.map(|measured| measured.throughput)),
             latency_p50_s: latency("p50"),
             latency_p90_s: latency("p90"),
-            latency_p99_s: latency("p99"),
+            latency_p99_s: finite(measured.and_then(|measured| measured.latency_p99_s)).or(latency("p99")),
             latency_p999_s: latency("p999"),
             latency_max_s: latency("max"),
             user_s: finite(sample.user_s),
@@ -189,6 +189,20 @@ impl SampleRow {
             run_length_p99_s: runtime("run_length_p99_s"),
             throttled_periods: sample.throttled_periods,
             quota_periods: sample.quota_periods,
+        }
+    }
+
+    /// The row of a sample that failed before its program could be started: nothing was measured.
+    #[must_use]
+    pub fn not_started(place: &Place<'_>) -> Self {
+        Self {
+            target: place.target.to_owned(),
+            procs: place.procs,
+            round: place.round,
+            order: place.order,
+            status: status_name(Status::Failed).to_owned(),
+            machine: place.machine.to_owned(),
+            ..Self::default()
         }
     }
 
@@ -239,6 +253,7 @@ mod tests {
     use super::*;
     use crate::measure::{ChildReport, Counts};
 
+    const MEASURED: Measured = Measured { ops: Some(100.0), throughput: 250.0, latency_p99_s: None };
     const PLACE: Place<'_> =
         Place { target: "sort", procs: Procs::Count(2), round: 3, order: 1, machine: "m1" };
 
@@ -276,7 +291,7 @@ mod tests {
 
     #[test]
     fn every_number_goes_to_its_column_and_the_rest_stays_empty() {
-        let row = SampleRow::new(&PLACE, &sample(Status::Ok), Some((Some(100.0), 250.0)));
+        let row = SampleRow::new(&PLACE, &sample(Status::Ok), Some(MEASURED));
         let expected = SampleRow {
             target: "sort".to_owned(),
             procs: Procs::Count(2),
@@ -306,9 +321,22 @@ mod tests {
     }
 
     #[test]
+    fn a_latency_in_the_output_goes_before_the_reported_one() {
+        let measured = Measured { latency_p99_s: Some(0.002), ..MEASURED };
+        assert_eq!(SampleRow::new(&PLACE, &sample(Status::Ok), Some(measured)).latency_p99_s, Some(0.002));
+    }
+
+    #[test]
+    fn a_sample_that_was_not_started_has_no_number_at_all() {
+        let row = SampleRow::not_started(&PLACE);
+        assert_eq!((row.status.as_str(), row.wall_s, row.exit_code), ("failed", None, None));
+        assert_eq!((row.procs, row.round, row.done().throughput), (Procs::Count(2), 3, None));
+    }
+
+    #[test]
     fn a_sample_that_did_not_succeed_has_no_throughput() {
         for status in [Status::Failed, Status::Timeout, Status::Killed] {
-            let row = SampleRow::new(&PLACE, &sample(status), Some((Some(100.0), 250.0)));
+            let row = SampleRow::new(&PLACE, &sample(status), Some(MEASURED));
             assert_eq!(
                 (row.ops, row.throughput, row.done().throughput),
                 (None, None, None),

@@ -3,8 +3,11 @@
 //! A target turns a worker count into an [`Invocation`]: program, arguments, environment. Nothing here starts a process.
 
 mod command;
+mod hook;
 mod name;
+mod preset;
 mod procs;
+mod program;
 mod throughput;
 pub mod workload;
 
@@ -14,10 +17,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use command::Command;
+pub use hook::{Hook, Hooks};
+pub use preset::Preset;
 pub use procs::Procs;
+pub use throughput::Measured;
 
 /// One process to start: everything the launcher needs to exec it, with the worker count filled in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invocation {
     /// Path or name (looked up on `PATH`) of the program.
     pub program: OsString,
@@ -27,6 +34,8 @@ pub struct Invocation {
     pub env: Vec<(OsString, OsString)>,
     /// Working directory; `None` means the tool's.
     pub directory: Option<PathBuf>,
+    /// The file that is its standard input, seen from the tool's working directory; `None` means an empty one.
+    pub stdin: Option<PathBuf>,
 }
 
 /// The variable by which a program on our runtime is told to record a trace.
@@ -68,14 +77,7 @@ pub enum Kind {
         params: BTreeMap<String, String>,
     },
     /// Any command line.
-    Command {
-        /// Program and arguments, `{procs}` not yet replaced.
-        argv: Vec<String>,
-        /// `NAME` or `NAME=TEMPLATE`, as given by `--env`.
-        envs: Vec<String>,
-        /// Where its throughput comes from.
-        metric: Metric,
-    },
+    Command(Command),
 }
 
 /// Where a command's throughput comes from, if it does not report itself on `COREFIT_RESULT_FD`.
@@ -94,6 +96,13 @@ pub enum Metric {
         /// The value is a cost: throughput is 1 over it.
         lower_is_better: bool,
     },
+}
+
+impl Default for Metric {
+    /// One run is one operation.
+    fn default() -> Self {
+        Self::Wall { ops: "1".to_owned() }
+    }
 }
 
 impl Target {
@@ -121,10 +130,11 @@ impl Target {
         matches!(self.kind, Kind::Workload { .. })
     }
 
-    /// Whether its throughput is read from its output, which then has to be kept.
+    /// Whether its output has to be kept: a number may be read from it, and it says why a run failed. What a workload
+    /// prints is ours, and says neither.
     #[must_use]
     pub fn needs_output(&self) -> bool {
-        matches!(self.kind, Kind::Command { metric: Metric::Output { .. }, .. })
+        !self.is_workload()
     }
 
     /// How it is started with `procs` workers. For a worker count `GOMAXPROCS` is always set, and a variable given by
@@ -132,33 +142,30 @@ impl Target {
     #[must_use]
     pub fn invocation(&self, procs: impl Into<Procs>) -> Invocation {
         let procs = procs.into();
-        let count = procs.count();
-        let gomaxprocs = count.map(|count| (OsString::from("GOMAXPROCS"), OsString::from(count.to_string())));
         match &self.kind {
             Kind::Workload { workload, scale, input, params } => Invocation {
                 program: workload::this_program(),
                 args: workload::arguments(workload, *scale, input.as_deref(), params),
-                env: gomaxprocs.into_iter().collect(),
-                directory: None,
+                env: procs.count().map(gomaxprocs).into_iter().collect(),
+                ..Invocation::default()
             },
-            Kind::Command { argv, envs, .. } => {
-                let mut words = argv.iter().map(|word| OsString::from(fill(word, procs)));
-                Invocation {
-                    program: words.next().unwrap_or_default(),
-                    args: words.collect(),
-                    env: gomaxprocs
-                        .into_iter()
-                        .chain(
-                            count
-                                .iter()
-                                .flat_map(|count| envs.iter().map(|env| command::variable(env, *count))),
-                        )
-                        .collect(),
-                    directory: None,
-                }
-            }
+            Kind::Command(command) => command.invocation(procs),
         }
     }
+
+    /// How one of its hooks is started; `None` if it has no such hook.
+    #[must_use]
+    pub fn hook(&self, hook: Hook) -> Option<Invocation> {
+        match &self.kind {
+            Kind::Workload { .. } => None,
+            Kind::Command(command) => command.hook(hook),
+        }
+    }
+}
+
+/// The variable that is set for every target.
+fn gomaxprocs(count: u32) -> (OsString, OsString) {
+    ("GOMAXPROCS".into(), count.to_string().into())
 }
 
 /// `template` with `{procs}` replaced.

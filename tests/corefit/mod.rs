@@ -2,9 +2,11 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -82,4 +84,39 @@ impl Done {
         serde_json::from_str(&self.out)
             .unwrap_or_else(|error| panic!("{error}\nstdout: {}\nstderr: {}", self.out, self.err))
     }
+}
+
+pub(crate) fn wait_until(is_so: impl Fn() -> bool, otherwise: &str) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(300), "{otherwise}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits for the header and `rows` rows.
+pub(crate) fn wait_for_rows(journal: &Path, rows: usize) {
+    let is_there = || fs::read_to_string(journal).is_ok_and(|text| text.lines().count() > rows);
+    wait_until(is_there, "rows are missing");
+}
+
+/// Whether the process has started another one: a sample, which it does only when it listens to interruptions.
+pub(crate) fn has_child(pid: u32) -> bool {
+    let pid = pid.to_string();
+    fs::read_dir("/proc").expect("it is mounted").flatten().any(|entry| {
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(1)) == Some(&*pid)
+    })
+}
+
+/// Sends SIGINT; SIGTERM, which does the same, where the tests run with SIGINT ignored, as in the background of a plain
+/// shell: the program keeps to that.
+pub(crate) fn interrupt(pid: u32) {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
+    let ignored =
+        status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a line for ignored signals");
+    let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a mask");
+    let signal = if ignored & (1 << (Signal::INT.as_raw() - 1)) == 0 { Signal::INT } else { Signal::TERM };
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, signal).expect("the process is there");
 }

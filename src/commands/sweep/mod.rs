@@ -1,5 +1,7 @@
 //! `corefit sweep`: measure each target at several worker counts, profile it, decide, show.
 
+mod failures;
+mod hooks;
 mod one;
 pub(super) mod profiles;
 mod quotas;
@@ -119,6 +121,9 @@ fn show_all(
 fn verdict(outcomes: &[Outcome]) -> Result<(), Error> {
     if let Some(stopped) = outcomes.iter().find(|outcome| outcome.interrupted) {
         return Err(Error::Interrupted { folder: stopped.folder.clone() });
+    }
+    if let Some(why) = outcomes.iter().find_map(|outcome| outcome.not_cleaned.as_ref()) {
+        return Err(Error::Partial(format!("{why}; what was measured is kept")));
     }
     let samples = outcomes.iter().map(|outcome| outcome.saved.rows.len()).sum();
     let failed = |outcome: &Outcome| outcome.saved.rows.iter().filter(|row| !row.is_ok()).count();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::evidence;
-use super::{profiles, rounds};
+use super::{hooks, profiles, rounds};
 use crate::cli::SweepArgs;
 use crate::error::Error;
 use crate::machine::Machine;
@@ -13,7 +13,7 @@ use crate::plan::{LimitRule, Plan, Policy, ProcsSpec, Rounds};
 use crate::recommend::{ModelChoice, decide};
 use crate::report::progress::Progress;
 use crate::results::{Folder, Manifest, Note, SCHEMA, SampleRow, Saved};
-use crate::target::{Kind, Procs, Target};
+use crate::target::{Hook, Kind, Procs, Target};
 
 /// Seconds for a bundled workload, profiles included: 21 workloads take about 3 minutes, as the README says.
 const WORKLOAD_BUDGET_S: f64 = 9.0;
@@ -61,6 +61,8 @@ pub(super) struct Outcome {
     pub(super) saved: Saved,
     /// The user stopped it.
     pub(super) interrupted: bool,
+    /// Why what runs after all samples did not do its work.
+    pub(super) not_cleaned: Option<String>,
 }
 
 impl Job {
@@ -167,9 +169,47 @@ pub(super) fn measure(job: &Job, progress: &Progress, noise: &[Note]) -> Result<
         }
     });
     let mut saved = Saved { folder: folder.root().to_owned(), manifest, rows };
-    let ended = rounds::measure(job, &mut folder, &mut saved.rows, begun, progress)?;
+    let timeout = Duration::from_secs_f64(job.plan.timeout_s);
+    progress.now(&format!("{} · setup", job.target.name), begun.elapsed(), job.expected());
+    let prepared = hooks::run(&job.target, Hook::Setup, timeout);
+    let interrupted = match &prepared {
+        Ok(()) => measure_and_profile(job, &mut folder, &mut saved, begun, progress),
+        Err(_) => Ok(measure::interrupted()),
+    };
+    let cleaned = hooks::clean_up(&job.target, timeout);
+    let failed = [("setup-failed", prepared.as_ref()), ("cleanup-failed", cleaned.as_ref())];
+    let notes = failed
+        .into_iter()
+        .filter_map(|(code, done)| Some(Note { code: code.to_owned(), text: done.err()?.clone() }));
+    let warnings = saved.manifest.warnings.len();
+    saved.manifest.warnings.extend(notes);
+    if saved.manifest.warnings.len() > warnings {
+        conclude(&mut saved);
+        write(&folder, &saved)?;
+    }
+    let interrupted = interrupted?;
+    match prepared {
+        Err(why) if !interrupted => Err(Error::Partial(format!("{why}; nothing was measured"))),
+        _ => Ok(Outcome {
+            folder: saved.folder.clone(),
+            interrupted: interrupted || measure::interrupted(),
+            not_cleaned: cleaned.err(),
+            saved,
+        }),
+    }
+}
+
+/// Rounds, decision, profiles, and the files of all that; whether they were interrupted.
+fn measure_and_profile(
+    job: &Job,
+    folder: &mut Folder,
+    saved: &mut Saved,
+    begun: Instant,
+    progress: &Progress,
+) -> Result<bool, Error> {
+    let ended = rounds::measure(job, folder, &mut saved.rows, begun, progress)?;
     saved.manifest.warnings.extend(warnings(job, &saved.rows, &ended));
-    conclude(&mut saved);
+    conclude(saved);
     if let (true, false, Some(answer)) =
         (job.plan.flamegraph, ended.interrupted, &saved.manifest.recommendation)
     {
@@ -184,21 +224,22 @@ pub(super) fn measure(job: &Job, progress: &Progress, noise: &[Note]) -> Result<
             chosen,
             left,
         };
-        let notes = profiles::take(&wanted, &saved.rows, &folder)?;
+        let notes = profiles::take(&wanted, &saved.rows, folder)?;
         if !notes.is_empty() {
             saved.manifest.warnings.extend(notes);
-            conclude(&mut saved);
+            conclude(saved);
         }
     }
+    write(folder, saved)?;
+    Ok(ended.interrupted || measure::interrupted())
+}
+
+fn write(folder: &Folder, saved: &Saved) -> Result<(), Error> {
     folder.write_manifest(&saved.manifest)?;
-    if let Some(answer) = &saved.manifest.recommendation {
-        folder.write_summary(answer)?;
+    match &saved.manifest.recommendation {
+        Some(answer) => Ok(folder.write_summary(answer)?),
+        None => Ok(()),
     }
-    Ok(Outcome {
-        folder: saved.folder.clone(),
-        interrupted: ended.interrupted || measure::interrupted(),
-        saved,
-    })
 }
 
 /// Decides from what has been measured, by the road that `recommend` takes.

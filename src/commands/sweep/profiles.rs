@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::hooks;
 use crate::error::Error;
 use crate::measure::{self, Conditions, Quota};
 use crate::plan::Plan;
 use crate::profile::{self, Folded, Profile, Request, Scale, Title, self_sample};
 use crate::results::{Folder, Note, SampleRow};
-use crate::target::Target;
+use crate::target::{Hook, Target};
 
 /// Enough stacks for shares known to about 3 points.
 const ENOUGH_STACKS: u64 = 1000;
@@ -140,6 +141,7 @@ pub(crate) fn once(
         poll_run_queue: false,
         quota: quota.cloned(),
     };
+    hooks::run(target, Hook::Prepare(procs.into()), timeout).map_err(Error::Partial)?;
     let mut child = measure::launch(&target.invocation(procs).untraced(), &conditions)?;
     match profile::record_child(&mut child, request) {
         Err(error) if error.is_refusal() && target.is_workload() => {

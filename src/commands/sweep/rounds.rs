@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::one::{self, Job};
+use super::{failures, hooks};
 use crate::error::Error;
 use crate::measure::{self, Conditions, Quota, Sample, Status};
 use crate::plan::rounds::{Done, Next, StopReason, next, time_left};
 use crate::report::progress::Progress;
 use crate::results::{Folder, Note, Place, SampleRow};
-use crate::target::{Procs, Target};
+use crate::target::{Hook, Procs, Target};
 
 /// How the rounds ended.
 pub(super) struct Ended {
@@ -58,7 +59,7 @@ pub(super) fn measure(
         for (place, procs) in order.into_iter().enumerate() {
             let what = format!("{} · round {round} · {}", job.target.name, procs.phrase());
             progress.now(&what, spent(), time_left(&job.plan, &done, spent()));
-            let sample = measure::sample(&job.target.invocation(procs).untraced(), &conditions)?;
+            let taken = take(job, procs, &conditions)?;
             if measure::interrupted() {
                 folder.sync()?;
                 let warning = Some(interrupted_in(round));
@@ -66,12 +67,16 @@ pub(super) fn measure(
             }
             let order = u32::try_from(before_in_round + place + 1).unwrap_or(u32::MAX);
             let place = Place { target: &job.target.name, procs, round, order, machine: &job.machine.id };
-            let (row, failure) = row(&job.target, &place, &sample);
-            match failure {
-                Some(why) => failures.push((procs, why)),
-                None => oddities.extend(sample.remarks),
-            }
+            let (row, failure) = match &taken {
+                Ok(sample) => row(&job.target, &place, sample),
+                Err(why) => (SampleRow::not_started(&place), Some(why.clone())),
+            };
+            // The row first: it is worth more than what was printed.
             folder.append(&row)?;
+            match failure {
+                Some(why) => failures.push((procs, explained(folder, &place, taken.ok(), why)?)),
+                None => oddities.extend(taken.into_iter().flat_map(|sample| sample.remarks)),
+            }
             if job.verbose {
                 anstream::eprintln!("{}", crate::report::sample::line(&row, &job.target.unit));
             }
@@ -82,12 +87,32 @@ pub(super) fn measure(
     }
 }
 
+/// One sample at `procs`, made ready by the hook for it; or why it was not started.
+fn take(job: &Job, procs: Procs, conditions: &Conditions) -> Result<Result<Sample, String>, Error> {
+    if let Err(why) = hooks::run(&job.target, Hook::Prepare(procs), conditions.timeout) {
+        return Ok(Err(why));
+    }
+    Ok(Ok(measure::sample(&job.target.invocation(procs).untraced(), conditions)?))
+}
+
+/// Why a sample failed, and where what it printed is kept.
+fn explained(
+    folder: &Folder,
+    place: &Place<'_>,
+    sample: Option<Sample>,
+    why: String,
+) -> Result<String, Error> {
+    let kept = sample.map(|sample| failures::keep(folder, place, &sample)).transpose()?.flatten();
+    Ok(kept.map_or(why.clone(), |files| format!("{why}; its output is in {files}")))
+}
+
 /// Runs that are not recorded: they fill caches and page tables.
 fn warm_up(job: &Job, conditions: &Conditions, progress: &Progress) -> Result<(), Error> {
     let procs = job.plan.procs.iter().copied().max().expect("a plan has a worker count");
     for _ in 0..job.plan.warmup {
         progress.now(&format!("{} · warm-up", job.target.name), Duration::ZERO, job.expected());
-        measure::sample(&job.target.invocation(procs).untraced(), conditions)?;
+        // What goes wrong here goes wrong again in the first round, and is told then.
+        let _ = take(job, procs.into(), conditions)?;
         if measure::interrupted() {
             break;
         }
@@ -127,7 +152,7 @@ pub(crate) fn row(target: &Target, place: &Place<'_>, sample: &Sample) -> (Sampl
         };
         return (SampleRow::new(place, sample, None), Some(why));
     }
-    match target.throughput(sample, place.procs) {
+    match target.measured(sample, place.procs) {
         Ok(measured) => (SampleRow::new(place, sample, Some(measured)), None),
         Err(why) => (SampleRow::new(place, sample, None), Some(why)),
     }

@@ -1,15 +1,16 @@
 //! Which targets were asked for, checked before anything is measured.
 
-use crate::cli::{SweepArgs, WorkloadArgs};
+use crate::cli::{ProgramArgs, SweepArgs, WorkloadArgs};
 use crate::error::Error;
-use crate::target::{Metric, Target};
+use crate::suggest;
+use crate::target::{Command, Hooks, Metric, Target};
 
 /// The targets of a sweep, each once, in the order asked for: the command, the named workloads, or all.
 ///
 /// # Errors
 /// A name that is no workload, a command that cannot be run, an option that does not fit.
 pub(super) fn chosen(args: &SweepArgs) -> Result<Vec<Target>, Error> {
-    if !args.argv.is_empty() {
+    if !args.program.argv.is_empty() {
         args.workload_args.refuse_beside("a command")?;
         return Ok(vec![command(args)?]);
     }
@@ -25,14 +26,8 @@ pub(super) fn chosen(args: &SweepArgs) -> Result<Vec<Target>, Error> {
 
 /// clap's `requires` is silent where what is required conflicts with something given, as a command does with a workload.
 fn refuse_options_of_commands(args: &SweepArgs) -> Result<(), Error> {
-    let options = [
-        ("--env", !args.envs.is_empty()),
-        ("--metric", args.metric.is_some()),
-        ("--unit", args.unit.is_some()),
-        ("--ops", args.ops.is_some()),
-    ];
-    match options.iter().find(|(_, is_given)| *is_given) {
-        Some((option, _)) => Err(Error::Usage(format!(
+    match args.program.first_given().or(args.command.first_given()) {
+        Some(option) => Err(Error::Usage(format!(
             "`{option}` is for a command; leave it out, or give the command after `--`"
         ))),
         None => Ok(()),
@@ -67,11 +62,34 @@ pub(crate) fn workload(name: &str, args: &WorkloadArgs, rename: Option<&str>) ->
 }
 
 fn command(args: &SweepArgs) -> Result<Target, Error> {
-    let metric = match &args.metric {
-        Some(regex) => Metric::Output { regex: regex.clone(), lower_is_better: args.lower_is_better },
-        None => Metric::Wall { ops: args.ops.clone().unwrap_or_else(|| "1".to_owned()) },
+    let given = &args.command;
+    let metric = match (&given.metric, &given.ops) {
+        (Some(regex), _) => Metric::Output { regex: regex.clone(), lower_is_better: given.lower_is_better },
+        (None, Some(ops)) => Metric::Wall { ops: ops.clone() },
+        (None, None) => Metric::default(),
     };
-    Ok(Target::command(&args.argv, &args.envs, metric, args.unit.as_deref(), args.name.as_deref())?)
+    let hooks =
+        Hooks { setup: given.setup.clone(), prepare: given.prepare.clone(), cleanup: given.cleanup.clone() };
+    let command =
+        Command { metric, latency_metric: given.latency_metric.clone(), hooks, ..program(&args.program)? };
+    Ok(Target::command(command, given.unit.as_deref(), args.name.as_deref())?)
+}
+
+/// A command as it is started. What `--env` sets wins over a preset.
+///
+/// # Errors
+/// A preset cannot be used here.
+pub(crate) fn program(args: &ProgramArgs) -> Result<Command, Error> {
+    let mut envs = args.presets.iter().map(|preset| preset.env()).collect::<Result<Vec<_>, _>>()?;
+    envs.extend_from_slice(&args.envs);
+    Ok(Command {
+        argv: args.argv.clone(),
+        envs,
+        shell: args.shell.clone(),
+        cwd: args.cwd.clone(),
+        stdin: args.stdin.clone(),
+        ..Command::default()
+    })
 }
 
 fn unknown(name: &str) -> Error {
@@ -80,40 +98,12 @@ fn unknown(name: &str) -> Error {
 
 /// The workload whose name is nearest, if it is near.
 fn closest(name: &str) -> Option<&'static str> {
-    corefit_workloads::all()
-        .iter()
-        .map(|workload| (edits(name, workload.name), workload.name))
-        .min()
-        .filter(|(edits, known)| *edits <= known.len() / 3)
-        .map(|(_, known)| known)
-}
-
-/// Levenshtein's distance: single-character insertions, deletions and replacements between two names.
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[to.len()]
+    suggest::closest(name, corefit_workloads::all().iter().map(|workload| workload.name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn edits_count_single_characters() {
-        assert_eq!(edits("kitten", "sitting"), 3);
-        assert_eq!(edits("", "abc"), 3);
-        assert_eq!(edits("sort", "sort"), 0);
-    }
 
     #[test]
     fn a_near_miss_is_suggested_and_nonsense_is_not() {
