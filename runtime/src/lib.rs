@@ -58,6 +58,7 @@ mod current;
 mod fences;
 mod fiber;
 mod foreign;
+mod global_queue;
 mod goroutine;
 mod histogram;
 mod hogs;

@@ -14,6 +14,7 @@ use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::queue::{self, Local, Slot, Stealer};
 use crate::run_queue::RunQueue;
 use crate::runtime::Runtime;
+use crate::slices::SLICE_NS;
 use crate::stack::{self, Class, Stack, StackError};
 use std::ops::Range;
 
@@ -61,6 +62,8 @@ pub(crate) struct Processor {
     /// Time slices begun, ever: a goroutine from the `next` slot goes on with the slice of the one before. Written by
     /// the holder.
     slices: AtomicU64,
+    /// Whether the goroutine that executes has used up a slice before. Written by the holder.
+    is_used_up: AtomicBool,
     /// Id of the goroutine that executes; 0 if none. Written by the holder.
     running: AtomicU64,
     /// When the holder last looked at the clock, ns of the runtime's clock.
@@ -86,6 +89,7 @@ impl Processor {
             next: Slot::new(),
             runs: AtomicU64::new(0),
             slices: AtomicU64::new(0),
+            is_used_up: AtomicBool::new(false),
             running: AtomicU64::new(0),
             clock_ns: AtomicU64::new(0),
             wish: Wish::default(),
@@ -107,6 +111,12 @@ impl Processor {
         let slice = self.slices.load(Relaxed);
         // ORDERING: Relaxed; as above.
         (slice, self.running.load(Relaxed))
+    }
+
+    /// Whether the slice it is in is that of a goroutine that has used up one before.
+    pub(crate) fn is_used_up(&self) -> bool {
+        // ORDERING: Relaxed; a hint for sysmon.
+        self.is_used_up.load(Relaxed)
     }
 
     /// When its holder last looked at the clock, ns of the runtime's clock.
@@ -159,12 +169,24 @@ pub(crate) struct Core {
     mean_ns: u64,
     /// When the clock was last looked at, ns of the runtime's clock.
     clock_ns: u64,
+    turn: Turn,
     /// Times until the next sample of a latency, and of a run's length.
     until_latency: u32,
     until_run: u32,
     /// When the run that is now began, ns of the runtime's clock; 0 if it is not measured.
     run_began_ns: u64,
     random: u32,
+}
+
+/// How a processor deals with goroutines that have used up a slice. Times are ns of the runtime's clock.
+#[derive(Default)]
+struct Turn {
+    /// When the last one of them began to run here, and how long it might.
+    began_ns: u64,
+    left_ns: u64,
+    /// From when on one of them is to run though others wait, and whether that time has come.
+    next_ns: u64,
+    is_now: bool,
 }
 
 impl Core {
@@ -185,6 +207,7 @@ impl Core {
             clock_every: 1,
             mean_ns: 0,
             clock_ns: 0,
+            turn: Turn::default(),
             until_latency: SAMPLE_EVERY,
             until_run: SAMPLE_EVERY,
             run_began_ns: 0,
@@ -289,6 +312,8 @@ impl Core {
         let slices = self.processor.slices.load(Relaxed);
         // ORDERING: Relaxed; sysmon compares snapshots 10 ms apart.
         self.processor.slices.store(slices + 1, Relaxed);
+        // ORDERING: Relaxed; as above.
+        self.processor.is_used_up.store(false, Relaxed);
         self.processor.wish.forget();
     }
 
@@ -301,6 +326,37 @@ impl Core {
     /// Whether it is the global queue's turn, now and then.
     pub(crate) fn is_global_due(&self) -> bool {
         self.slices().is_multiple_of(GLOBAL_SLICES)
+    }
+
+    /// Notes, at a look at the clock, whether others wait that have used up their slice: their turn may have come, whoever
+    /// else waits.
+    pub(crate) fn look_at_used_up(&mut self, are_there: bool) {
+        self.turn.is_now = are_there && self.turn.next_ns <= self.clock_ns;
+    }
+
+    /// Whether it is their turn.
+    pub(crate) fn is_turn_of_used_up(&self) -> bool {
+        self.turn.is_now
+    }
+
+    /// One of them goes on for `left_ns`, in their turn or since no one else waits. If it stops before, it is their turn
+    /// again when it would have used that up, and others had as much.
+    pub(crate) fn begin_turn(&mut self, now_ns: u64, left_ns: u64) {
+        self.begin_slice();
+        // ORDERING: Relaxed; a hint for sysmon.
+        self.processor.is_used_up.store(true, Relaxed);
+        // ORDERING: Relaxed; see `Processor::clock_ns`.
+        self.processor.clock_ns.store(now_ns, Relaxed);
+        self.turn = Turn { began_ns: now_ns, left_ns, next_ns: now_ns + 2 * left_ns, is_now: false };
+    }
+
+    /// A goroutine was made to yield. Others are to have as much time as it had, before it is the turn of one like it.
+    /// Returns how much of its slice is left, ns.
+    pub(crate) fn end_turn(&mut self, now_ns: u64) -> u64 {
+        let left_ns = if self.processor.is_used_up() { self.turn.left_ns } else { 0 };
+        let ran_ns = now_ns.saturating_sub(self.turn.began_ns).min(SLICE_NS);
+        self.turn.next_ns = now_ns + ran_ns;
+        left_ns.saturating_sub(ran_ns)
     }
 
     /// Notes that `id` executes.
@@ -486,6 +542,25 @@ mod tests {
         assert!(!core.processor.wish.make());
         core.begin_slice();
         assert!(!core.processor.wish.is_made());
+    }
+
+    #[test]
+    fn who_makes_way_keeps_the_rest_of_its_slice_and_others_get_as_much_time_as_it_had() {
+        let mut core = core();
+        let is_turn_at = |core: &mut Core, now_ns| {
+            core.looked_at_clock(now_ns);
+            core.look_at_used_up(true);
+            core.is_turn_of_used_up()
+        };
+        core.begin_slice();
+        assert_eq!(core.end_turn(SLICE_NS), 0, "its first slice");
+        core.begin_turn(100, SLICE_NS);
+        assert_eq!(core.end_turn(400), SLICE_NS - 300);
+        assert!(!is_turn_at(&mut core, 699));
+        assert!(is_turn_at(&mut core, 700));
+        core.begin_turn(700, 1000);
+        assert!(!is_turn_at(&mut core, 2699), "it waits, and does not come back");
+        assert!(is_turn_at(&mut core, 2700));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! What a goroutine does on the common path (spawn, ready, yield) touches its own processor only; the lock here is for
 //! the global queue, for the lists of idle processors and workers, and for resizing.
 
+use crate::global_queue::{GlobalQueue, Queued};
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::idle::MOST_MACHINES;
 use crate::lazy::Alertness;
@@ -15,21 +16,18 @@ use crate::primitives::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use crate::primitives::{Arc, Condvar, Mutex};
-use crate::processor::{Core, ID_BATCH, LOOK_NS, Processor, URGENT_RUNS};
+use crate::processor::{Core, ID_BATCH, LOOK_NS, Processor};
 use crate::sysmon::Alarm;
 use crate::timers::{NEVER, TimedWait, Timers};
 use crate::trace::Track;
 use crate::wakeups::Wakeups;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Weak;
 use std::time::Instant;
 use std::{io, mem};
 
 /// Most processors: what GOMAXPROCS may be.
 pub(crate) const MOST_PROCS: usize = 4096;
-
-/// Goroutines taken from the global queue at a time, at most.
-const GLOBAL_BATCH: usize = crate::queue::MOST_STOLEN;
 
 /// One runtime.
 pub(crate) struct Runtime {
@@ -42,8 +40,7 @@ pub(crate) struct Runtime {
     pub(crate) wakeups: Wakeups,
     /// Counts the changes of `live`, `surplus` and `stopping`: what a worker looks at between two goroutines.
     generation: AtomicU64,
-    /// `Synced::global.len()`.
-    queued: AtomicUsize,
+    pub(crate) queued: Queued,
     /// `Synced::live`.
     live: AtomicUsize,
     /// There are more processors than there should be.
@@ -70,7 +67,7 @@ pub(crate) struct Runtime {
 #[allow(clippy::vec_box, reason = "a processor is handed around as a box, and not copied into and out of it")]
 pub(crate) struct Synced {
     /// Goroutines that no processor has queued.
-    pub(crate) global: VecDeque<Runnable>,
+    pub(crate) global: GlobalQueue,
     /// Processors that no worker holds. Their queues are empty.
     pub(crate) idle_cores: Vec<Box<Core>>,
     /// Processors that are out of use, until there are to be more again. Their queues are empty.
@@ -109,7 +106,7 @@ impl Runtime {
             next_id: AtomicU64::new(1),
             wakeups: Wakeups::default(),
             generation: AtomicU64::new(1),
-            queued: AtomicUsize::new(0),
+            queued: Queued::default(),
             live: AtomicUsize::new(0),
             surplus: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -291,8 +288,7 @@ impl Runtime {
     /// Copies to the atomics what those without the lock need to know. After every change, before the lock is released.
     pub(crate) fn publish(&self, synced: &Synced) {
         self.wakeups.set_idle(synced.idle_cores.len());
-        // ORDERING: Relaxed; a hint, but for the protocol in `idle.rs`, which orders it by fences.
-        self.queued.store(synced.global.len(), Relaxed);
+        self.queued.publish(&synced.global);
         let surplus = synced.live > synced.target;
         // ORDERING: Relaxed; written under the lock.
         if self.live() != synced.live || self.surplus.load(Relaxed) != surplus {
@@ -319,12 +315,6 @@ impl Runtime {
             synced.blocked -= 1
         }
         self.quiet.notify_all();
-    }
-
-    /// Whether the global queue has something.
-    pub(crate) fn has_queued(&self) -> bool {
-        // ORDERING: Relaxed; see `publish`.
-        self.queued.load(Relaxed) > 0
     }
 
     /// Queues a goroutine that has become runnable: next on `core`, the processor of this thread, else globally.
@@ -355,70 +345,12 @@ impl Runtime {
         }
     }
 
-    /// Appends to the global queue. Does not wake anyone.
-    pub(crate) fn inject(&self, runnables: impl IntoIterator<Item = Runnable>) {
-        let mut runnables = runnables.into_iter().peekable();
-        if runnables.peek().is_none() {
-            return;
-        }
-        let mut synced = self.synced.lock();
-        synced.global.extend(runnables);
-        self.publish(&synced);
-    }
-
     /// Queues what was found ready with `core`, see `Core::put_outside`. Does not wake anyone.
     pub(crate) fn queue_outside(&self, core: &mut Core, ready: Vec<Runnable>) {
         for runnable in ready {
             self.stamp(core, &runnable);
             core.put_outside(self, runnable);
         }
-    }
-
-    /// One goroutine from the global queue.
-    pub(crate) fn take_global(&self) -> Option<Runnable> {
-        if !self.has_queued() {
-            return None;
-        }
-        let mut synced = self.synced.lock();
-        let runnable = synced.global.pop_front();
-        self.publish(&synced);
-        runnable
-    }
-
-    /// Puts a few goroutines of the global queue ahead of the ring of `core`. What is in the ring came later than they, or
-    /// has run meanwhile; and a time or a descriptor that was found by whoever had no processor leads to that queue.
-    pub(crate) fn take_waiting(&self, core: &mut Core) {
-        if !self.has_queued() {
-            return;
-        }
-        let taken: Vec<Runnable> = {
-            let mut synced = self.synced.lock();
-            let share = (synced.global.len() / synced.target + 1).min(synced.global.len());
-            let taken = synced.global.drain(..share.min(URGENT_RUNS as usize)).collect();
-            self.publish(&synced);
-            taken
-        };
-        for runnable in taken {
-            core.put_first(self, runnable);
-        }
-    }
-
-    /// One goroutine from the global queue to run now, and a fair share of the rest for `core`, whose ring is empty; none
-    /// of the rest if runs are long, since what becomes ready meanwhile, a timer perhaps, would wait behind them all.
-    pub(crate) fn take_global_share(&self, core: &mut Core) -> Option<Runnable> {
-        if !self.has_queued() {
-            return None;
-        }
-        let mut synced = self.synced.lock();
-        let rest = if core.are_runs_long() { 0 } else { synced.global.len() / synced.target };
-        let share = (rest + 1).min(synced.global.len()).min(GLOBAL_BATCH);
-        let mut taken = synced.global.drain(..share);
-        let first = taken.next();
-        for runnable in taken {
-            assert!(core.queue.push(runnable).is_ok(), "so few fit into an empty ring");
-        }
-        self.publish(&synced);
-        first
     }
 
     /// Looks at timers and network. The goroutines found must be queued by the caller.

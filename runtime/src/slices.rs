@@ -10,6 +10,9 @@ use crate::timers::NEVER;
 
 /// Nanoseconds after which a goroutine is asked to yield. Go's time slice.
 pub(crate) const SLICE_NS: u64 = 10_000_000;
+/// The slice of one that has used up a slice before, while others wait: so they need not wait for long, and what such a
+/// goroutine loses by a switch a millisecond is nothing.
+pub(crate) const SHORT_SLICE_NS: u64 = 1_000_000;
 /// Nanoseconds after which one that keeps others waiting is a hog.
 pub(crate) const HOG_NS: u64 = 100_000_000;
 /// Rounds, each `ROUND_NS` or more after the one before, in which a hog has been seen after it was asked. A process that the
@@ -51,6 +54,17 @@ impl Seen {
     }
 }
 
+/// Who waits that no processor has queued.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    /// Some that have not used up a slice.
+    pub(crate) are_ready: bool,
+    /// Some that have.
+    pub(crate) have_used_up: bool,
+    /// Some wait for time or the network.
+    pub(crate) may_come: bool,
+}
+
 /// What a round came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Round {
@@ -68,9 +82,8 @@ impl Slices {
         self.before_ns = now_ns;
     }
 
-    /// Looks at all processors, and asks those whose slice has ended to yield. `has_queued`: goroutines wait that no
-    /// processor has queued.
-    pub(crate) fn look(&mut self, processors: &[Arc<Processor>], now_ns: u64, has_queued: bool) -> Round {
+    /// Looks at all processors, and asks those whose slice has ended to yield.
+    pub(crate) fn look(&mut self, processors: &[Arc<Processor>], now_ns: u64, queued: Waiting) -> Round {
         self.seen.resize(processors.len(), Seen::default());
         let mut round = Round { due_ns: NEVER, asked: 0, hogs: Vec::new() };
         for (processor, seen) in processors.iter().zip(&mut self.seen) {
@@ -86,12 +99,18 @@ impl Slices {
                 *seen = Seen { slice, goroutine, since_ns, ..Seen::default() };
             }
             let ran_ns = now_ns.saturating_sub(seen.since_ns);
-            if ran_ns < SLICE_NS {
+            let others_wait = queued.are_ready || processor.has_waiting();
+            let is_short = processor.is_used_up() && (others_wait || queued.may_come);
+            if is_short {
+                // Soon again: who will wait is not known yet, and neither when the slice after this one begins.
+                round.due_ns = round.due_ns.min(now_ns + SHORT_SLICE_NS);
+            }
+            if ran_ns < if is_short && others_wait { SHORT_SLICE_NS } else { SLICE_NS } {
                 round.due_ns = round.due_ns.min(seen.since_ns + SLICE_NS);
             } else if processor.wish.make() {
                 round.asked += 1;
                 (seen.rounds, seen.round_ns) = (0, now_ns);
-            } else if seen.is_hog(now_ns) && (has_queued || processor.has_waiting()) {
+            } else if seen.is_hog(now_ns) && (others_wait || queued.have_used_up) {
                 seen.is_told = true;
                 round.hogs.push((goroutine, ran_ns));
             }
@@ -107,6 +126,11 @@ mod tests {
     use crate::processor::Core;
 
     const MS: u64 = 1_000_000;
+
+    const NOBODY: Waiting = Waiting { are_ready: false, have_used_up: false, may_come: false };
+    const HAVE_USED_UP: Waiting = Waiting { have_used_up: true, ..NOBODY };
+    const MAY_COME: Waiting = Waiting { may_come: true, ..NOBODY };
+    const ARE_READY: Waiting = Waiting { are_ready: true, ..NOBODY };
 
     struct Scene {
         slices: Slices,
@@ -131,7 +155,7 @@ mod tests {
         }
 
         fn look(&mut self, now_ns: u64) -> Round {
-            self.slices.look(&self.processors, now_ns, true)
+            self.slices.look(&self.processors, now_ns, HAVE_USED_UP)
         }
     }
 
@@ -177,6 +201,21 @@ mod tests {
     }
 
     #[test]
+    fn one_that_has_used_up_a_slice_makes_way_after_a_short_one() {
+        let mut scene = Scene::new();
+        let asked = |scene: &mut Scene, now_ns, queued| {
+            let round = scene.slices.look(&scene.processors, now_ns, queued);
+            (round.asked, round.due_ns)
+        };
+        scene.run(7);
+        assert_eq!(asked(&mut scene, MS, ARE_READY), (0, 10 * MS), "not the first time");
+        scene.core.begin_turn(10 * MS, SLICE_NS);
+        assert_eq!(asked(&mut scene, 10 * MS, NOBODY), (0, 20 * MS), "all of it while nobody waits");
+        assert_eq!(asked(&mut scene, 13 * MS, MAY_COME), (0, 14 * MS));
+        assert_eq!(asked(&mut scene, 14 * MS, ARE_READY), (1, 15 * MS));
+    }
+
+    #[test]
     fn a_wish_does_not_outlive_the_goroutine_that_went_away() {
         let mut scene = Scene::new();
         scene.run(7);
@@ -193,7 +232,7 @@ mod tests {
         scene.run(7);
         let _ = scene.look(1);
         for ms in (10..=150).step_by(10) {
-            let alone = scene.slices.look(&scene.processors, ms * MS, false);
+            let alone = scene.slices.look(&scene.processors, ms * MS, NOBODY);
             assert_eq!(alone.hogs, vec![]);
         }
         assert_eq!(scene.look(160 * MS).hogs, vec![(7, 160 * MS)]);

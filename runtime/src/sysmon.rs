@@ -21,7 +21,7 @@ use crate::primitives::{Arc, Mutex};
 use crate::report;
 use crate::runtime::Runtime;
 use crate::signals;
-use crate::slices::Slices;
+use crate::slices::{SHORT_SLICE_NS, Slices, Waiting};
 use crate::stack::{self, Trimmed};
 use crate::timers::NEVER;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -33,8 +33,9 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 /// The longest while a processor is lazy (`lazy.rs`).
 const ALERT_SLEEP: Duration = Duration::from_micros(100);
 
-/// Nanoseconds without a look at timers and network after which the watch looks. Twice a time slice: a worker whose
-/// goroutine checks has looked by then, and queued what it found ahead of those that were preempted.
+/// Nanoseconds without a look at timers and network after which the watch looks, but beside goroutines that have used up a
+/// slice: they are to make way early for what it finds. Twice a time slice: a worker whose goroutine checks has looked by
+/// then.
 const LOOK_NS: u64 = 20_000_000;
 /// Nanoseconds between two looks at the idle stacks.
 const TRIM_NS: u64 = 1_000_000_000;
@@ -132,7 +133,12 @@ fn watch(runtime: &Arc<Runtime>) {
         }
         let now_ns = runtime.now_ns();
         let found_something = look(runtime, now_ns);
-        let round = slices.look(&runtime.processors(), now_ns, runtime.has_queued());
+        let queued = Waiting {
+            are_ready: runtime.has_ready(),
+            have_used_up: runtime.has_used_up(),
+            may_come: runtime.timers.earliest() != NEVER || runtime.poller.has_sources(),
+        };
+        let round = slices.look(&runtime.processors(), now_ns, queued);
         due_ns = round.due_ns;
         (0..round.asked).for_each(|_| runtime.stats.preemptions_asked.bump_shared());
         for (id, ran_ns) in round.hogs {
@@ -176,7 +182,9 @@ fn sleep_long(runtime: &Arc<Runtime>) {
 
 /// Looks at timers and network in place of workers that are busy. Returns whether it found something.
 fn look(runtime: &Arc<Runtime>, now_ns: u64) -> bool {
-    if runtime.since_look_ns(now_ns) < LOOK_NS || runtime.poller.is_asleep() {
+    let may_make_way = runtime.processors().iter().any(|processor| processor.is_used_up());
+    let every_ns = if may_make_way { SHORT_SLICE_NS } else { LOOK_NS };
+    if runtime.since_look_ns(now_ns) < every_ns || runtime.poller.is_asleep() {
         return false;
     }
     if runtime.timers.earliest() > now_ns && !runtime.poller.has_sources() {

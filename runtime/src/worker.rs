@@ -128,9 +128,18 @@ fn look_everywhere(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -
         queue(runtime, core, runtime.glance(now_ns));
         // By time too, since slices may be long.
         runtime.take_waiting(core);
+        core.look_at_used_up(runtime.has_used_up());
     }
-    if let Some(first) = core.take_urgent().or_else(|| core.take_next(runtime)) {
+    if let Some(first) = core.take_urgent() {
         return Some(first);
+    }
+    if core.is_turn_of_used_up()
+        && let Some(goroutine) = runtime.take_used_up(core)
+    {
+        return Some(goroutine);
+    }
+    if let Some(next) = core.take_next(runtime) {
+        return Some(next);
     }
     core.begin_slice();
     if core.is_global_due()
@@ -159,9 +168,11 @@ fn look_further(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -> O
             *is_spinning = true;
             runtime.wakeups.begin_spinning();
         }
-        return steal(runtime, core);
+        if let Some(stolen) = steal(runtime, core) {
+            return Some(stolen);
+        }
     }
-    None
+    runtime.take_used_up(core)
 }
 
 /// Queues what a look found (`Core::put_outside`), and wakes a worker for it.
@@ -239,8 +250,9 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
             }
             Some(Suspend::Preempted) => {
                 trace::note(|lane| lane.yielded());
-                // Not to the ring: that would be run dry before anyone looks at the global queue.
-                queue_again(runtime, None, runnable);
+                let left_ns = back.as_mut().map_or(0, |core| core.end_turn(runtime.now_ns()));
+                runtime.inject_used_up(runnable, left_ns);
+                runtime.wake_one();
                 return left(back, is_pinned);
             }
             Some(Suspend::Park) => {
@@ -349,5 +361,41 @@ fn end(runtime: &Runtime, core: Option<&mut Core>, runnable: Runnable) {
             runtime.stats.ended.bump_shared();
             stack::release(stack.class(), [stack]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::goroutine::Birth;
+    use crate::slices::SLICE_NS;
+    use crate::stack::Class;
+    use crate::timers::NEVER;
+    use std::panic::Location;
+
+    #[test]
+    fn those_that_have_used_up_a_slice_come_last_but_have_their_turn() {
+        let runtime = Runtime::new(1).unwrap();
+        let mut core = runtime.take_idle(None).expect("it is idle");
+        let runnable = |id| {
+            let birth = Birth { id, site: Location::caller(), pinned: false };
+            Runnable::new(birth, &runtime, stack::acquire(Class::DEFAULT).unwrap(), || ())
+        };
+        let next = |core: &mut Core| look_everywhere(&runtime, core, &mut false).map(|one| one.id());
+        core.begin_turn(runtime.now_ns(), SLICE_NS);
+        (1..=2).for_each(|id| runtime.inject_used_up(runnable(id), 0));
+        runtime.inject_used_up(runnable(0), SLICE_NS / 2);
+        runtime.inject([runnable(3)]);
+        core.put_last(&runtime, runnable(4));
+        assert_eq!([next(&mut core), next(&mut core), next(&mut core)], [Some(4), Some(3), Some(0)]);
+        assert!(core.processor.is_used_up());
+        // Time passes, and others wait all the while.
+        (5..=6).for_each(|id| core.put_last(&runtime, runnable(id)));
+        core.looked_at_clock(NEVER - 1);
+        core.look_at_used_up(runtime.has_used_up());
+        assert_eq!([next(&mut core), next(&mut core), next(&mut core)], [Some(1), Some(5), Some(6)]);
+        assert!(!core.processor.is_used_up());
+        assert_eq!([next(&mut core), next(&mut core)], [Some(2), None]);
+        std::mem::forget(runtime);
     }
 }

@@ -19,7 +19,7 @@ use crew::Crew;
 /// What makes the goroutines of a scenario.
 type Scenario = (&'static str, fn() -> Crew);
 
-const SCENARIOS: [Scenario; 17] = [
+const SCENARIOS: [Scenario; 18] = [
     ("send on a rendezvous", channels::senders_on_a_rendezvous),
     ("send on a buffer of 16", channels::senders_on_a_buffer),
     ("receive from a buffer of 16", channels::receivers),
@@ -36,6 +36,7 @@ const SCENARIOS: [Scenario; 17] = [
     ("ping-pongs and sleepers", scheduling::sleepers_among_ping_pongs),
     ("hogs that check", scheduling::hogs_that_check),
     ("hogs that check, and sleepers", scheduling::sleepers_among_hogs),
+    ("hogs that check, and yielders", scheduling::yielders_among_hogs),
     ("yielders and a TCP echo", scheduling::echo_among_yielders),
 ];
 

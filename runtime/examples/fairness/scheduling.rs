@@ -119,6 +119,12 @@ pub(crate) fn sleepers_among_hogs() -> Crew {
     crew
 }
 
+pub(crate) fn yielders_among_hogs() -> Crew {
+    let mut crew = yielders();
+    add_hogs(&mut crew);
+    crew
+}
+
 /// A client that asks, and waits for the answer, over loopback.
 pub(crate) fn echo_among_yielders() -> Crew {
     let mut crew = yielders();
