@@ -57,7 +57,7 @@ fn without_perf_events_the_rest_works_and_the_missing_is_named() {
         let text = run_in(&corefit, &wrapper, &["doctor"]).expect("it went before");
         assert!(text.out.contains("counted: nothing") && text.out.contains("seccomp"), "{}", text.out);
 
-        let args = ["sweep", "mandelbrot", "--quick", "--procs", "1,2", "--color", "never"];
+        let args = ["sweep", "mandelbrot", "--quick", "--scale", "0.3", "--procs", "1,2", "--color", "never"];
         let sweep = run_in(&corefit, &wrapper, &args).expect("it went before");
         sweep.assert_code(0);
         assert!(sweep.out.contains("→ take") && sweep.out.contains("not counted: "), "{}", sweep.out);

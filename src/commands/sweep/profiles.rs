@@ -18,6 +18,9 @@ const FEW_STACKS: u64 = 200;
 /// Enough time, however few stacks there are.
 const ENOUGH_TIME: Duration = Duration::from_secs(2);
 
+/// Longest run of a workload that samples itself: it writes its stacks at its end, and a quota or a busy machine delays that.
+const LONGEST_OF_ITSELF: Duration = Duration::from_secs(20);
+
 /// Which profiles are wanted, and how long they may take.
 pub(super) struct Wanted<'a> {
     pub(super) target: &'a Target,
@@ -104,14 +107,15 @@ fn record(
 ) -> Result<(Profile, Taken), Error> {
     let begun = Instant::now();
     let request = Request { max_samples: None, max_time: ENOUGH_TIME, ..Request::default() };
-    let (mut profile, mut complete) = once(wanted.target, procs, request, wanted.quota)?;
+    let once = || once(wanted.target, procs, request, LONGEST_OF_ITSELF, wanted.quota);
+    let (mut profile, mut complete) = once()?;
     let mut runs = 1.0;
     let is_poor = |stacks, elapsed| match elapsed < patience {
         true => stacks < ENOUGH_STACKS,
         false => stacks < FEW_STACKS && elapsed < ENOUGH_TIME,
     };
     while is_poor(profile.samples, begun.elapsed()) && !measure::interrupted() {
-        let (more, is_complete) = once(wanted.target, procs, request, wanted.quota)?;
+        let (more, is_complete) = once()?;
         profile.merge(more);
         complete &= is_complete;
         runs += 1.0;
@@ -122,7 +126,7 @@ fn record(
 }
 
 /// One run under the sampler, and whether the program came to its end. Where the kernel refuses to sample, a bundled
-/// workload samples itself.
+/// workload samples itself, if its run takes no longer than `longest_of_itself`.
 ///
 /// # Errors
 /// The program cannot be started, or no stack can be had.
@@ -130,6 +134,7 @@ pub(crate) fn once(
     target: &Target,
     procs: u32,
     request: Request,
+    longest_of_itself: Duration,
     quota: Option<&Quota>,
 ) -> Result<(Profile, bool), Error> {
     // The sampler ends the program after `max_time`; the sample's own limit only has to lie beyond it.
@@ -146,7 +151,7 @@ pub(crate) fn once(
     match profile::record_child(&mut child, request) {
         Err(error) if error.is_refusal() && target.is_workload() => {
             drop(child);
-            itself(target, procs, &conditions, request)
+            itself(target, procs, &conditions, longest_of_itself)
         }
         result => {
             let profile = result?;
@@ -161,14 +166,14 @@ fn itself(
     target: &Target,
     procs: u32,
     conditions: &Conditions,
-    request: Request,
+    longest: Duration,
 ) -> Result<(Profile, bool), Error> {
     let scratch = scratch()?;
     let file = scratch.path().join("stacks");
     let mut invocation = target.invocation(procs).untraced();
     invocation.env.push((self_sample::VARIABLE.into(), file.clone().into()));
     let mut child = measure::launch(&invocation, conditions)?;
-    let profile = self_sample::record_self(&mut child, &file, request.max_time)?;
+    let profile = self_sample::record_self(&mut child, &file, longest)?;
     Ok((profile, true))
 }
 
