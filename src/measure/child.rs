@@ -115,6 +115,7 @@ impl Child {
 
         let group = conditions.quota.as_ref().map(Quota::group).transpose()?;
         let setup = Setup {
+            cpus: conditions.cpus.clone(),
             cgroups: group.iter().map(|group| group.folder().to_owned()).collect(),
             ..Setup::of(invocation).map_err(|source| Error::refused("find the working directory", &source))?
         };
@@ -420,6 +421,7 @@ mod tests {
             keep_output: false,
             poll_run_queue: false,
             quota: None,
+            cpus: None,
         };
         let error = Child::launch(Path::new("/bin/true"), &invocation, &conditions).unwrap_err();
         assert_eq!(

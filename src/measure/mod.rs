@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::machine::CpuList;
 use crate::target::Invocation;
 
 pub use child::Child;
@@ -55,6 +56,8 @@ pub struct Conditions {
     pub poll_run_queue: bool,
     /// CPU quota of the child; `None` leaves it with that of the tool.
     pub quota: Option<Quota>,
+    /// The CPUs that the child may use; `None` for those of the tool.
+    pub cpus: Option<CpuList>,
 }
 
 /// How a sample ended.

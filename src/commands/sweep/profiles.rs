@@ -140,6 +140,7 @@ pub(crate) fn once(
         keep_output: false,
         poll_run_queue: false,
         quota: quota.cloned(),
+        cpus: None,
     };
     hooks::run(target, Hook::Prepare(procs.into()), timeout).map_err(Error::Partial)?;
     let mut child = measure::launch(&target.invocation(procs).untraced(), &conditions)?;

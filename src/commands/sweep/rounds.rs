@@ -138,6 +138,7 @@ pub(crate) fn of_target(
         keep_output: target.needs_output(),
         poll_run_queue: !target.is_workload(),
         quota,
+        cpus: None,
     }
 }
 
