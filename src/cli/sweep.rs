@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::command::{CommandArgs, ProgramArgs};
 use crate::error::Error;
-use crate::plan::{Policy, ProcsSpec, QuotaList, Rounds};
+use crate::plan::{Pin, Policy, ProcsSpec, QuotaList, Rounds};
 
 /// How a bundled workload is sized and set.
 #[derive(Clone, Debug, Args)]
@@ -104,6 +104,16 @@ pub struct SweepArgs {
     /// Draw no flame graph
     #[arg(long, help_heading = "Measuring")]
     pub no_flamegraph: bool,
+    /// Pin each sample to as many CPUs as it has workers, neighbours first, or far apart (scatter)
+    #[arg(
+        long,
+        value_name = "compact|scatter",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "compact",
+        help_heading = "Measuring"
+    )]
+    pub pin: Option<Pin>,
     /// Refuse to measure where the machine would only get a warning
     #[arg(long, help_heading = "Measuring")]
     pub strict: bool,

@@ -72,7 +72,7 @@ fn one(args: &FlamegraphArgs, target: &Target, procs: u32, output: &Output) -> R
 }
 
 fn record(args: &FlamegraphArgs, target: &Target, procs: u32) -> Result<Profile, Error> {
-    let profile = profiles::once(target, procs, request(args), None);
+    let profile = profiles::once(target, procs, request(args), &profiles::Limits::default());
     refuse_interrupted()?;
     Ok(profile?.0)
 }

@@ -4,6 +4,7 @@
 mod cpu_list;
 mod facts;
 mod noise;
+mod topology;
 
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cpu_list::CpuList;
 pub use noise::{Noise, noise};
+pub use topology::{Cpu, topology};
 
 use crate::measure::{self, cgroup};
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::hooks;
 use crate::error::Error;
+use crate::machine::CpuList;
 use crate::measure::{self, Conditions, Quota};
-use crate::plan::Plan;
+use crate::plan::{Pinning, Plan};
 use crate::profile::{self, Folded, Profile, Request, Scale, Title, self_sample};
 use crate::results::{Folder, Note, SampleRow};
 use crate::target::{Hook, Target};
@@ -28,6 +29,17 @@ pub(super) struct Wanted<'a> {
     pub(super) chosen: u32,
     /// What is left of the budget; `None` without one.
     pub(super) left: Option<Duration>,
+    /// Who runs where; `None` if nothing is pinned.
+    pub(super) pinning: Option<&'a Pinning>,
+}
+
+/// What a run is limited to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Limits {
+    /// The CPU quota; `None` for that of the tool.
+    pub(crate) quota: Option<Quota>,
+    /// The CPUs; `None` for those of the tool.
+    pub(crate) cpus: Option<CpuList>,
 }
 
 /// A profile over one or more runs of the target.
@@ -103,15 +115,19 @@ fn record(
     patience: Duration,
 ) -> Result<(Profile, Taken), Error> {
     let begun = Instant::now();
+    let limits = Limits {
+        quota: wanted.quota.cloned(),
+        cpus: wanted.pinning.map(|pinning| pinning.main(procs)),
+    };
     let request = Request { max_samples: None, max_time: ENOUGH_TIME, ..Request::default() };
-    let (mut profile, mut complete) = once(wanted.target, procs, request, wanted.quota)?;
+    let (mut profile, mut complete) = once(wanted.target, procs, request, &limits)?;
     let mut runs = 1.0;
     let is_poor = |stacks, elapsed| match elapsed < patience {
         true => stacks < ENOUGH_STACKS,
         false => stacks < FEW_STACKS && elapsed < ENOUGH_TIME,
     };
     while is_poor(profile.samples, begun.elapsed()) && !measure::interrupted() {
-        let (more, is_complete) = once(wanted.target, procs, request, wanted.quota)?;
+        let (more, is_complete) = once(wanted.target, procs, request, &limits)?;
         profile.merge(more);
         complete &= is_complete;
         runs += 1.0;
@@ -130,7 +146,7 @@ pub(crate) fn once(
     target: &Target,
     procs: u32,
     request: Request,
-    quota: Option<&Quota>,
+    limits: &Limits,
 ) -> Result<(Profile, bool), Error> {
     // The sampler ends the program after `max_time`; the sample's own limit only has to lie beyond it.
     let timeout = request.max_time + Duration::from_secs(60);
@@ -139,8 +155,8 @@ pub(crate) fn once(
         counters: false,
         keep_output: false,
         poll_run_queue: false,
-        quota: quota.cloned(),
-        cpus: None,
+        quota: limits.quota.clone(),
+        cpus: limits.cpus.clone(),
     };
     hooks::run(target, Hook::Prepare(procs.into()), timeout).map_err(Error::Partial)?;
     let mut child = measure::launch(&target.invocation(procs).untraced(), &conditions)?;

@@ -92,7 +92,8 @@ fn take(job: &Job, procs: Procs, conditions: &Conditions) -> Result<Result<Sampl
     if let Err(why) = hooks::run(&job.target, Hook::Prepare(procs), conditions.timeout) {
         return Ok(Err(why));
     }
-    Ok(Ok(measure::sample(&job.target.invocation(procs).untraced(), conditions)?))
+    let conditions = Conditions { cpus: job.cpus(procs), ..conditions.clone() };
+    Ok(Ok(measure::sample(&job.target.invocation(procs).untraced(), &conditions)?))
 }
 
 /// Why a sample failed, and where what it printed is kept.
