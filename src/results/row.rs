@@ -276,6 +276,7 @@ mod tests {
             quota_periods: Some(4),
             run_queue_wait_s: Some(9.0),
             steal_s: Some(f64::NAN),
+            load: None,
             counts: Counts { context_switches: Some(7.0), ..Counts::default() },
             report: Some(ChildReport {
                 ops: Some(100.0),

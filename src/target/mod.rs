@@ -8,6 +8,7 @@ mod name;
 mod preset;
 mod procs;
 mod program;
+mod ready;
 mod throughput;
 pub mod workload;
 
@@ -21,6 +22,7 @@ pub use command::Command;
 pub use hook::{Hook, Hooks};
 pub use preset::Preset;
 pub use procs::Procs;
+pub use ready::{Ready, Url};
 pub use throughput::Measured;
 
 /// One process to start: everything the launcher needs to exec it, with the worker count filled in.

@@ -115,10 +115,8 @@ fn record(
     patience: Duration,
 ) -> Result<(Profile, Taken), Error> {
     let begun = Instant::now();
-    let limits = Limits {
-        quota: wanted.quota.cloned(),
-        cpus: wanted.pinning.map(|pinning| pinning.main(procs)),
-    };
+    let limits =
+        Limits { quota: wanted.quota.cloned(), cpus: wanted.pinning.map(|pinning| pinning.main(procs)) };
     let request = Request { max_samples: None, max_time: ENOUGH_TIME, ..Request::default() };
     let (mut profile, mut complete) = once(wanted.target, procs, request, &limits)?;
     let mut runs = 1.0;
