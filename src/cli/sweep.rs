@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::command::{CommandArgs, ProgramArgs};
+use super::serve::ServeArgs;
 use crate::error::Error;
 use crate::plan::{Pin, Policy, ProcsSpec, QuotaList, Rounds};
 
@@ -49,7 +50,9 @@ impl WorkloadArgs {
     after_help = "Examples:\n  corefit sweep --quick\n  corefit sweep ping_pong sieve --procs 1..4\n  \
                   corefit sweep --env RAYON_NUM_THREADS --metric 'rate: ([0-9.]+)' -- ./app\n  \
                   corefit sweep --procs 1..64:log2 -- ./server-bench --workers {procs}\n  \
-                  corefit sweep mixed_service --scale 4 --cpus-sweep 0.5,1,1.5"
+                  corefit sweep mixed_service --scale 4 --cpus-sweep 0.5,1,1.5\n  \
+                  corefit sweep --serve './server -w {procs}' --ready tcp:127.0.0.1:8080 \\\n    \
+                  --load 'wrk -t1 -c64 -d2s http://127.0.0.1:8080/' --metric 'Requests/sec: +([0-9.]+)'"
 )]
 pub struct SweepArgs {
     /// Workloads, or `all` (default: all)
@@ -128,6 +131,9 @@ pub struct SweepArgs {
     /// What a command is measured by
     #[command(flatten, next_help_heading = "Commands")]
     pub command: CommandArgs,
+    /// A server under load
+    #[command(flatten, next_help_heading = "Servers")]
+    pub serving: ServeArgs,
 
     /// Name of the target and its folder (default: the workload, or made from the command line)
     #[arg(long, value_name = "TARGET", help_heading = "Results")]

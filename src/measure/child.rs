@@ -14,7 +14,7 @@ use rustix::process::PidfdFlags;
 
 use super::cgroup::{self, Limit, Throttling};
 use super::control::{self, Word};
-use super::counters::{Counters, Perf};
+use super::counters::{Access, Counters, Event, Perf};
 use super::kernel::{self, Usage};
 use super::launcher::{self, Setup};
 use super::output::{Ends, Output};
@@ -226,7 +226,11 @@ impl Child {
         remarks.extend(end.group_left.map(|why| format!("its cgroup could not be removed: {why}")));
         let seconds = |microseconds: u64| Duration::from_micros(microseconds).as_secs_f64();
         let cpu_s = own.map(|own| (seconds(own.user_us), seconds(own.system_us)));
-        let (user_s, sys_s) = self.window.as_ref().map_or(cpu_s, Window::cpu_s).unzip();
+        // The kernel does not say what a process's rusage was where its window began.
+        let counts = self.counters.read(own.filter(|_| self.window.is_none()));
+        let is_exact = self.counters.availability().of(Event::TaskClock) == Some(Access::Full);
+        let clock_s = counts.task_clock_s.filter(|_| is_exact);
+        let (user_s, sys_s) = self.window.as_ref().map_or(cpu_s, |window| window.cpu_s(clock_s)).unzip();
         Sample {
             status: verdict.status,
             exit_code: verdict.exit_code,
@@ -242,8 +246,7 @@ impl Child {
             quota_periods: end.throttling.map(|throttling| throttling.periods),
             run_queue_wait_s: self.run_queue.as_ref().and_then(RunQueue::wait_s),
             steal_s: end.steal_s,
-            // The kernel does not say what a process's rusage was where its window began.
-            counts: self.counters.read(own.filter(|_| self.window.is_none())),
+            counts,
             load: None,
             report,
             stdout: kept.stdout,

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use super::child::{Child, wait_any};
-use super::{Error, interrupt};
+use super::interrupt;
 use crate::quote::one_line;
 use crate::target::Ready;
 
@@ -21,14 +21,11 @@ const ANSWER_BYTES: usize = 512;
 /// Whether somebody serves already where a server is to be started, said in one line.
 ///
 /// # Errors
-/// [`Error::Start`]: its address cannot be found.
-pub fn taken(ready: &Ready) -> Result<Option<String>, Error> {
+/// In one line: its address cannot be found.
+pub fn taken(ready: &Ready) -> Result<Option<String>, String> {
     let Some(address) = address(ready) else { return Ok(None) };
     let resolved = resolve(&address).map_err(|error| {
-        Error::Start(format!(
-            "cannot find the address of `--ready {}`: {error}",
-            one_line(&ready.to_string())
-        ))
+        format!("cannot find the address of `--ready {}`: {error}", one_line(&ready.to_string()))
     })?;
     let is_taken = resolved.iter().any(|address| connect(address).is_ok());
     let text =

@@ -88,9 +88,9 @@ pub fn start(roles: &Roles<'_>, conditions: &Conditions) -> Result<Serving, Erro
 
 fn put_under_load(launcher: &Path, roles: &Roles<'_>, conditions: &Conditions) -> Result<Serving, Error> {
     let mut server = launch_server(launcher, roles, conditions)?;
-    let served = match ready::taken(roles.ready)? {
-        Some(why) => Err(why),
-        None => {
+    let served = match ready::taken(roles.ready) {
+        Ok(Some(why)) | Err(why) => Err(why),
+        Ok(None) => {
             server.start()?;
             ready::wait(&mut server, roles.ready, conditions.timeout)
         }
@@ -131,6 +131,12 @@ impl Served {
     #[must_use]
     pub fn server_pid(&self) -> u32 {
         self.server.pid()
+    }
+
+    /// Whether a wait has seen the end of the load.
+    #[must_use]
+    pub fn has_load_ended(&self) -> bool {
+        self.load.has_ended()
     }
 
     /// Waits up to `patience` for the load to end, or the server; `true` then. Returns early, with `false`, at an

@@ -9,6 +9,7 @@ mod preset;
 mod procs;
 mod program;
 mod ready;
+mod service;
 mod throughput;
 pub mod workload;
 
@@ -23,6 +24,8 @@ pub use hook::{Hook, Hooks};
 pub use preset::Preset;
 pub use procs::Procs;
 pub use ready::{Ready, Url};
+pub(crate) use service::words;
+pub use service::{Load, LoadKind, Service};
 pub use throughput::Measured;
 
 /// One process to start: everything the launcher needs to exec it, with the worker count filled in.
@@ -152,6 +155,24 @@ impl Target {
                 ..Invocation::default()
             },
             Kind::Command(command) => command.invocation(procs),
+        }
+    }
+
+    /// What makes it a server, if it is one.
+    #[must_use]
+    pub fn service(&self) -> Option<&Service> {
+        match &self.kind {
+            Kind::Workload { .. } => None,
+            Kind::Command(command) => command.service.as_deref(),
+        }
+    }
+
+    /// How the load generator is started at a point; `None` if it is no server.
+    #[must_use]
+    pub fn load(&self, procs: impl Into<Procs>) -> Option<Invocation> {
+        match &self.kind {
+            Kind::Workload { .. } => None,
+            Kind::Command(command) => command.load(procs.into()),
         }
     }
 

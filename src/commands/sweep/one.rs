@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::evidence;
-use super::{hooks, profiles, rounds};
+use super::{hooks, profiles, rounds, under_load};
 use crate::cli::SweepArgs;
 use crate::error::Error;
 use crate::machine::{self, CpuList, Machine};
@@ -298,7 +298,8 @@ fn warnings(job: &Job, rows: &[SampleRow], ended: &rounds::Ended) -> Vec<Note> {
     let points = job.plan.points();
     let failed = points.iter().filter_map(|procs| samples_failed(*procs, rows, &ended.failures));
     let of_all = [odd(rows, &ended.oddities), stolen(rows), more_than_cpus(job)].into_iter().flatten();
-    ended.warning.clone().into_iter().chain(failed).chain(of_all).collect()
+    let of_load = under_load::notes(job, rows);
+    ended.warning.clone().into_iter().chain(failed).chain(of_all).chain(of_load).collect()
 }
 
 fn samples_failed(procs: Procs, rows: &[SampleRow], failures: &[(Procs, String)]) -> Option<Note> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::hooks;
+use super::{hooks, under_load};
 use crate::error::Error;
 use crate::machine::CpuList;
 use crate::measure::{self, Conditions, Quota};
@@ -40,6 +40,8 @@ pub(crate) struct Limits {
     pub(crate) quota: Option<Quota>,
     /// The CPUs; `None` for those of the tool.
     pub(crate) cpus: Option<CpuList>,
+    /// The CPUs of what loads it, likewise.
+    pub(crate) load_cpus: Option<CpuList>,
 }
 
 /// A profile over one or more runs of the target.
@@ -115,8 +117,11 @@ fn record(
     patience: Duration,
 ) -> Result<(Profile, Taken), Error> {
     let begun = Instant::now();
-    let limits =
-        Limits { quota: wanted.quota.cloned(), cpus: wanted.pinning.map(|pinning| pinning.main(procs)) };
+    let limits = Limits {
+        quota: wanted.quota.cloned(),
+        cpus: wanted.pinning.map(|pinning| pinning.main(procs)),
+        load_cpus: wanted.pinning.and_then(Pinning::load).cloned(),
+    };
     let request = Request { max_samples: None, max_time: ENOUGH_TIME, ..Request::default() };
     let (mut profile, mut complete) = once(wanted.target, procs, request, &limits)?;
     let mut runs = 1.0;
@@ -157,6 +162,14 @@ pub(crate) fn once(
         cpus: limits.cpus.clone(),
     };
     hooks::run(target, Hook::Prepare(procs.into()), timeout).map_err(Error::Partial)?;
+    if let Some(mut served) = under_load::start(target, procs.into(), &conditions, limits.load_cpus.as_ref())?
+    {
+        let profile = profile::record_served(&mut served, request)?;
+        let complete = served.has_load_ended();
+        // It is stopped as in a sample; what that says is told by the samples.
+        drop(served.finish());
+        return Ok((profile, complete));
+    }
     let mut child = measure::launch(&target.invocation(procs).untraced(), &conditions)?;
     match profile::record_child(&mut child, request) {
         Err(error) if error.is_refusal() && target.is_workload() => {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::one::{self, Job};
-use super::{failures, hooks};
+use super::{failures, hooks, under_load};
 use crate::error::Error;
 use crate::measure::{self, Conditions, Quota, Sample, Status};
 use crate::plan::rounds::{Done, Next, StopReason, next, time_left};
@@ -93,7 +93,7 @@ fn take(job: &Job, procs: Procs, conditions: &Conditions) -> Result<Result<Sampl
         return Ok(Err(why));
     }
     let conditions = Conditions { cpus: job.cpus(procs), ..conditions.clone() };
-    Ok(Ok(measure::sample(&job.target.invocation(procs).untraced(), &conditions)?))
+    Ok(Ok(under_load::sample(job, procs, &conditions)?))
 }
 
 /// Why a sample failed, and where what it printed is kept.

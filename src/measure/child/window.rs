@@ -11,7 +11,7 @@ use super::{Child, Meters};
 #[derive(Debug)]
 pub(super) struct Window {
     meters: Meters,
-    /// CPU seconds, user and system, before it.
+    /// CPU seconds, user and system, before it; in clock ticks of usually 10 ms, as all that `/proc` says of them.
     before_s: (f64, f64),
     taken: Option<Taken>,
 }
@@ -25,9 +25,13 @@ struct Taken {
 }
 
 impl Window {
-    /// CPU seconds in it, user and system; `None` while it has no end.
-    pub(super) fn cpu_s(&self) -> Option<(f64, f64)> {
-        self.taken.map(|taken| (taken.user_s, taken.system_s))
+    /// CPU seconds in it, user and system; `None` while it has no end, and where they are less than the kernel's accounts
+    /// show. Their sum is `clock_s` where that is known, which is exact.
+    pub(super) fn cpu_s(&self, clock_s: Option<f64>) -> Option<(f64, f64)> {
+        let Taken { user_s, system_s, .. } = self.taken?;
+        let sum_s = user_s + system_s;
+        let factor = clock_s.map_or(1.0, |clock_s| clock_s / sum_s);
+        (sum_s > 0.0).then_some((user_s * factor, system_s * factor))
     }
 
     /// What was throttled, and the seconds stolen, in it.
@@ -45,7 +49,7 @@ impl Child {
         self.window = Some(Window { meters, before_s: tree::cpu_s(&self.root), taken: None });
     }
 
-    /// What it uses from now on does not count. CPU time is known to a clock tick, 10 ms usually.
+    /// What it uses from now on does not count.
     pub(in super::super) fn end_window(&mut self) {
         self.counters.end_window();
         let (user_s, system_s) = tree::cpu_s(&self.root);
