@@ -291,17 +291,7 @@ impl Sweep {
     fn run(&self, more: &[&str]) -> corefit::Done {
         let (serve, load) = (self.role("process_that_serves"), self.role("process_that_loads"));
         let mut args = vec!["sweep", "--serve", &serve, "--load", &load, "--metric", "rate: ([0-9.]+)"];
-        args.extend([
-            "--name",
-            "server",
-            "--out",
-            "p",
-            "--rounds",
-            "6..6",
-            "--no-flamegraph",
-            "--procs",
-            "1..4",
-        ]);
+        args.extend(["--name", "server", "--out", "p", "--no-flamegraph", "--procs", "1..4"]);
         args.extend(more);
         let mut command = self.corefit.command(&args);
         corefit::Done::of(command.env(ADDRESS, &self.port.address).output().expect("the binary starts"))
