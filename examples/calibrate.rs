@@ -164,6 +164,7 @@ fn plan(regime: &Regime, seed: u64) -> Plan {
         flamegraph: false,
         quick: false,
         cpu_quota: None,
+        pin: None,
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use corefit::machine::CpuList;
 use corefit::measure::{self, Conditions, Sample, Status, counters};
 use corefit::target::Invocation;
 
@@ -17,7 +18,14 @@ const LAUNCHER: &str = env!("CARGO_BIN_EXE_corefit");
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn conditions() -> Conditions {
-    Conditions { timeout: PATIENCE, counters: true, keep_output: true, poll_run_queue: false, quota: None }
+    Conditions {
+        timeout: PATIENCE,
+        counters: true,
+        keep_output: true,
+        poll_run_queue: false,
+        quota: None,
+        cpus: None,
+    }
 }
 
 fn invocation(program: &str, args: &[&str]) -> Invocation {
@@ -353,6 +361,23 @@ fn a_program_dies_with_the_thread_that_launched_it() {
     let mut child = launched.join().unwrap();
     assert!(child.wait_up_to(PATIENCE));
     assert_eq!(child.finish().signal, Some(9));
+}
+
+#[test]
+fn a_child_runs_on_the_cpus_asked_for_and_so_does_what_it_starts() {
+    let allowed = rustix::thread::sched_getaffinity(None).unwrap();
+    let last = (0..rustix::thread::CpuSet::MAX_CPU).rfind(|cpu| allowed.is_set(*cpu)).unwrap();
+    let cpus = CpuList::new([u32::try_from(last).unwrap()]);
+    let pinned = Conditions { cpus, ..conditions() };
+    let sample = run(&shell("sh -c 'grep Cpus_allowed_list /proc/self/status'"), &pinned);
+    assert_eq!(text(&sample.stdout), format!("Cpus_allowed_list:\t{last}"));
+}
+
+#[test]
+fn cpus_that_the_machine_does_not_have_are_an_error() {
+    let pinned = Conditions { cpus: CpuList::new([60_000]), ..conditions() };
+    let error = measure::sample_by(Path::new(LAUNCHER), &shell("true"), &pinned).unwrap_err();
+    assert!(error.to_string().contains("Invalid argument"), "{error}");
 }
 
 /// A cgroup of version 1 with a CPU quota, removed at the end; `None` where this process may not make one.

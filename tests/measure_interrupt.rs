@@ -16,6 +16,7 @@ fn an_interruption_kills_the_sample_and_the_tool_lives_on() {
         keep_output: true,
         poll_run_queue: false,
         quota: None,
+        cpus: None,
     };
     let folder = tempfile::tempdir().unwrap();
     let invocation = Invocation {

@@ -179,6 +179,7 @@ fn launched(program: &str, args: &[&str], envs: &[(&str, &str)]) -> measure::Chi
         keep_output: false,
         poll_run_queue: false,
         quota: None,
+        cpus: None,
     };
     let launcher = Path::new(env!("CARGO_BIN_EXE_corefit"));
     measure::launch_by(launcher, &invocation, &conditions).unwrap()

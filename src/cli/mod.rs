@@ -4,6 +4,7 @@
 
 mod command;
 mod compare;
+mod serve;
 mod sweep;
 mod view;
 
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use command::{CommandArgs, ProgramArgs};
 pub use compare::CompareArgs;
+pub use serve::ServeArgs;
 pub use sweep::{SweepArgs, WorkloadArgs};
 pub use view::{
     CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs, TraceArgs,

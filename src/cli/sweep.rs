@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::command::{CommandArgs, ProgramArgs};
+use super::serve::ServeArgs;
 use crate::error::Error;
-use crate::plan::{Policy, ProcsSpec, QuotaList, Rounds};
+use crate::plan::{Pin, Policy, ProcsSpec, QuotaList, Rounds};
 
 /// How a bundled workload is sized and set.
 #[derive(Clone, Debug, Args)]
@@ -49,7 +50,9 @@ impl WorkloadArgs {
     after_help = "Examples:\n  corefit sweep --quick\n  corefit sweep ping_pong sieve --procs 1..4\n  \
                   corefit sweep --env RAYON_NUM_THREADS --metric 'rate: ([0-9.]+)' -- ./app\n  \
                   corefit sweep --procs 1..64:log2 -- ./server-bench --workers {procs}\n  \
-                  corefit sweep mixed_service --scale 4 --cpus-sweep 0.5,1,1.5"
+                  corefit sweep mixed_service --scale 4 --cpus-sweep 0.5,1,1.5\n  \
+                  corefit sweep --serve './server -w {procs}' --ready tcp:127.0.0.1:8080 \\\n    \
+                  --load 'wrk -t1 -c64 -d2s http://127.0.0.1:8080/' --metric 'Requests/sec: +([0-9.]+)'"
 )]
 pub struct SweepArgs {
     /// Workloads, or `all` (default: all)
@@ -104,6 +107,16 @@ pub struct SweepArgs {
     /// Draw no flame graph
     #[arg(long, help_heading = "Measuring")]
     pub no_flamegraph: bool,
+    /// Pin each sample to as many CPUs as it has workers, neighbours first, or far apart (scatter)
+    #[arg(
+        long,
+        value_name = "compact|scatter",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "compact",
+        help_heading = "Measuring"
+    )]
+    pub pin: Option<Pin>,
     /// Refuse to measure where the machine would only get a warning
     #[arg(long, help_heading = "Measuring")]
     pub strict: bool,
@@ -118,6 +131,9 @@ pub struct SweepArgs {
     /// What a command is measured by
     #[command(flatten, next_help_heading = "Commands")]
     pub command: CommandArgs,
+    /// A server under load
+    #[command(flatten, next_help_heading = "Servers")]
+    pub serving: ServeArgs,
 
     /// Name of the target and its folder (default: the workload, or made from the command line)
     #[arg(long, value_name = "TARGET", help_heading = "Results")]

@@ -126,6 +126,7 @@ fn answer(question: &Question, answers: &mut Answers) -> Result<Result<(), Strin
         keep_output: false,
         poll_run_queue: false,
         quota: None,
+        cpus: None,
     };
     let sample = measure::sample(&question.invocation(), &conditions)?;
     if measure::interrupted() {

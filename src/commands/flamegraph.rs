@@ -72,7 +72,8 @@ fn one(args: &FlamegraphArgs, target: &Target, procs: u32, output: &Output) -> R
 }
 
 fn record(args: &FlamegraphArgs, target: &Target, procs: u32) -> Result<Profile, Error> {
-    let profile = profiles::once(target, procs, request(args), args.duration, None);
+    let limits = profiles::Limits::default();
+    let profile = profiles::once(target, procs, request(args), args.duration, &limits);
     refuse_interrupted()?;
     Ok(profile?.0)
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use super::CpuList;
+
 fn text(root: &Path, path: &str) -> Option<String> {
     let text = fs::read_to_string(root.join(path)).ok()?;
     let text = text.trim_matches(|char: char| char.is_whitespace() || char == '\0');
@@ -21,13 +23,7 @@ pub(super) fn numa_nodes(root: &Path) -> Option<u32> {
 
 /// How many numbers a list like `0-3,8` names.
 fn list_length(list: &str) -> Option<u32> {
-    let mut length = 0_u32;
-    for range in list.split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        length = length.checked_add(last.checked_sub(first)?.checked_add(1)?)?;
-    }
-    Some(length)
+    u32::try_from(list.parse::<CpuList>().ok()?.count()).ok()
 }
 
 /// The value of the first `key : value` line of `/proc/cpuinfo`.

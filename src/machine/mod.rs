@@ -1,14 +1,18 @@
 //! What this machine is and what can be measured on it: the facts behind `doctor`, the manifest and the warnings.
 //! Reads `/proc` and `/sys`, and asks `measure` which counters can be opened.
 
+mod cpu_list;
 mod facts;
 mod noise;
+mod topology;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use cpu_list::CpuList;
 pub use noise::{Noise, noise};
+pub use topology::{Cpu, topology};
 
 use crate::measure::{self, cgroup};
 

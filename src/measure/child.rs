@@ -1,5 +1,8 @@
 //! A sample under way: launched, started, waited for, ended.
 
+mod wait;
+mod window;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -7,13 +10,11 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::event::{PollFd, PollFlags};
 use rustix::process::PidfdFlags;
-use rustix::time::Timespec;
 
 use super::cgroup::{self, Limit, Throttling};
 use super::control::{self, Word};
-use super::counters::{Counters, Perf};
+use super::counters::{Access, Counters, Event, Perf};
 use super::kernel::{self, Usage};
 use super::launcher::{self, Setup};
 use super::output::{Ends, Output};
@@ -21,11 +22,17 @@ use super::quota::{Group, Quota};
 use super::run_queue::RunQueue;
 use super::tree::{self, Root};
 use super::verdict::{self, Stopped};
-use super::{Conditions, Error, Sample, interrupt, report, steal};
+use super::{Conditions, Error, Sample, Status, interrupt, report, steal};
 use crate::target::Invocation;
+use window::Window;
+
+pub(super) use wait::wait_any;
 
 /// How long the launcher may take for its part, which is milliseconds on a machine that works.
 const LAUNCH_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How a remark begins that quotes what a program that failed wrote last.
+pub(super) const LAST_WORDS: &str = "its last words";
 
 /// A child that has been launched and waits, its counters open, for [`Child::start`] before it execs the program. The
 /// sampling profiler opens its events on it in between. Dropping it kills the whole process tree.
@@ -49,6 +56,10 @@ pub struct Child {
     started: Option<Started>,
     /// When it ended or was killed, by the monotonic clock.
     ended_ns: Option<u64>,
+    /// What is counted, if not all.
+    window: Option<Window>,
+    /// It was asked to end.
+    is_asked: bool,
     is_over: bool,
 }
 
@@ -115,6 +126,7 @@ impl Child {
 
         let group = conditions.quota.as_ref().map(Quota::group).transpose()?;
         let setup = Setup {
+            cpus: conditions.cpus.clone(),
             cgroups: group.iter().map(|group| group.folder().to_owned()).collect(),
             ..Setup::of(invocation).map_err(|source| Error::refused("find the working directory", &source))?
         };
@@ -146,6 +158,8 @@ impl Child {
             run_queue: None,
             started: None,
             ended_ns: None,
+            window: None,
+            is_asked: false,
             is_over: false,
         })
     }
@@ -182,58 +196,6 @@ impl Child {
         Ok(())
     }
 
-    /// Waits up to `patience` for the program to end; `true` once it has. Returns early, with `false`, at an interruption.
-    /// The end is noticed here: wall time runs until a wait sees it.
-    pub fn wait_up_to(&mut self, patience: Duration) -> bool {
-        // A deadline beyond the end of the clock is none.
-        let deadline = Instant::now().checked_add(patience);
-        loop {
-            self.wait_once(deadline);
-            if self.ended_ns.is_some() {
-                return true;
-            }
-            if interrupt::interrupted() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return false;
-            }
-        }
-    }
-
-    /// Sleeps until the program ends, writes or has to be polled, at most until `deadline`, and does what is due.
-    fn wait_once(&mut self, deadline: Option<Instant>) {
-        let now = Instant::now();
-        let (mut descriptors, resume) =
-            self.output.as_ref().map(|output| output.to_poll(now)).unwrap_or_default();
-        let outputs = descriptors.len();
-        descriptors.push(self.handle.as_fd());
-        descriptors.extend(interrupt::descriptor());
-        let mut polled: Vec<PollFd<'_>> =
-            descriptors.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-
-        let poll_due = self.run_queue.as_ref().map(RunQueue::due);
-        let until = [deadline, resume, poll_due].into_iter().flatten().min();
-        let timeout = until.and_then(|until| Timespec::try_from(until.saturating_duration_since(now)).ok());
-        // An error is a signal that came in between or a lack of memory; either way, look again.
-        let _ = rustix::event::poll(&mut polled, timeout.as_ref());
-        let clock_ns = control::clock_ns();
-        let has_ended = !polled[outputs].revents().is_empty();
-        let has_written = polled[..outputs].iter().any(|fd| !fd.revents().is_empty());
-        drop(polled);
-
-        if has_ended {
-            self.ended_ns = Some(clock_ns);
-            return;
-        }
-        let now = Instant::now();
-        let is_poll_due = poll_due.is_some_and(|due| due <= now);
-        if let Some(run_queue) = self.run_queue.as_mut().filter(|_| is_poll_due) {
-            run_queue.poll(now);
-        }
-        // We are awake: what is in the pipes need not wake us again.
-        if has_written || is_poll_due {
-            self.output.as_mut().expect("output is taken by `finish` only").drain(now);
-        }
-    }
-
     /// Stops what still runs of the process tree and gives the sample.
     #[must_use]
     pub fn finish(mut self) -> Sample {
@@ -249,9 +211,9 @@ impl Child {
 
         let mut remarks: Vec<String> = verdict.remark.into_iter().collect();
         // What an interruption cut short says nothing of why.
-        if verdict.exit_code != Some(0) && end.stopped != Stopped::Interrupted {
+        if verdict.status != Status::Ok && end.stopped != Stopped::Interrupted {
             let words = last_words(&kept.stderr).or_else(|| last_words(&kept.stdout));
-            remarks.extend(words.map(|words| format!("its last words: {words}")));
+            remarks.extend(words.map(|words| format!("{LAST_WORDS}: {words}")));
         }
         if kept.is_result_cut {
             remarks.push("wrote more than 1 MiB of results; only the end was read".to_owned());
@@ -263,14 +225,20 @@ impl Child {
         }
         remarks.extend(end.group_left.map(|why| format!("its cgroup could not be removed: {why}")));
         let seconds = |microseconds: u64| Duration::from_micros(microseconds).as_secs_f64();
+        let cpu_s = own.map(|own| (seconds(own.user_us), seconds(own.system_us)));
+        // The kernel does not say what a process's rusage was where its window began.
+        let counts = self.counters.read(own.filter(|_| self.window.is_none()));
+        let is_exact = self.counters.availability().of(Event::TaskClock) == Some(Access::Full);
+        let clock_s = counts.task_clock_s.filter(|_| is_exact);
+        let (user_s, sys_s) = self.window.as_ref().map_or(cpu_s, |window| window.cpu_s(clock_s)).unzip();
         Sample {
             status: verdict.status,
             exit_code: verdict.exit_code,
             signal: verdict.signal,
             wall_s,
             started_unix_s: self.started.map_or(0.0, |started| started.unix_s),
-            user_s: own.map(|own| seconds(own.user_us)),
-            sys_s: own.map(|own| seconds(own.system_us)),
+            user_s,
+            sys_s,
             max_rss_bytes: own.map(|own| own.max_rss_kib * 1024),
             cpu_quota: self.meters.limit.as_ref().map(|limit| limit.cpus),
             throttled_s: end.throttling.map(|throttling| throttling.throttled_s),
@@ -278,7 +246,8 @@ impl Child {
             quota_periods: end.throttling.map(|throttling| throttling.periods),
             run_queue_wait_s: self.run_queue.as_ref().and_then(RunQueue::wait_s),
             steal_s: end.steal_s,
-            counts: self.counters.read(own),
+            counts,
+            load: None,
             report,
             stdout: kept.stdout,
             stderr: kept.stderr,
@@ -295,6 +264,7 @@ impl Child {
         }
         let stopped = match (self.ended_ns, self.started) {
             (_, None) => Stopped::NotStarted,
+            _ if self.is_asked => Stopped::Asked,
             (Some(_), _) => Stopped::No,
             (None, _) if interrupt::interrupted() => Stopped::Interrupted,
             (None, _) => Stopped::TimeUp,
@@ -305,7 +275,8 @@ impl Child {
             tree::kill(&self.root, false);
             self.ended_ns = Some(clock_ns);
         }
-        let (throttling, steal_s) = self.meters.elapsed();
+        let elapsed = self.window.as_ref().and_then(Window::throttled_and_stolen);
+        let (throttling, steal_s) = elapsed.unwrap_or_else(|| self.meters.elapsed());
         let reaped = kernel::reap(self.pid).ok().flatten();
         tree::under_way().remove(&self.pid);
         self.kill_group();
@@ -420,6 +391,7 @@ mod tests {
             keep_output: false,
             poll_run_queue: false,
             quota: None,
+            cpus: None,
         };
         let error = Child::launch(Path::new("/bin/true"), &invocation, &conditions).unwrap_err();
         assert_eq!(

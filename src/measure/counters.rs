@@ -123,6 +123,16 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// What was counted after `before` was read of the same counter.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            count: self.count.saturating_sub(before.count),
+            enabled_ns: self.enabled_ns.saturating_sub(before.enabled_ns),
+            running_ns: self.running_ns.saturating_sub(before.running_ns),
+        }
+    }
+
     /// The count, scaled up for the time in which it did not count; `None` if it never counted.
     #[must_use]
     pub fn scaled(self) -> Option<f64> {
@@ -236,6 +246,19 @@ struct Opened {
     event: Event,
     access: Access,
     counter: Option<Box<dyn Counter>>,
+    /// What it read where its window began, and where that ended.
+    window: (Option<Reading>, Option<Reading>),
+}
+
+impl Opened {
+    /// What it counted: in its window, or in all if it has none.
+    fn counted(&mut self) -> Option<f64> {
+        let reading = match self.window {
+            (Some(begin), Some(end)) => end.since(begin),
+            _ => self.counter.as_mut()?.read().ok()?,
+        };
+        reading.scaled()
+    }
 }
 
 impl Counters {
@@ -243,7 +266,7 @@ impl Counters {
     pub(super) fn open(backend: &dyn CounterBackend, pid: u32) -> Self {
         let opened = Event::ALL.map(|event| {
             let (access, counter) = open(backend, event, pid);
-            Opened { event, access, counter }
+            Opened { event, access, counter, window: (None, None) }
         });
         Self { opened: opened.into() }
     }
@@ -258,15 +281,31 @@ impl Counters {
         Availability { counters: self.opened.iter().map(|opened| (opened.event, opened.access)).collect() }
     }
 
+    /// What was counted before is left out. A counter that cannot say it counts nothing.
+    pub(super) fn begin_window(&mut self) {
+        for opened in &mut self.opened {
+            opened.window.0 = opened.counter.as_mut().and_then(|counter| counter.read().ok());
+            opened.counter = opened.counter.take().filter(|_| opened.window.0.is_some());
+        }
+    }
+
+    /// What is counted from now on is left out.
+    pub(super) fn end_window(&mut self) {
+        for opened in &mut self.opened {
+            opened.window.1 = opened.counter.as_mut().and_then(|counter| counter.read().ok());
+            opened.counter = opened.counter.take().filter(|_| opened.window.1.is_some());
+        }
+    }
+
     /// What they read. `usage` is the program's rusage, from which come the switches and faults that the kernel would not
     /// count fully: of the one process and the children it waited for.
     pub(super) fn read(&mut self, usage: Option<Usage>) -> Counts {
         let mut counts = Counts::default();
-        for Opened { event, access, counter } in &mut self.opened {
-            let measured = counter.as_mut().and_then(|counter| counter.read().ok()?.scaled());
+        for opened in &mut self.opened {
+            let measured = opened.counted();
             let from_usage = |count: fn(Usage) -> u64| usage.map(|usage| count(usage) as f64);
-            let is_full = *access == Access::Full;
-            *column(&mut counts, *event) = match event {
+            let is_full = opened.access == Access::Full;
+            *column(&mut counts, opened.event) = match opened.event {
                 Event::TaskClock => measured.map(|nanoseconds| nanoseconds / 1e9),
                 Event::ContextSwitches | Event::CpuMigrations | Event::PageFaults if is_full => measured,
                 Event::ContextSwitches => {

@@ -19,10 +19,12 @@ use std::process::ExitCode;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Signal;
+use rustix::thread::CpuSet;
 
 use super::RESULT_FD;
 use super::control::{self, Word};
 use super::kernel::{self, Cloned};
+use crate::machine::CpuList;
 use crate::target::Invocation;
 
 /// The hidden subcommand's name.
@@ -30,15 +32,18 @@ pub const SUBCOMMAND: &str = "__launch";
 
 /// Options of a [`Setup`], and what ends them.
 const CGROUP: &str = "--cgroup";
+const CPUS: &str = "--cpus";
 const STDIN: &str = "--stdin";
 const END: &str = "--";
 
-/// What the launcher is told on its command line, `[--stdin FILE] [--cgroup PATH]… -- PROGRAM [ARG]…`: what it does before
-/// [`Word::Ready`] is said, as an option each, and then the program.
+/// What the launcher is told on its command line, `[--stdin FILE] [--cpus LIST] [--cgroup PATH]… -- PROGRAM [ARG]…`: what it
+/// does before [`Word::Ready`] is said, as an option each, and then the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Setup {
     /// The file that becomes standard input, by its whole path; `/dev/null` without one.
     pub(super) stdin: Option<PathBuf>,
+    /// The CPUs that the program may use; `None` for those of the tool.
+    pub(super) cpus: Option<CpuList>,
     /// Folders of the cgroups that it joins.
     pub(super) cgroups: Vec<PathBuf>,
     /// Path or name of the program.
@@ -62,9 +67,10 @@ impl Setup {
     /// The command line after the subcommand's name.
     pub(super) fn to_words(&self) -> Vec<OsString> {
         let stdin = self.stdin.iter().flat_map(|file| [STDIN.into(), file.clone().into()]);
+        let cpus = self.cpus.iter().flat_map(|cpus| [CPUS.into(), cpus.to_string().into()]);
         let cgroups = self.cgroups.iter().flat_map(|folder| [CGROUP.into(), folder.clone().into()]);
         let program = [END.into(), self.program.clone()];
-        stdin.chain(cgroups).chain(program).chain(self.args.iter().cloned()).collect()
+        stdin.chain(cpus).chain(cgroups).chain(program).chain(self.args.iter().cloned()).collect()
     }
 
     /// Reads what `to_words` wrote; `None` if nobody of us wrote it.
@@ -73,6 +79,7 @@ impl Setup {
         loop {
             match words.next()?.to_str()? {
                 STDIN => setup.stdin = Some(words.next()?.into()),
+                CPUS => setup.cpus = Some(words.next()?.to_str()?.parse().ok()?),
                 CGROUP => setup.cgroups.push(words.next()?.into()),
                 END => return Some(Self { program: words.next()?, args: words.collect(), ..setup }),
                 _ => return None,
@@ -124,6 +131,9 @@ fn become_program(control: &UnixStream, setup: &Setup) -> io::Result<Option<Infa
         // 0 stands for whoever writes it.
         OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?.write_all(b"0")?;
     }
+    if let Some(cpus) = &setup.cpus {
+        pin(cpus)?;
+    }
     // Rust's start-up code ignores it, and an exec would hand that on.
     kernel::reset_signal(libc::SIGPIPE);
     control::tell(control, Word::Ready { pid: std::process::id() })?;
@@ -136,6 +146,19 @@ fn become_program(control: &UnixStream, setup: &Setup) -> io::Result<Option<Infa
     let used = kernel::own_usage();
     control::tell(control, Word::Exec { clock_ns: control::clock_ns(), used })?;
     Err(kernel::exec(&path, &argv))
+}
+
+/// From now on this process, and what it becomes and starts, runs on `cpus` only.
+fn pin(cpus: &CpuList) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for cpu in cpus.iter() {
+        let cpu = usize::try_from(cpu).map_err(io::Error::other)?;
+        if cpu >= CpuSet::MAX_CPU {
+            return Err(Errno::INVAL.into());
+        }
+        set.set(cpu);
+    }
+    Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }
 
 /// The file to exec for `program`: itself if it has a slash, else the first executable file of that name on `path`.
@@ -184,6 +207,7 @@ mod tests {
         let cgroups = [vec![], vec!["/a".into(), OsString::from_vec(vec![b'/', 0xff]).into()]];
         for (stdin, cgroups) in [None, Some("--".into())].into_iter().zip(cgroups) {
             let setup = Setup {
+                cpus: stdin.is_some().then(|| CpuList::new([0, 1, 7])).flatten(),
                 stdin,
                 cgroups,
                 program: OsString::from_vec(vec![0xff, b'a']),
@@ -202,6 +226,8 @@ mod tests {
             &["--cgroup"],
             &["--cgroup", "--", "true"],
             &["--stdin", "x"],
+            &["--cpus", "--", "true"],
+            &["--cpus", "x", "--", "true"],
             &["--odd", "--", "true"],
         ];
         for words in wrong {

@@ -16,8 +16,10 @@ mod kernel;
 pub mod launcher;
 mod output;
 mod quota;
+pub mod ready;
 mod report;
 mod run_queue;
+pub mod serve;
 pub(crate) mod steal;
 mod tree;
 mod verdict;
@@ -26,6 +28,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::machine::CpuList;
 use crate::target::Invocation;
 
 pub use child::Child;
@@ -55,6 +58,8 @@ pub struct Conditions {
     pub poll_run_queue: bool,
     /// CPU quota of the child; `None` leaves it with that of the tool.
     pub quota: Option<Quota>,
+    /// The CPUs that the child may use; `None` for those of the tool.
+    pub cpus: Option<CpuList>,
 }
 
 /// How a sample ended.
@@ -108,6 +113,15 @@ pub struct Counts {
     pub branch_misses: Option<f64>,
 }
 
+/// What a load generator used while it ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LoadUse {
+    /// CPU seconds of it and its children.
+    pub cpu_s: Option<f64>,
+    /// CPU seconds of its busiest thread, polled.
+    pub busiest_thread_s: Option<f64>,
+}
+
 /// One run of a target in one process: every number that was measured, `None` where one was not.
 #[derive(Clone, Debug)]
 pub struct Sample {
@@ -143,6 +157,8 @@ pub struct Sample {
     pub steal_s: Option<f64>,
     /// Counters of the process tree.
     pub counts: Counts,
+    /// What the load generator used; `None` where there is none.
+    pub load: Option<LoadUse>,
     /// What the program said about itself.
     pub report: Option<ChildReport>,
     /// Last MiB of standard output, if kept.

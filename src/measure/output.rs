@@ -1,9 +1,15 @@
 //! What the program writes: pipes that are drained without blocking it, of which only the end is kept.
 
+mod search;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
+
+use regex::bytes::Regex;
+
+use search::Search;
 
 /// Bytes a pipe is asked to hold: the most the kernel gives without privilege (`fs.pipe-max-size`).
 const PIPE_BYTES: usize = 1 << 20;
@@ -55,6 +61,7 @@ pub(super) struct Stream {
     file: Option<File>,
     capacity: usize,
     tail: Tail,
+    search: Option<Search>,
 }
 
 impl Stream {
@@ -66,7 +73,8 @@ impl Stream {
         // A user at his limit of pipe memory keeps the default size, and we drain more often.
         let capacity = rustix::pipe::fcntl_setpipe_size(&read, PIPE_BYTES)
             .or_else(|_refused| rustix::pipe::fcntl_getpipe_size(&read))?;
-        Ok((Self { file: Some(File::from(read)), capacity, tail: Tail::new(limit) }, OwnedFd::from(write)))
+        let (file, tail) = (Some(File::from(read)), Tail::new(limit));
+        Ok((Self { file, capacity, tail, search: None }, OwnedFd::from(write)))
     }
 
     /// What to poll; `None` once the stream has ended.
@@ -83,6 +91,9 @@ impl Stream {
                 Ok(0) => self.file = None,
                 Ok(bytes) => {
                     self.tail.push(&buffer[..bytes]);
+                    if let Some(search) = &mut self.search {
+                        search.see(&buffer[..bytes]);
+                    }
                     read += bytes;
                     if read >= 2 * self.capacity {
                         break;
@@ -157,6 +168,20 @@ impl Output {
         if let Some(fullest) = streams.filter_map(Stream::drain).max() {
             self.pace.drained(fullest, now);
         }
+    }
+
+    /// From now on looks for a line that `regex` matches in what the program writes to standard output, if that is kept,
+    /// and to standard error.
+    pub(super) fn search(&mut self, regex: &Regex) {
+        for stream in self.stdout.iter_mut().chain([&mut self.stderr]) {
+            stream.search = Some(Search::new(regex.clone()));
+        }
+    }
+
+    /// Whether such a line has come.
+    pub(super) fn has_found(&self) -> bool {
+        let streams = self.stdout.iter().chain([&self.stderr]);
+        streams.into_iter().any(|stream| stream.search.as_ref().is_some_and(|search| search.is_found))
     }
 
     /// Reads what is left and closes the pipes, whoever still holds their other ends.

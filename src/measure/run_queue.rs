@@ -29,13 +29,28 @@ struct Times {
 pub(super) struct RunQueue {
     tree: Tree,
     waits: Waits,
+    begun: Instant,
+    /// When the threads were last looked at.
+    polled: Instant,
     due: Instant,
+    /// Waited before that, which does not count.
+    before_ns: u64,
 }
 
 impl RunQueue {
     /// Of the sample that begins with `root`, at `now`.
     pub(super) fn new(root: Root, now: Instant) -> Self {
-        Self { tree: Tree::new(root), waits: Waits::default(), due: now + INTERVAL }
+        let waits = Waits::default();
+        Self { tree: Tree::new(root), waits, begun: now, polled: now, due: now + INTERVAL, before_ns: 0 }
+    }
+
+    /// Of a sample that runs already: what it waited before `now` does not count.
+    pub(super) fn from_now(root: Root, now: Instant) -> Self {
+        let mut this = Self::new(root, now);
+        this.poll(now);
+        this.before_ns = this.waits.total_ns();
+        this.waits.polls = 0;
+        this
     }
 
     /// When the next poll is due.
@@ -56,12 +71,20 @@ impl RunQueue {
             }
         }
         self.waits.polls += 1;
+        self.polled = now;
         self.due = now + INTERVAL.max(now.elapsed() * SHARE);
     }
 
     /// Seconds waited, of all threads seen; `None` below five polls and where the kernel does not count it.
     pub(super) fn wait_s(&self) -> Option<f64> {
-        self.waits.total_s()
+        self.waits.is_known().then(|| self.waits.total_ns().saturating_sub(self.before_ns) as f64 / 1e9)
+    }
+
+    /// The share of the time that the busiest thread ran; `None` as above.
+    pub(super) fn busiest_share(&self) -> Option<f64> {
+        let run_ns = self.waits.threads.values().map(|times| times.run_ns).max()?;
+        let seen_ns = self.polled.saturating_duration_since(self.begun).as_nanos() as f64;
+        (self.waits.is_known() && seen_ns > 0.0).then(|| run_ns as f64 / seen_ns)
     }
 }
 
@@ -83,10 +106,12 @@ impl Waits {
         }
     }
 
-    fn total_s(&self) -> Option<f64> {
-        let is_known = self.polls >= LEAST_POLLS && !self.threads.is_empty();
-        let total_ns = self.gone_ns + self.threads.values().map(|times| times.wait_ns).sum::<u64>();
-        is_known.then(|| total_ns as f64 / 1e9)
+    fn total_ns(&self) -> u64 {
+        self.gone_ns + self.threads.values().map(|times| times.wait_ns).sum::<u64>()
+    }
+
+    fn is_known(&self) -> bool {
+        self.polls >= LEAST_POLLS && !self.threads.is_empty()
     }
 }
 
@@ -112,19 +137,19 @@ mod tests {
     fn the_last_value_of_each_thread_counts() {
         let waits =
             waits(5, &[(1, 10, 1_000_000_000), (2, 10, 5), (1, 20, 2_000_000_000), (2, 11, 500_000_000)]);
-        assert_eq!(waits.total_s(), Some(2.5));
+        assert_eq!((waits.is_known(), waits.total_ns()), (true, 2_500_000_000));
     }
 
     #[test]
     fn a_thread_that_takes_a_dead_ones_id_adds_to_it() {
         let waits = waits(5, &[(1, 10, 1_000_000_000), (1, 3, 500_000_000)]);
-        assert_eq!(waits.total_s(), Some(1.5));
+        assert_eq!((waits.is_known(), waits.total_ns()), (true, 1_500_000_000));
     }
 
     #[test]
     fn below_five_polls_or_without_statistics_nothing_is_known() {
-        assert_eq!(waits(4, &[(1, 10, 10)]).total_s(), None);
-        assert_eq!(waits(9, &[]).total_s(), None);
+        assert!(!waits(4, &[(1, 10, 10)]).is_known());
+        assert!(!waits(9, &[]).is_known());
     }
 
     #[test]

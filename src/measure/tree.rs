@@ -46,6 +46,10 @@ pub(super) struct Process {
     /// Start, in clock ticks since boot: tells two processes of one pid apart.
     born: u64,
     is_zombie: bool,
+    /// CPU time in user mode of itself and the children it waited for, clock ticks.
+    user_ticks: u64,
+    /// In the kernel, likewise.
+    system_ticks: u64,
 }
 
 impl Process {
@@ -67,8 +71,19 @@ fn parse_stat(pid: u32, stat: &[u8]) -> Option<Process> {
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     let session = fields.nth(1)?.parse().ok()?;
-    let born = fields.nth(15)?.parse().ok()?;
-    Some(Process { pid, parent, session, born, is_zombie: matches!(state, "Z" | "X") })
+    let mut ticks = fields.by_ref().skip(7).take(4).map(|field| field.parse::<u64>().ok());
+    let (user, system) = (ticks.next()??, ticks.next()??);
+    let (user_ticks, system_ticks) = (user + ticks.next()??, system + ticks.next()??);
+    let born = fields.nth(4)?.parse().ok()?;
+    Some(Process {
+        pid,
+        parent,
+        session,
+        born,
+        is_zombie: matches!(state, "Z" | "X"),
+        user_ticks,
+        system_ticks,
+    })
 }
 
 /// Ids of all processes that this one may see.
@@ -131,6 +146,15 @@ fn members(root: &Root, processes: &[Process], others: &BTreeSet<u32>) -> Vec<Pr
         }
     }
     found
+}
+
+/// CPU seconds, user and system, that the sample's processes and the children they waited for have used so far.
+pub(super) fn cpu_s(root: &Root) -> (f64, f64) {
+    let processes: Vec<Process> = pids().filter_map(Process::look).collect();
+    let members = members(root, &processes, &under_way());
+    let ticks_per_s = rustix::param::clock_ticks_per_second() as f64;
+    let sum = |ticks: fn(&Process) -> u64| members.iter().map(ticks).sum::<u64>() as f64 / ticks_per_s;
+    (sum(|process| process.user_ticks), sum(|process| process.system_ticks))
 }
 
 /// A sample's tree, followed while it runs: each process is looked at once, when it first appears.
@@ -236,7 +260,7 @@ mod tests {
     const ROOT: Root = Root { pid: 100, born: 50, tool: TOOL, tool_session: 5 };
 
     fn process(pid: u32, parent: u32, session: u32) -> Process {
-        Process { pid, parent, session, born: 60, is_zombie: false }
+        Process { pid, parent, session, born: 60, is_zombie: false, user_ticks: 0, system_ticks: 0 }
     }
 
     #[track_caller]
@@ -284,11 +308,17 @@ mod tests {
 
     #[test]
     fn a_command_name_with_parentheses_and_spaces_is_no_obstacle() {
-        let stat = b"7 (a) S (b c\n) Z 3 4 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777 9 9\n";
-        assert_eq!(
-            parse_stat(7, stat),
-            Some(Process { pid: 7, parent: 3, session: 5, born: 777, is_zombie: true })
-        );
+        let stat = b"7 (a) S (b c\n) Z 3 4 5 0 -1 4194560 1 2 3 4 50 60 7 8 20 0 1 0 777 9 9\n";
+        let expected = Process {
+            pid: 7,
+            parent: 3,
+            session: 5,
+            born: 777,
+            is_zombie: true,
+            user_ticks: 57,
+            system_ticks: 68,
+        };
+        assert_eq!(parse_stat(7, stat), Some(expected));
     }
 
     #[test]

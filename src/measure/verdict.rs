@@ -16,6 +16,8 @@ pub(super) enum Stopped {
     Interrupted,
     /// It was never started.
     NotStarted,
+    /// It was a server, and was asked to end: however it did, it is well.
+    Asked,
 }
 
 /// How a sample ended, and why in one line if not well.
@@ -31,6 +33,7 @@ pub(super) struct Verdict {
 pub(super) fn judge(exit: Option<ExitStatus>, stopped: Stopped, wall_s: f64) -> Verdict {
     let (exit_code, signal) = (exit.and_then(|exit| exit.code()), exit.and_then(|exit| exit.signal()));
     let (status, remark) = match (exit_code, signal, stopped) {
+        (_, _, Stopped::Asked) => (Status::Ok, None),
         (Some(0), ..) => (Status::Ok, None),
         (Some(code), ..) => (Status::Failed, Some(format!("exited with code {code}"))),
         (None, None | Some(libc::SIGKILL), Stopped::TimeUp) => {
@@ -95,6 +98,13 @@ mod tests {
     fn a_program_that_ends_just_before_it_is_stopped_ended_by_itself() {
         check(Some(0), Stopped::TimeUp, Status::Ok, "");
         check(Some(libc::SIGABRT), Stopped::TimeUp, Status::Failed, "died of SIGABRT");
+    }
+
+    #[test]
+    fn a_server_that_was_asked_to_end_ends_well_however_it_does() {
+        check(Some(libc::SIGTERM), Stopped::Asked, Status::Ok, "");
+        check(Some(143 << 8), Stopped::Asked, Status::Ok, "");
+        check(Some(libc::SIGKILL), Stopped::Asked, Status::Ok, "");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod contest;
 mod duration;
+mod pin;
 mod policy;
 mod procs;
 mod quota;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::target::Procs;
 
 pub use duration::parse_duration;
+pub use pin::{Pin, Pinning};
 pub use policy::Policy;
 pub use procs::{MOST_PROCS, ProcsSpec};
 pub use quota::{LimitRule, QuotaList, parse_cpus};
@@ -50,6 +52,9 @@ pub struct Plan {
     /// CPU quota that each sample runs under; `None` leaves it with the tool's own.
     #[serde(default)]
     pub cpu_quota: Option<f64>,
+    /// How each sample is pinned to as many CPUs as it has workers; `None` if it is not.
+    #[serde(default)]
+    pub pin: Option<Pin>,
 }
 
 impl Plan {

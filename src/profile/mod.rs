@@ -30,7 +30,7 @@ use std::time::Duration;
 pub use availability::{Availability, availability};
 pub use flame::{Scale, Title, diff_folded, diff_svg, svg};
 pub use folded::{Folded, write_folded};
-pub use sampler::{record_child, record_pid};
+pub use sampler::{record_child, record_pid, record_served};
 
 use crate::measure;
 

@@ -16,6 +16,7 @@ use super::record::{Parser, Record};
 use super::ring::Ring;
 use super::tree::Tree;
 use super::{Error, Profile, Request, Source};
+use crate::measure::serve::Served;
 use crate::measure::{self, Child};
 
 /// How long the tool sleeps between two looks at the rings: it wakes at most ten times a second while it samples.
@@ -48,6 +49,18 @@ pub fn record_pid(pid: u32, request: Request) -> Result<Profile, Error> {
     // The events are on before `/proc` is read: what starts in between comes as a record.
     let tree = Tree::of_running(&with_descendants(pid));
     session.record(tree, request, |patience| has_ended(&process, patience))
+}
+
+/// Records a server, its threads and its children, while it is under load.
+///
+/// # Errors
+/// The server is gone or sampling it is refused; or not one sample was seen.
+pub fn record_served(served: &mut Served, request: Request) -> Result<Profile, Error> {
+    let pid = served.server_pid();
+    let session = Session::open(&HashSet::from([pid]), &request)?;
+    session.enable()?;
+    let tree = Tree::of_running(&with_descendants(pid));
+    session.record(tree, request, |patience| served.wait_up_to(patience))
 }
 
 fn open_process(pid: u32) -> Result<OwnedFd, Error> {

@@ -40,6 +40,7 @@ pub(super) fn manifest(target: &str) -> Manifest {
             flamegraph: true,
             quick: false,
             cpu_quota: None,
+            pin: None,
         },
         policy: Policy::default(),
         started_unix_s: 1e9,

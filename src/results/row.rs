@@ -57,10 +57,12 @@ pub struct SampleRow {
     pub run_length_p99_s: Option<f64>,
     pub throttled_periods: Option<u64>,
     pub quota_periods: Option<u64>,
+    pub load_cpu_s: Option<f64>,
+    pub load_busiest_thread_s: Option<f64>,
 }
 
 /// The columns of `samples.csv`: [`SampleRow`]'s fields in their order. More may come at the end, none may go.
-pub const COLUMNS: [&str; 46] = [
+pub const COLUMNS: [&str; 48] = [
     "target",
     "procs",
     "round",
@@ -107,6 +109,8 @@ pub const COLUMNS: [&str; 46] = [
     "run_length_p99_s",
     "throttled_periods",
     "quota_periods",
+    "load_cpu_s",
+    "load_busiest_thread_s",
 ];
 
 /// The columns that hold text; all others hold a number or nothing.
@@ -189,6 +193,8 @@ impl SampleRow {
             run_length_p99_s: runtime("run_length_p99_s"),
             throttled_periods: sample.throttled_periods,
             quota_periods: sample.quota_periods,
+            load_cpu_s: finite(sample.load.and_then(|load| load.cpu_s)),
+            load_busiest_thread_s: finite(sample.load.and_then(|load| load.busiest_thread_s)),
         }
     }
 
@@ -276,6 +282,7 @@ mod tests {
             quota_periods: Some(4),
             run_queue_wait_s: Some(9.0),
             steal_s: Some(f64::NAN),
+            load: None,
             counts: Counts { context_switches: Some(7.0), ..Counts::default() },
             report: Some(ChildReport {
                 ops: Some(100.0),

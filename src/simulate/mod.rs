@@ -98,6 +98,7 @@ pub fn plan(procs: Vec<u32>, seed: u64) -> Plan {
         flamegraph: false,
         quick: false,
         cpu_quota: None,
+        pin: None,
     }
 }
 

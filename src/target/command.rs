@@ -7,7 +7,8 @@ use regex::bytes::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Hook, Hooks, Invocation, Kind, Metric, PROCS, Procs, Target, fill, gomaxprocs, hook, name, program,
+    Error, Hook, Hooks, Invocation, Kind, Metric, PROCS, Procs, Service, Target, fill, gomaxprocs, hook,
+    name, program,
 };
 use crate::quote::one_line;
 
@@ -35,6 +36,9 @@ pub struct Command {
     /// What runs around its samples.
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
+    /// What makes it a server; `None` means it is none, and its own run is the sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Box<Service>>,
 }
 
 impl Command {
@@ -78,6 +82,9 @@ impl Command {
         if let Some(regex) = &self.latency_metric {
             compile("--latency-metric", regex)?;
         }
+        if let Some(service) = &self.service {
+            service.check(self.shell.as_deref(), self.cwd.as_deref())?;
+        }
         hook::check(&self.hooks)
     }
 
@@ -90,7 +97,9 @@ impl Command {
         if let Metric::Wall { ops } = &self.metric {
             operations(ops, &fill(ops, count))?;
         }
-        Ok(())
+        self.service
+            .iter()
+            .try_for_each(|service| service.check_count(count, self.shell.is_some(), self.cwd.as_deref()))
     }
 
     /// Checks that it can be started with no worker count at all: variables are left out, but an argument cannot be.
@@ -99,7 +108,8 @@ impl Command {
             Metric::Wall { ops } => Some(ops),
             Metric::Output { .. } => None,
         };
-        let argument = self.argv.iter().map(|word| ("argument", word));
+        let of_load = self.service.iter().flat_map(|service| &service.load.argv);
+        let argument = self.argv.iter().chain(of_load).map(|word| ("argument", word));
         let prepare = self.hooks.prepare.iter().map(|command| ("hook `--prepare`", command));
         let mut templates = argument.chain(ops.map(|ops| ("option `--ops`", ops))).chain(prepare);
         match templates.find(|(_, template)| template.contains(PROCS)) {
@@ -125,6 +135,17 @@ impl Command {
             directory: self.cwd.clone(),
             stdin: self.stdin.clone(),
         }
+    }
+
+    /// How its load generator is started, if it is a server.
+    pub(super) fn load(&self, procs: Procs) -> Option<Invocation> {
+        let service = self.service.as_deref()?;
+        Some(service.invocation(procs, self.shell.as_deref(), self.cwd.as_deref()))
+    }
+
+    /// All words of its roles.
+    fn words(&self) -> Vec<String> {
+        self.argv.iter().chain(self.service.iter().flat_map(|service| &service.load.argv)).cloned().collect()
     }
 
     /// What is set in its environment; nothing for the default.
@@ -163,7 +184,7 @@ impl Target {
             name::check(name)?;
         }
         Ok(Self {
-            name: name.map_or_else(|| name::slug(&command.argv), str::to_owned),
+            name: name.map_or_else(|| name::slug(&command.words()), str::to_owned),
             unit: unit.unwrap_or("ops/s").to_owned(),
             kind: Kind::Command(command),
         })

@@ -8,6 +8,8 @@ mod name;
 mod preset;
 mod procs;
 mod program;
+mod ready;
+mod service;
 mod throughput;
 pub mod workload;
 
@@ -21,6 +23,9 @@ pub use command::Command;
 pub use hook::{Hook, Hooks};
 pub use preset::Preset;
 pub use procs::Procs;
+pub use ready::{Ready, Url};
+pub(crate) use service::words;
+pub use service::{Load, LoadKind, Service};
 pub use throughput::Measured;
 
 /// One process to start: everything the launcher needs to exec it, with the worker count filled in.
@@ -150,6 +155,24 @@ impl Target {
                 ..Invocation::default()
             },
             Kind::Command(command) => command.invocation(procs),
+        }
+    }
+
+    /// What makes it a server, if it is one.
+    #[must_use]
+    pub fn service(&self) -> Option<&Service> {
+        match &self.kind {
+            Kind::Workload { .. } => None,
+            Kind::Command(command) => command.service.as_deref(),
+        }
+    }
+
+    /// How the load generator is started at a point; `None` if it is no server.
+    #[must_use]
+    pub fn load(&self, procs: impl Into<Procs>) -> Option<Invocation> {
+        match &self.kind {
+            Kind::Workload { .. } => None,
+            Kind::Command(command) => command.load(procs.into()),
         }
     }
 

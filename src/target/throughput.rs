@@ -150,6 +150,7 @@ mod tests {
             quota_periods: None,
             run_queue_wait_s: None,
             steal_s: None,
+            load: None,
             counts: Counts::default(),
             report,
             stdout: stdout.as_bytes().to_vec(),

@@ -13,8 +13,14 @@ pub(crate) fn run(target: &Target, hook: Hook, timeout: Duration) -> Result<(), 
     let Some(invocation) = target.hook(hook) else { return Ok(()) };
     let failed = |why: String| Err(format!("`{}` failed: {why}", hook.option()));
     // No quota: what is not measured need not be slow.
-    let conditions =
-        Conditions { timeout, counters: false, keep_output: true, poll_run_queue: false, quota: None };
+    let conditions = Conditions {
+        timeout,
+        counters: false,
+        keep_output: true,
+        poll_run_queue: false,
+        quota: None,
+        cpus: None,
+    };
     match measure::sample(&invocation.untraced(), &conditions) {
         Ok(sample) if sample.status == Status::Ok => Ok(()),
         Ok(sample) => failed(sample.remarks.join("; ")),

@@ -7,6 +7,7 @@ pub(super) mod profiles;
 mod quotas;
 pub(super) mod rounds;
 pub(super) mod targets;
+mod under_load;
 
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<(), Error> {
             "corefit: COREFIT_TRACE is left out of a sweep: recording would disturb what it measures"
         );
     }
+    under_load::refuse_taken(&jobs)?;
     measure::watch_interrupts().map_err(Error::Signals)?;
     let outcomes = measure_all(&jobs, args)?;
     show_all(&outcomes, &targets, args, &surroundings)?;

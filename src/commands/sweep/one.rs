@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::evidence;
-use super::{hooks, profiles, rounds};
+use super::{hooks, profiles, rounds, under_load};
 use crate::cli::SweepArgs;
 use crate::error::Error;
-use crate::machine::Machine;
+use crate::machine::{self, CpuList, Machine};
 use crate::measure::{self, Availability, Quota};
-use crate::plan::{LimitRule, Plan, Policy, ProcsSpec, Rounds};
+use crate::plan::{LimitRule, Pin, Pinning, Plan, Policy, ProcsSpec, Rounds};
 use crate::recommend::{ModelChoice, decide};
 use crate::report::progress::Progress;
 use crate::results::{Folder, Manifest, Note, SCHEMA, SampleRow, Saved};
@@ -38,6 +38,8 @@ pub(super) struct Job {
     pub(super) quota: Option<Quota>,
     /// Say each sample on standard error.
     pub(super) verbose: bool,
+    /// Who runs where; `None` if nothing is pinned.
+    pub(super) pinning: Option<Pinning>,
     noise: Vec<Note>,
     counters: Option<Availability>,
     out: PathBuf,
@@ -75,11 +77,13 @@ impl Job {
     ) -> Result<Self, Error> {
         let plan = plan(&target, quota.as_ref(), args, &surroundings.machine);
         target.check_procs(&plan.points())?;
+        let pinning = plan.pin.map(|pin| pinning(pin, &plan.procs)).transpose()?;
         let policy = args.policy.unwrap_or_else(|| default_policy(&target));
         Ok(Self {
             target,
             plan,
             policy,
+            pinning,
             machine: surroundings.machine.clone(),
             quota,
             noise: surroundings.noise.clone(),
@@ -88,6 +92,11 @@ impl Job {
             resume: args.resume,
             verbose: args.verbose,
         })
+    }
+
+    /// The CPUs that a sample at `procs` may use; `None` for all that the tool may, which the default is to find out.
+    pub(super) fn cpus(&self, procs: Procs) -> Option<CpuList> {
+        Some(self.pinning.as_ref()?.main(procs.count()?))
     }
 
     /// How long it takes, before anything is known of it.
@@ -147,7 +156,19 @@ fn plan(target: &Target, quota: Option<&Quota>, args: &SweepArgs, machine: &Mach
         flamegraph: !args.no_flamegraph,
         quick: args.quick,
         cpu_quota,
+        pin: args.pin,
     }
+}
+
+/// Who runs where.
+///
+/// # Errors
+/// The kernel does not say which CPUs there are.
+fn pinning(pin: Pin, procs: &[u32]) -> Result<Pinning, Error> {
+    let cpus = machine::topology().and_then(|cpus| {
+        Pinning::new(pin, &cpus, procs).ok_or_else(|| "the kernel says that no CPU may be used".to_owned())
+    });
+    cpus.map_err(|why| Error::Usage(format!("cannot pin: {why}; leave out `--pin`")))
 }
 
 /// The policy a workload is judged by; the knee for everything else.
@@ -223,6 +244,7 @@ fn measure_and_profile(
             quota: job.quota.as_ref(),
             chosen,
             left,
+            pinning: job.pinning.as_ref(),
         };
         let notes = profiles::take(&wanted, &saved.rows, folder)?;
         if !notes.is_empty() {
@@ -275,8 +297,9 @@ pub(super) fn reserve(job_plan: &Plan) -> Duration {
 fn warnings(job: &Job, rows: &[SampleRow], ended: &rounds::Ended) -> Vec<Note> {
     let points = job.plan.points();
     let failed = points.iter().filter_map(|procs| samples_failed(*procs, rows, &ended.failures));
-    let of_all = [odd(rows, &ended.oddities), stolen(rows)].into_iter().flatten();
-    ended.warning.clone().into_iter().chain(failed).chain(of_all).collect()
+    let of_all = [odd(rows, &ended.oddities), stolen(rows), more_than_cpus(job)].into_iter().flatten();
+    let of_load = under_load::notes(job, rows);
+    ended.warning.clone().into_iter().chain(failed).chain(of_all).chain(of_load).collect()
 }
 
 fn samples_failed(procs: Procs, rows: &[SampleRow], failures: &[(Procs, String)]) -> Option<Note> {
@@ -296,6 +319,21 @@ fn odd(rows: &[SampleRow], oddities: &[String]) -> Option<Note> {
     let others = if more > 0 { format!("; and {more} other remarks") } else { String::new() };
     let text = format!("{same} of {} samples: {first}{others}", rows.len());
     Some(Note { code: "odd-samples".to_owned(), text })
+}
+
+/// Worker counts that cannot be pinned to a CPU for each worker.
+fn more_than_cpus(job: &Job) -> Option<Note> {
+    let cpus = job.pinning.as_ref()?.cpus();
+    let more: Vec<String> = job
+        .plan
+        .procs
+        .iter()
+        .filter(|procs| usize::try_from(**procs).is_ok_and(|n| n > cpus))
+        .map(u32::to_string)
+        .collect();
+    let text =
+        format!("pinned to all {cpus} CPUs at {} procs, which are more than there are CPUs", more.join(", "));
+    (!more.is_empty()).then(|| Note { code: "pin-all-cpus".to_owned(), text })
 }
 
 /// Share of one CPU that a hypervisor may take before the precision of 2 % is in doubt.

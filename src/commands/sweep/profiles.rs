@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::hooks;
+use super::{hooks, under_load};
 use crate::error::Error;
+use crate::machine::CpuList;
 use crate::measure::{self, Conditions, Quota};
-use crate::plan::Plan;
+use crate::plan::{Pinning, Plan};
 use crate::profile::{self, Folded, Profile, Request, Scale, Title, self_sample};
 use crate::results::{Folder, Note, SampleRow};
 use crate::target::{Hook, Target};
@@ -31,6 +32,19 @@ pub(super) struct Wanted<'a> {
     pub(super) chosen: u32,
     /// What is left of the budget; `None` without one.
     pub(super) left: Option<Duration>,
+    /// Who runs where; `None` if nothing is pinned.
+    pub(super) pinning: Option<&'a Pinning>,
+}
+
+/// What a run is limited to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Limits {
+    /// The CPU quota; `None` for that of the tool.
+    pub(crate) quota: Option<Quota>,
+    /// The CPUs; `None` for those of the tool.
+    pub(crate) cpus: Option<CpuList>,
+    /// The CPUs of what loads it, likewise.
+    pub(crate) load_cpus: Option<CpuList>,
 }
 
 /// A profile over one or more runs of the target.
@@ -106,8 +120,13 @@ fn record(
     patience: Duration,
 ) -> Result<(Profile, Taken), Error> {
     let begun = Instant::now();
+    let limits = Limits {
+        quota: wanted.quota.cloned(),
+        cpus: wanted.pinning.map(|pinning| pinning.main(procs)),
+        load_cpus: wanted.pinning.and_then(Pinning::load).cloned(),
+    };
     let request = Request { max_samples: None, max_time: ENOUGH_TIME, ..Request::default() };
-    let once = || once(wanted.target, procs, request, LONGEST_OF_ITSELF, wanted.quota);
+    let once = || once(wanted.target, procs, request, LONGEST_OF_ITSELF, &limits);
     let (mut profile, mut complete) = once()?;
     let mut runs = 1.0;
     let is_poor = |stacks, elapsed| match elapsed < patience {
@@ -135,7 +154,7 @@ pub(crate) fn once(
     procs: u32,
     request: Request,
     longest_of_itself: Duration,
-    quota: Option<&Quota>,
+    limits: &Limits,
 ) -> Result<(Profile, bool), Error> {
     // The sampler ends the program after `max_time`; the sample's own limit only has to lie beyond it.
     let timeout = request.max_time + Duration::from_secs(60);
@@ -144,9 +163,18 @@ pub(crate) fn once(
         counters: false,
         keep_output: false,
         poll_run_queue: false,
-        quota: quota.cloned(),
+        quota: limits.quota.clone(),
+        cpus: limits.cpus.clone(),
     };
     hooks::run(target, Hook::Prepare(procs.into()), timeout).map_err(Error::Partial)?;
+    if let Some(mut served) = under_load::start(target, procs.into(), &conditions, limits.load_cpus.as_ref())?
+    {
+        let profile = profile::record_served(&mut served, request)?;
+        let complete = served.has_load_ended();
+        // It is stopped as in a sample; what that says is told by the samples.
+        drop(served.finish());
+        return Ok((profile, complete));
+    }
     let mut child = measure::launch(&target.invocation(procs).untraced(), &conditions)?;
     match profile::record_child(&mut child, request) {
         Err(error) if error.is_refusal() && target.is_workload() => {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::one::{self, Job};
-use super::{failures, hooks};
+use super::{failures, hooks, under_load};
 use crate::error::Error;
 use crate::measure::{self, Conditions, Quota, Sample, Status};
 use crate::plan::rounds::{Done, Next, StopReason, next, time_left};
@@ -92,7 +92,8 @@ fn take(job: &Job, procs: Procs, conditions: &Conditions) -> Result<Result<Sampl
     if let Err(why) = hooks::run(&job.target, Hook::Prepare(procs), conditions.timeout) {
         return Ok(Err(why));
     }
-    Ok(Ok(measure::sample(&job.target.invocation(procs).untraced(), conditions)?))
+    let conditions = Conditions { cpus: job.cpus(procs), ..conditions.clone() };
+    Ok(Ok(under_load::sample(job, procs, &conditions)?))
 }
 
 /// Why a sample failed, and where what it printed is kept.
@@ -138,6 +139,7 @@ pub(crate) fn of_target(
         keep_output: target.needs_output(),
         poll_run_queue: !target.is_workload(),
         quota,
+        cpus: None,
     }
 }
 

@@ -1,9 +1,9 @@
 //! Which targets were asked for, checked before anything is measured.
 
-use crate::cli::{ProgramArgs, SweepArgs, WorkloadArgs};
+use crate::cli::{ProgramArgs, ServeArgs, SweepArgs, WorkloadArgs};
 use crate::error::Error;
 use crate::suggest;
-use crate::target::{Command, Hooks, Metric, Target};
+use crate::target::{Command, Hooks, Load, LoadKind, Metric, Service, Target, words};
 
 /// The targets of a sweep, each once, in the order asked for: the command, the named workloads, or all.
 ///
@@ -11,8 +11,22 @@ use crate::target::{Command, Hooks, Metric, Target};
 /// A name that is no workload, a command that cannot be run, an option that does not fit.
 pub(super) fn chosen(args: &SweepArgs) -> Result<Vec<Target>, Error> {
     if !args.program.argv.is_empty() {
+        if args.serving.serve.is_none()
+            && let Some(option) = args.serving.first_given()
+        {
+            return Err(Error::Usage(format!("`{option}` is for a server; give its command by `--serve`")));
+        }
         args.workload_args.refuse_beside("a command")?;
-        return Ok(vec![command(args)?]);
+        return Ok(vec![command(args, program(&args.program)?, None)?]);
+    }
+    if let ServeArgs { serve: Some(serve), ready: Some(ready), load: Some(load), load_kind } = &args.serving {
+        args.workload_args.refuse_beside("a server")?;
+        let has_shell = args.program.shell.is_some();
+        let argv = words("--load", load, has_shell)?;
+        let kind = load_kind.unwrap_or_else(|| LoadKind::of(&argv));
+        let service = Service { ready: ready.clone(), load: Load { argv, kind } };
+        let main = Command { argv: words("--serve", serve, has_shell)?, ..program(&args.program)? };
+        return Ok(vec![command(args, main, Some(service))?]);
     }
     refuse_options_of_commands(args)?;
     let names = names(&args.workloads)?;
@@ -26,6 +40,11 @@ pub(super) fn chosen(args: &SweepArgs) -> Result<Vec<Target>, Error> {
 
 /// clap's `requires` is silent where what is required conflicts with something given, as a command does with a workload.
 fn refuse_options_of_commands(args: &SweepArgs) -> Result<(), Error> {
+    if let Some(option) = args.serving.first_given() {
+        return Err(Error::Usage(format!(
+            "`{option}` is part of a server's three: give `--serve CMD`, `--ready` and `--load CMD`"
+        )));
+    }
     match args.program.first_given().or(args.command.first_given()) {
         Some(option) => Err(Error::Usage(format!(
             "`{option}` is for a command; leave it out, or give the command after `--`"
@@ -61,7 +80,8 @@ pub(crate) fn workload(name: &str, args: &WorkloadArgs, rename: Option<&str>) ->
     })
 }
 
-fn command(args: &SweepArgs) -> Result<Target, Error> {
+/// `main`, a command as it is started, with what it is measured by.
+fn command(args: &SweepArgs, main: Command, service: Option<Service>) -> Result<Target, Error> {
     let given = &args.command;
     let metric = match (&given.metric, &given.ops) {
         (Some(regex), _) => Metric::Output { regex: regex.clone(), lower_is_better: given.lower_is_better },
@@ -70,8 +90,13 @@ fn command(args: &SweepArgs) -> Result<Target, Error> {
     };
     let hooks =
         Hooks { setup: given.setup.clone(), prepare: given.prepare.clone(), cleanup: given.cleanup.clone() };
-    let command =
-        Command { metric, latency_metric: given.latency_metric.clone(), hooks, ..program(&args.program)? };
+    let command = Command {
+        metric,
+        latency_metric: given.latency_metric.clone(),
+        hooks,
+        service: service.map(Box::new),
+        ..main
+    };
     Ok(Target::command(command, given.unit.as_deref(), args.name.as_deref())?)
 }
 

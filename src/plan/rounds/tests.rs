@@ -20,6 +20,7 @@ fn plan(procs: &[u32], min: u32, max: u32) -> Plan {
         flamegraph: true,
         quick: false,
         cpu_quota: None,
+        pin: None,
     }
 }
 
