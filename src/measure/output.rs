@@ -26,17 +26,20 @@ pub(super) struct Tail {
     bytes: Vec<u8>,
     limit: usize,
     is_cut: bool,
+    /// Everything that came, kept or not.
+    all_bytes: u64,
 }
 
 impl Tail {
     /// Keeps the last `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
-        Self { bytes: Vec::new(), limit, is_cut: false }
+        Self { bytes: Vec::new(), limit, is_cut: false, all_bytes: 0 }
     }
 
     /// Adds `chunk` at the end. Holds at most twice the limit and a chunk, so that each byte is moved once on average.
     fn push(&mut self, chunk: &[u8]) {
         self.bytes.extend_from_slice(chunk);
+        self.all_bytes += chunk.len() as u64;
         if self.bytes.len() > 2 * self.limit {
             self.cut();
         }
@@ -107,6 +110,11 @@ impl Stream {
         (read > 0).then(|| 16 * read / self.capacity.max(1))
     }
 
+    /// Bytes that came so far.
+    fn all_bytes(&self) -> u64 {
+        self.tail.all_bytes
+    }
+
     /// Reads what is left, closes the pipe and gives its last bytes, and whether there were more before them.
     pub(super) fn finish(mut self) -> (Vec<u8>, bool) {
         self.drain();
@@ -140,6 +148,8 @@ pub(super) struct Kept {
     pub(super) result: Vec<u8>,
     /// More came than was kept on the result descriptor.
     pub(super) is_result_cut: bool,
+    /// Bytes of standard output and error that went through our pipes, kept or not.
+    pub(super) printed_bytes: u64,
 }
 
 impl Output {
@@ -186,9 +196,10 @@ impl Output {
 
     /// Reads what is left and closes the pipes, whoever still holds their other ends.
     pub(super) fn finish(self) -> Kept {
+        let printed_bytes = self.stdout.iter().chain([&self.stderr]).map(Stream::all_bytes).sum();
         let (result, is_result_cut) = self.result.finish();
         let stdout = self.stdout.map(|stream| stream.finish().0).unwrap_or_default();
-        Kept { stdout, stderr: self.stderr.finish().0, result, is_result_cut }
+        Kept { stdout, stderr: self.stderr.finish().0, result, is_result_cut, printed_bytes }
     }
 }
 
