@@ -15,6 +15,11 @@ use serde_json::Value;
 fn folder(corefit: &Corefit) -> Option<PathBuf> {
     let doctor = corefit.run(&["doctor", "--json"]).json();
     let quotas = &doctor["quotas"];
+    // A group may have no more than those above it.
+    if let Some(allowed) = doctor["machine"]["quota_cpus"].as_f64().filter(|allowed| *allowed < 1.5) {
+        println!("skipped: only {allowed} CPUs are allowed here");
+        return None;
+    }
     if quotas["available"] == true {
         return Some(quotas["folder"].as_str().expect("a folder").into());
     }
