@@ -1,7 +1,7 @@
 //! Mutual exclusion: one inside at a time, who sees what the last one wrote; nobody waits for ever.
 
 use crate::primitives::Arc;
-use crate::sync::{Condvar, Mutex, Once, RwLock, Semaphore, WaitGroup};
+use crate::sync::{Barrier, Condvar, Mutex, Once, RwLock, Semaphore, WaitGroup};
 use crate::tracked::Tracked;
 use loom::thread;
 use std::time::Duration;
@@ -151,6 +151,47 @@ fn a_group_is_waited_for_and_what_it_did_is_seen() {
         group.wait();
         assert_eq!(data[0].get() + data[1].get(), 2);
         others.into_iter().for_each(|other| other.join().unwrap());
+    });
+}
+
+/// Two groups of two, one after the other: each has one leader, and whoever has passed sees what the others wrote before.
+#[test]
+fn a_barrier_is_passed_together() {
+    crate::check(|| {
+        let shared = Arc::new((Barrier::new(2), [Tracked::new(0), Tracked::new(0)]));
+        let pass = |me: usize, (barrier, data): &(Barrier, [Tracked; 2])| {
+            let leads = |round| {
+                data[me].set(round);
+                let is_leader = barrier.wait();
+                assert_eq!(data[1 - me].get(), round);
+                // Not before the other has looked, either.
+                barrier.wait();
+                is_leader
+            };
+            [1, 2].map(leads)
+        };
+        let theirs = Arc::clone(&shared);
+        let other = thread::spawn(move || pass(1, &theirs));
+        let mine = pass(0, &shared);
+        let theirs = other.join().unwrap();
+        assert!(mine.iter().zip(theirs).all(|(mine, theirs)| *mine != theirs), "one leader");
+    });
+}
+
+/// Three meet: two wait, and both are let go.
+#[test]
+fn a_barrier_lets_all_of_a_group_go() {
+    crate::check(|| {
+        let barrier = Arc::new(Barrier::new(3));
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let barrier = Arc::clone(&barrier);
+                thread::spawn(move || barrier.wait())
+            })
+            .collect();
+        let leads = usize::from(barrier.wait());
+        let leaders = others.into_iter().map(|other| usize::from(other.join().unwrap())).sum::<usize>();
+        assert_eq!(leads + leaders, 1);
     });
 }
 

@@ -17,6 +17,9 @@ mod brief_lock;
 #[path = "../src/chan/mod.rs"]
 pub mod chan;
 mod current;
+#[path = "../src/earliest.rs"]
+mod earliest;
+mod goroutine;
 #[path = "../src/packet.rs"]
 mod packet;
 mod park;
@@ -26,6 +29,8 @@ mod pieces;
 mod primitives;
 #[path = "../src/queue.rs"]
 mod queue;
+#[path = "../src/readiness.rs"]
+mod readiness;
 #[path = "../src/sync/mod.rs"]
 pub mod sync;
 #[path = "../src/token.rs"]
@@ -40,6 +45,8 @@ mod fences;
 
 mod briefly;
 mod channels;
+mod deadlines;
+mod descriptors;
 mod locks;
 mod packets;
 mod queues;

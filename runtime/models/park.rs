@@ -22,6 +22,7 @@ pub(crate) enum WaitReason {
     Semaphore,
     Barrier,
     Join,
+    Net,
 }
 
 struct Sleeper {

@@ -55,6 +55,7 @@ mod blocking;
 pub mod cgroup;
 pub mod chan;
 mod current;
+mod earliest;
 mod fences;
 mod fiber;
 mod foreign;

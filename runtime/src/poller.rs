@@ -1,29 +1,18 @@
 //! The poller of a runtime: an epoll instance and the sources that are registered with it.
 //!
 //! At most one idle worker sleeps in it, until a descriptor is ready, the earliest timer is due or its bell rings. Busy
-//! workers look without sleeping. A timer that is set while a worker goes to sleep:
-//!
-//! ```text
-//! sleeper:  sleeping_until = earliest timer   FENCE   read the earliest timer again, sleep until the earlier of the two
-//! setter:   the timer is its queue's earliest FENCE   read sleeping_until; later than the timer? ring
-//! ```
-//! One fence is first. Whoever is second sees the other's store: the sleeper the timer, or the setter the sleeper. It
-//! sleeps until the earlier of the two, since a busy worker may fire the timer that it has noted before the sleep begins:
-//! the next timer to be set is then the earliest, yet later than the note, so no one rings for it.
+//! workers look without sleeping. How no timer is slept through that is set while a worker goes to sleep: `earliest.rs`.
 //!
 //! The bell is an `eventfd`: rung before the sleep begins, it ends it at once. Each sleeper has a bell of its own. With one
 //! for all, a worker that has just been woken by it could silence it before another one, which goes to sleep as it
 //! leaves, has heard it.
 
+use crate::earliest::{NEVER, Sleep};
 use crate::goroutine::Runnable;
-use crate::primitives::atomic::{
-    AtomicU64, AtomicUsize,
-    Ordering::{Relaxed, SeqCst},
-    fence,
-};
+use crate::primitives::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::primitives::{Arc, Mutex};
 use crate::sources::{Source, Sources};
-use crate::timers::{NEVER, Timers};
+use crate::timers::Timers;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
@@ -31,9 +20,6 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
-
-/// `sleeping_until` when no one sleeps.
-const AWAKE: u64 = 0;
 
 /// Events taken at a time. Guess.
 const EVENTS: usize = 128;
@@ -44,7 +30,7 @@ pub(crate) struct Poller {
     epoll: Mutex<Option<Arc<OwnedFd>>>,
     sources: Sources,
     registered: AtomicUsize,
-    sleeping_until: AtomicU64,
+    sleep: Sleep,
 }
 
 impl Poller {
@@ -53,7 +39,7 @@ impl Poller {
             epoll: Mutex::new(Some(Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?))),
             sources: Sources::new(),
             registered: AtomicUsize::new(0),
-            sleeping_until: AtomicU64::new(AWAKE),
+            sleep: Sleep::default(),
         })
     }
 
@@ -116,24 +102,32 @@ impl Poller {
         }
     }
 
-    /// Notes that a worker will sleep until the earliest of `timers`. Called, like `disarm`, with the lock held under
-    /// which a worker takes and leaves the poller: so the note is always that of the worker that has it.
+    /// Notes that a worker will sleep until the earliest of `timers`; see `Sleep::arm`.
     pub(crate) fn arm(&self, timers: &Timers) {
-        // ORDERING: Relaxed; the fence in `sleep_until` orders it before the second look at the timers.
-        self.sleeping_until.store(timers.earliest(), Relaxed);
+        self.sleep.arm(timers.earliest());
     }
 
     /// Notes that no worker sleeps here.
     pub(crate) fn disarm(&self) {
-        // ORDERING: Relaxed; a setter that still sees the old value rings in vain.
-        self.sleeping_until.store(AWAKE, Relaxed);
+        self.sleep.disarm();
+    }
+
+    /// Whether a worker sleeps in the poller, so that others need not look.
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.sleep.is_on()
+    }
+
+    /// A timer was set that is due at `deadline_ns`, earlier than the others of its queue. Whether a worker sleeps
+    /// longer than that and must be woken.
+    pub(crate) fn must_ring(&self, deadline_ns: u64) -> bool {
+        self.sleep.must_ring(deadline_ns)
     }
 
     /// Sleeps until a descriptor is ready, the earliest of `timers` is due, or `bell` rings, which is silent afterwards;
     /// may return early. `now_ns` reads the runtime's clock. For the one worker that has the poller, which is armed.
     pub(crate) fn sleep(&self, bell: &Bell, timers: &Timers, now_ns: impl Fn() -> u64) {
         let Some(epoll) = self.epoll() else { return };
-        let until = self.sleep_until(timers);
+        let until = self.sleep.until(|| timers.earliest());
         let timeout = (until != NEVER).then(|| Duration::from_nanos(until.saturating_sub(now_ns())));
         let mut fds =
             [PollFd::new(&epoll, PollFlags::IN), PollFd::from_borrowed_fd(bell.fd(), PollFlags::IN)];
@@ -141,31 +135,6 @@ impl Poller {
         if poll(&mut fds, timeout.map(timespec).as_ref()).is_ok() && !fds[1].revents().is_empty() {
             bell.quiet();
         }
-    }
-
-    /// How long the armed sleeper may sleep, see the module docs; `NEVER`: until it is woken.
-    fn sleep_until(&self, timers: &Timers) -> u64 {
-        // ORDERING: SeqCst fence; pairs with the fence in `must_ring`.
-        fence(SeqCst);
-        // ORDERING: Relaxed; written by this worker, or `AWAKE` by one that has mail for it and rings.
-        timers.earliest().min(self.sleeping_until.load(Relaxed))
-    }
-
-    /// Whether a worker sleeps in the poller, so that others need not look.
-    pub(crate) fn is_asleep(&self) -> bool {
-        // ORDERING: Relaxed; a hint.
-        self.sleeping_until.load(Relaxed) != AWAKE
-    }
-
-    /// A timer was set that is due at `deadline_ns`, earlier than the others of its queue. Whether a worker sleeps
-    /// longer than that and must be woken.
-    pub(crate) fn must_ring(&self, deadline_ns: u64) -> bool {
-        // ORDERING: SeqCst fence; pairs with the fence in `sleep_until`. Orders the store of the earliest deadline, in
-        // `Timers::add`, before the load below.
-        fence(SeqCst);
-        // ORDERING: Relaxed; ordered by the fence.
-        let until = self.sleeping_until.load(Relaxed);
-        until != AWAKE && deadline_ns < until
     }
 }
 
@@ -244,7 +213,7 @@ mod tests {
         let mut ready = Vec::new();
         timers.take_due(10, &mut ready);
         assert_eq!(timers.earliest(), NEVER);
-        let until = poller.sleep_until(&timers);
+        let until = poller.sleep.until(|| timers.earliest());
         let (_, is_earliest) = timers.add(0, goroutine, 1_000);
         assert!(is_earliest);
         assert!(until <= 1_000 || poller.must_ring(1_000), "sleeps until {until}, and no one rings");

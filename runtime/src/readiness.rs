@@ -130,8 +130,9 @@ impl Readiness {
     /// Waits with others. `false` if `word` is not the state any more.
     fn join(&self, word: *mut Goroutine, me: GoroutineRef) -> bool {
         let mut crowd = self.crowd.lock();
-        // ORDERING: AcqRel; as in `enter`. Where it is `Crowd` already this changes nothing, but asks whether it still is.
-        if self.word.compare_exchange(word, State::Crowd.word(), AcqRel, Relaxed).is_err() {
+        // ORDERING: Acquire; pairs with the Release in `enter` of the first, whom the lock then publishes to `notify`. Where
+        // it is `Crowd` already this changes nothing, but asks whether it still is.
+        if self.word.compare_exchange(word, State::Crowd.word(), Acquire, Relaxed).is_err() {
             return false;
         }
         if let State::Waiting(first) = State::of(word) {
@@ -164,32 +165,33 @@ impl Readiness {
         let Some(place) = crowd.iter().position(|&who| who == me) else { return true };
         crowd.swap_remove(place);
         if crowd.is_empty() {
-            // ORDERING: Release; so that exchanges which follow it are seen to follow the lock. It is still `Crowd`, which
-            // ends under the lock, when the list is empty.
-            self.word.store(State::Idle(None).word(), Release);
+            // ORDERING: Relaxed; whoever still reads `Crowd` exchanges, or takes the lock, and finds that it has gone. It is
+            // still `Crowd`, which ends under the lock, when the list is empty.
+            self.word.store(State::Idle(None).word(), Relaxed);
         }
         false
     }
 
     /// An event came: whoever waits tries again. Those that must be queued are added to `ready`.
     pub(crate) fn notify(&self, ready: &mut Vec<Runnable>) {
-        // ORDERING: Acquire; pairs with the Release in `enter`. If it reads an older `Ready`, whoever took that one has yet
-        // to try again, and so after this event: the kernel's locks order what came before the event's report.
-        let mut word = self.word.load(Acquire);
+        // ORDERING: Relaxed; the exchange below decides. If it reads an older `Ready`, whoever took that one has yet to try
+        // again, and so after this event: the kernel's locks order what came before the event's report.
+        let mut word = self.word.load(Relaxed);
         loop {
             let (next, waiter) = match State::of(word) {
                 State::Ready => return,
                 State::Crowd if self.notify_crowd(ready) => return,
                 State::Crowd => {
-                    // ORDERING: Acquire; as above.
-                    word = self.word.load(Acquire);
+                    // ORDERING: Relaxed; as above.
+                    word = self.word.load(Relaxed);
                     continue;
                 }
                 State::Idle(_) => (State::Ready, None),
                 State::Waiting(who) => (State::Idle(Some(who)), Some(who)),
             };
-            // ORDERING: Release; pairs with the Acquire in `enter` and `leave`. Acquire; as above.
-            match self.word.compare_exchange_weak(word, next.word(), AcqRel, Acquire) {
+            // ORDERING: Release; pairs with the Acquire in `enter` and `leave`. Acquire; pairs with the Release in `enter`:
+            // who waits is seen whole. Relaxed on failure, as above.
+            match self.word.compare_exchange_weak(word, next.word(), AcqRel, Relaxed) {
                 Ok(_) => {
                     if let Some(who) = waiter {
                         who.unpark_into(ready);
@@ -231,7 +233,7 @@ impl std::fmt::Debug for Readiness {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::goroutine::Birth;

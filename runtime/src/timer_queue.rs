@@ -5,13 +5,11 @@
 //! before it; if it is before the end of all, it starts one; if there is no room for one more, it goes to a heap. 100 000
 //! sleeps of the same length are one run: added and taken in 10 ns each, where a heap of that size takes 150 to 200.
 
+use crate::earliest::NEVER;
 use crate::goroutine::GoroutineRef;
 use crate::primitives::atomic::Ordering::{AcqRel, Relaxed};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
-
-/// The deadline of an empty queue.
-pub(crate) const NEVER: u64 = u64::MAX;
 
 /// Runs at most: as many lengths are as cheap as one. Each is looked at whenever a timer is added.
 const RUNS: usize = 8;

@@ -6,13 +6,11 @@
 //! A processor adds to the queue that its index gives, and whoever looks takes what is due from all. So processors do not
 //! meet at a lock when they add, and no queue belongs to a processor: one that goes out of use leaves nothing behind.
 
+use crate::earliest::Earliest;
+pub(crate) use crate::earliest::NEVER;
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::primitives::Mutex;
-use crate::primitives::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
-pub(crate) use crate::timer_queue::NEVER;
+use crate::primitives::atomic::Ordering::Relaxed;
 use crate::timer_queue::{Timer, TimerQueue, end_wait};
 
 /// Queues; a power of two. More processors share. Guess: a look reads a line of each.
@@ -29,8 +27,7 @@ pub(crate) struct Timers {
 #[repr(align(128))]
 struct Queue {
     timers: Mutex<TimerQueue>,
-    /// When the earliest is due; 0 stands for `NEVER`, and no deadline is 0.
-    earliest: AtomicU64,
+    earliest: Earliest,
 }
 
 /// A timed wait under way.
@@ -54,9 +51,9 @@ impl Timers {
         let queue = &self.queues[wait.queue];
         let mut timers = queue.timers.lock();
         timers.add(goroutine, epoch, deadline_ns);
-        let is_earliest = deadline_ns < queue.earliest();
+        let is_earliest = deadline_ns < queue.earliest.get();
         if is_earliest {
-            queue.publish(deadline_ns);
+            queue.earliest.publish(deadline_ns);
         }
         (wait, is_earliest)
     }
@@ -69,23 +66,23 @@ impl Timers {
         let queue = &self.queues[wait.queue];
         let mut timers = queue.timers.lock();
         if timers.note_void() {
-            queue.publish(timers.earliest_ns());
+            queue.earliest.publish(timers.earliest_ns());
         }
     }
 
     /// When the earliest timer is due; `NEVER` without one. It may be void.
     pub(crate) fn earliest(&self) -> u64 {
-        self.queues.iter().map(Queue::earliest).min().unwrap_or(NEVER)
+        self.queues.iter().map(|queue| queue.earliest.get()).min().unwrap_or(NEVER)
     }
 
     /// Ends all waits that are due at `now_ns`, in order; the goroutines that must be queued are added to `ready`.
     pub(crate) fn take_due(&self, now_ns: u64, ready: &mut Vec<Runnable>) {
         let mut due = Vec::new();
         for queue in &self.queues {
-            if queue.earliest() <= now_ns {
+            if queue.earliest.get() <= now_ns {
                 let mut timers = queue.timers.lock();
                 timers.take_due(now_ns, &mut due);
-                queue.publish(timers.earliest_ns());
+                queue.earliest.publish(timers.earliest_ns());
             }
         }
         // Made of runs, which this sort merges.
@@ -107,23 +104,5 @@ impl Timers {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.queues.iter().map(|queue| queue.timers.lock().len()).sum()
-    }
-}
-
-impl Queue {
-    fn earliest(&self) -> u64 {
-        // ORDERING: Acquire; pairs with the Release in `publish`.
-        match self.earliest.load(Acquire) {
-            0 => NEVER,
-            deadline_ns => deadline_ns,
-        }
-    }
-
-    /// For whoever has the lock.
-    fn publish(&self, earliest_ns: u64) {
-        let earliest = if earliest_ns == NEVER { 0 } else { earliest_ns };
-        // ORDERING: Release; pairs with the Acquire in `earliest`. The race with a poller that goes to sleep is settled by
-        // fences, see `poller.rs`.
-        self.earliest.store(earliest, Release);
     }
 }
