@@ -95,7 +95,7 @@ pub struct SweepArgs {
     /// Unrecorded runs before the first round
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Measuring")]
     pub warmup: u32,
-    /// Seed of the order of samples and of the bootstrap
+    /// Seed of the order of samples and of what decisions draw
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Measuring")]
     pub seed: u64,
     /// Three rounds and one flame graph: a first look, marked as such
@@ -144,6 +144,9 @@ pub struct SweepArgs {
     /// Go on with an interrupted sweep
     #[arg(long, help_heading = "Results")]
     pub resume: bool,
+    /// Show the whole reasoning behind each answer; with --json, in a field `explain`
+    #[arg(long, help_heading = "Results")]
+    pub explain: bool,
     /// Print one JSON document
     #[arg(long, help_heading = "Results")]
     pub json: bool,

@@ -39,6 +39,9 @@ pub struct RecommendArgs {
     /// Which columns of a CSV hold what
     #[command(flatten)]
     pub table: TableArgs,
+    /// Show the whole reasoning; with --json, in a field `explain`
+    #[arg(long)]
+    pub explain: bool,
     /// Print the recommendation as JSON
     #[arg(long)]
     pub json: bool,

@@ -1,11 +1,13 @@
 //! `corefit recommend`: decide again from what was saved, or from any CSV.
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::{evidence, print};
 use crate::cli::{ModelArg, RecommendArgs};
 use crate::error::Error;
-use crate::recommend::{Evidence, ModelChoice, decide};
+use crate::recommend::{Evidence, ModelChoice, decide, explain};
+use crate::report;
 use crate::results::{self, Recommendation, SCHEMA};
 
 /// Decides for each target found under the path and prints the answers.
@@ -20,12 +22,21 @@ pub(super) fn recommend(args: &RecommendArgs) -> Result<(), Error> {
         anstream::eprintln!("corefit: `{}` has no successful sample", silent.target);
     }
     match (args.json, answers.as_slice()) {
-        (true, [one]) if evidence.len() == 1 => print::json(one)?,
+        (true, [one]) if evidence.len() == 1 => print::json(&written(one, &evidence, args.explain))?,
         (true, []) if evidence.len() == 1 => print::json(&serde_json::Value::Null)?,
-        (true, several) => print::json(&json!({ "schema": SCHEMA, "recommendations": several }))?,
+        (true, several) => {
+            let several: Vec<Written<'_>> =
+                several.iter().map(|one| written(one, &evidence, args.explain)).collect();
+            print::json(&json!({ "schema": SCHEMA, "recommendations": several }))?;
+        }
+        (false, _) if args.explain => {
+            for explained in evidence.iter().filter_map(explain) {
+                print::text(&report::explain::text(&explained))?;
+            }
+        }
         (false, answers) => {
             for answer in answers {
-                print::text(&crate::report::answer::full(answer))?;
+                print::text(&report::answer::full(answer))?;
             }
         }
     }
@@ -33,6 +44,21 @@ pub(super) fn recommend(args: &RecommendArgs) -> Result<(), Error> {
         return Err(Error::Partial(format!("no successful sample in `{}`", args.path.display())));
     }
     Ok(())
+}
+
+/// An answer as it is printed.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    answer: &'a Recommendation,
+    /// The reasoning as text, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<String>,
+}
+
+fn written<'a>(answer: &'a Recommendation, evidence: &[Evidence], is_explained: bool) -> Written<'a> {
+    let own = evidence.iter().filter(|_| is_explained).find(|evidence| evidence.target == answer.target);
+    Written { answer, explain: own.and_then(explain).map(|explained| report::explain::in_json(&explained)) }
 }
 
 fn collect(args: &RecommendArgs) -> Result<Vec<Evidence>, Error> {

@@ -11,6 +11,7 @@ use super::choose::{AS_R, Fit, bounds, inside};
 use super::curve::Curve;
 use super::law::{Kind, Law};
 use super::solve::{Bounds, Error, Solution, solve_near};
+use crate::random::normal;
 
 /// Fits of drawn data: each end of an interval is then the fifth of them.
 const DRAWS: usize = 200;
@@ -97,11 +98,6 @@ fn middle(mut values: Vec<f64>) -> Option<[f64; 2]> {
     values.sort_by(f64::total_cmp);
     let last = values.len().checked_sub(1)? as f64;
     Some([0.025, 0.975].map(|share| values[(last * share).round() as usize]))
-}
-
-fn normal(random: &mut Rng) -> f64 {
-    let radius = (-2.0 * random.f64().max(1e-300).ln()).sqrt();
-    radius * (std::f64::consts::TAU * random.f64()).cos()
 }
 
 #[cfg(test)]

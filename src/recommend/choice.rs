@@ -11,6 +11,8 @@ use super::{INSIDE_NOISE, SURE};
 pub(super) struct Choice {
     /// Index of the worker count.
     pub(super) chosen: usize,
+    /// How many of the worker counts, from the smallest on, it was chosen among.
+    pub(super) admitted: usize,
     pub(super) spread: Option<Spread>,
 }
 
@@ -69,5 +71,5 @@ fn decide(
         if rounds.is_table { (0..n.len()).collect() } else { vec![chosen, estimate.best(|_| true)] };
     let spread = Draws::new(n, rounds, estimate, &needed)
         .map(|draws| draws.decide(drawing, chosen, rival, |curve| rule.choose(n, curve, may)));
-    Choice { chosen, spread }
+    Choice { chosen, admitted: limit, spread }
 }

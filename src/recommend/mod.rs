@@ -1,9 +1,11 @@
-//! Which worker count to take: points, bootstrap, policy, reasons. Pure functions; every number comes from its input.
+//! Which worker count to take: points, policy, how sure it is, reasons. Pure functions; every number comes from its input.
 
 mod choice;
 mod default;
 mod draws;
+mod explanation;
 mod facts;
+mod fit;
 mod group;
 mod noise;
 mod policy;
@@ -22,13 +24,12 @@ mod warnings;
 
 use self::draws::{DRAWS, Drawing};
 use self::facts::Facts;
-use self::group::Group;
 use self::policy::{Rule, Second};
 use self::rounds::Rounds;
 use self::scene::Scene;
-use crate::model::{self, Kind};
 use crate::plan::Policy;
-use crate::results::{DefaultPoint, Model, Note, Recommendation, Regret, SCHEMA};
+use crate::results::{DefaultPoint, Note, Recommendation, Regret, SCHEMA};
+pub use explanation::{Alternative, Explanation, Standing};
 pub use quotas::{AtQuota, Comparison, RuleLoss, at_quota, compare};
 
 /// Everything a decision is made from.
@@ -148,6 +149,17 @@ pub fn decide(evidence: &Evidence) -> Option<Recommendation> {
 /// As [`decide`], with at most `draws` drawn curves (at least 1): for simulations of thousands of sweeps.
 #[must_use]
 pub fn decide_with(evidence: &Evidence, draws: usize) -> Option<Recommendation> {
+    judge(evidence, draws, recommendation)
+}
+
+/// Decides again and says how: everything that led to the answer of [`decide`].
+#[must_use]
+pub fn explain(evidence: &Evidence) -> Option<Explanation> {
+    judge(evidence, DRAWS, |scene| Explanation::new(scene, recommendation(scene)))
+}
+
+/// Makes the choice and hands over all that is known then; `None` if there is no observation at all.
+fn judge<T>(evidence: &Evidence, draws: usize, then: impl FnOnce(&Scene<'_>) -> T) -> Option<T> {
     let groups = group::group(&evidence.observations);
     if groups.is_empty() {
         return None;
@@ -160,7 +172,7 @@ pub fn decide_with(evidence: &Evidence, draws: usize) -> Option<Recommendation> 
     // A program whose CPU time stays below its wall time at every setting has no ceiling of CPUs; one CPU or a quota
     // below one is never quite full.
     let ceiling = keeps_busy(if cpus.is_some_and(|cpus| cpus <= 1.0) { NEARLY_FULL } else { 1.0 });
-    let fit = fit(evidence, &groups, ceiling);
+    let fit = fit::fit(evidence, &groups, ceiling);
 
     let rounds = Rounds::new(&groups, Second::of_policy(evidence.policy));
     let estimate = rounds.estimate();
@@ -169,7 +181,7 @@ pub fn decide_with(evidence: &Evidence, draws: usize) -> Option<Recommendation> 
     let choice = choice::choose(rule, &groups, &rounds, &estimate, cpus, drawing);
     let spread = choice.spread.filter(|_| groups.len() > 1 && ignored.is_none());
 
-    let scene = Scene {
+    Some(then(&Scene {
         evidence,
         groups: &groups,
         facts: &facts,
@@ -177,15 +189,22 @@ pub fn decide_with(evidence: &Evidence, draws: usize) -> Option<Recommendation> 
         estimate: &estimate,
         rule,
         chosen: choice.chosen,
+        admitted: choice.admitted,
         best: estimate.best(|_| true),
         spread: spread.as_ref(),
+        fit: fit.as_ref(),
         law: fit.as_ref().map(|fit| &fit.law),
+        ceiling,
         cpus,
         bound: keeps_busy(CPU_BOUND),
         ignored,
-    };
-    let default = default::compare(&scene);
-    Some(Recommendation {
+    }))
+}
+
+fn recommendation(scene: &Scene<'_>) -> Recommendation {
+    let evidence = scene.evidence;
+    let default = default::compare(scene);
+    Recommendation {
         schema: SCHEMA,
         target: evidence.target.clone(),
         unit: evidence.unit.clone(),
@@ -195,12 +214,12 @@ pub fn decide_with(evidence: &Evidence, draws: usize) -> Option<Recommendation> 
         confidence: scene.spread.map(|spread| spread.shares[scene.chosen]),
         regret: scene.spread.map(|spread| Regret { p50: spread.loss(0.5), p95: spread.loss(0.95) }),
         best_procs: scene.n(scene.best),
-        model: written(fit.as_ref()),
-        points: group::points(&groups),
-        reasons: reasons(&scene, default.as_ref()),
-        warnings: warnings(&scene, default.as_ref()),
+        model: fit::written(scene),
+        points: group::points(scene.groups),
+        reasons: reasons(scene, default.as_ref()),
+        warnings: warnings(scene, default.as_ref()),
         default,
-    })
+    }
 }
 
 fn reasons(scene: &Scene<'_>, default: Option<&DefaultPoint>) -> Vec<Note> {
@@ -237,27 +256,4 @@ fn ignored_knob(evidence: &Evidence, facts: &[Facts]) -> Option<usize> {
     let excess = |facts: &Facts| facts.busy.map_or(0.0, |busy| busy / facts.n);
     let worst = (0..facts.len()).min_by(|&a, &b| excess(&facts[b]).total_cmp(&excess(&facts[a])))?;
     (excess(&facts[worst]) > 1.0 + KNOB_TOLERANCE).then_some(worst)
-}
-
-fn fit(evidence: &Evidence, groups: &[Group<'_>], ceiling: Option<f64>) -> Option<model::Fit> {
-    let points: Vec<(f64, &[f64])> =
-        groups.iter().map(|group| (group.n, group.throughputs.as_slice())).collect();
-    match evidence.model {
-        ModelChoice::Auto => model::fit(&points, ceiling),
-        ModelChoice::UslAsR => model::fit_usl_as_r(&points),
-    }
-}
-
-/// A fit as it is written; parameters that its law does not have are left out.
-fn written(fit: Option<&model::Fit>) -> Model {
-    let law = fit.map(|fit| &fit.law);
-    Model {
-        kind: law.map_or("none", |law| law.kind.name()).to_owned(),
-        sigma: law.filter(|law| law.kind != Kind::Linear).map(|law| law.sigma),
-        kappa: law.filter(|law| law.kind == Kind::Usl).map(|law| law.kappa),
-        lambda: law.map(|law| law.lambda),
-        peak_procs: law.and_then(model::Law::peak_procs),
-        r2: fit.and_then(|fit| fit.r2),
-        ceiling: law.and_then(|law| law.ceiling),
-    }
 }

@@ -48,14 +48,18 @@ impl Noise {
     /// left of them is too small by (m − 1)/m.
     pub(super) fn of_levels(entries: &[Entry], rounds: &[std::ops::Range<usize>], levels: &[f64]) -> Self {
         let mut columns = vec![Vec::new(); levels.len()];
+        let mut kept = 0.0;
         for round in rounds {
             let m = round.len() as f64;
+            kept += if m > 1.0 { m - 1.0 } else { 1.0 };
             let factor = if m > 1.0 { (m / (m - 1.0)).sqrt() } else { 1.0 };
             for entry in &entries[round.clone()] {
                 columns[entry.point].push(factor * (entry.level - levels[entry.point]));
             }
         }
-        Self::new(&mut columns)
+        let noise = Self::new(&mut columns);
+        // As much of what the samples could say has gone into the rounds: of two points, one's residual is the other's.
+        Self { freedom: noise.freedom * kept / entries.len().max(1) as f64, ..noise }
     }
 }
 

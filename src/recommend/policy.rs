@@ -175,6 +175,39 @@ mod tests {
     }
 
     #[test]
+    fn of_equals_the_smallest_is_taken() {
+        check(
+            Rule::Cost(0.1),
+            &[99.0, 100.0, 100.0, 99.0],
+            &[Some(2.0), Some(1.0), Some(1.0), Some(1.0)],
+            2.0,
+        );
+        check(Rule::Latency(1f64.ln()), &[1.0; 4], &[Some(9.0), Some(5.0), Some(5.0), Some(6.0)], 2.0);
+        check(Rule::Efficiency(1.0), &[10.0, 20.0, 40.0, 80.0], &[None; 4], 8.0);
+    }
+
+    #[test]
+    fn a_worker_count_without_the_measure_is_passed_over() {
+        check(Rule::Latency(5f64.ln()), &[1.0; 4], &[None, None, Some(4.0), Some(3.0)], 4.0);
+        check(Rule::Latency(1f64.ln()), &[1.0; 4], &[None, Some(4.0), None, Some(3.0)], 8.0);
+        check(Rule::Cost(0.1), &[95.0, 99.0, 100.0, 99.0], &[None, None, Some(2.0), Some(3.0)], 4.0);
+    }
+
+    #[test]
+    fn without_one_worker_efficiency_is_judged_from_the_smallest() {
+        let n = [2.0, 4.0, 8.0];
+        let found = |at_least| {
+            n[Rule::Efficiency(at_least).choose(&n, &estimate(&[20.0, 36.0, 56.0], &[None; 3]), |_| true)]
+        };
+        assert_eq!([found(0.95), found(0.9), found(0.7), found(0.71)], [2.0, 4.0, 8.0, 4.0]);
+    }
+
+    #[test]
+    fn efficiency_may_come_back_after_a_dip() {
+        check(Rule::Efficiency(0.7), &[10.0, 12.0, 30.0, 40.0], &[None; 4], 4.0);
+    }
+
+    #[test]
     fn a_policy_without_its_measure_is_the_knee() {
         let nothing = estimate(&[1.0, 2.0], &[None, None]);
         assert_eq!(Rule::new(Policy::Cost { tolerance: 0.3 }, &nothing), Rule::Knee(KNEE));

@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::group::Group;
 use super::policy::Rule;
 use super::rounds::{Estimate, Rounds};
-use crate::model::Law;
+use crate::model::{Fit, Law};
 
 /// Everything known once the choice is made. Indices are of worker counts, ascending.
 pub(super) struct Scene<'a> {
@@ -18,10 +18,16 @@ pub(super) struct Scene<'a> {
     pub(super) rule: Rule,
     /// The chosen one.
     pub(super) chosen: usize,
+    /// How many of the worker counts, from the smallest on, the choice was among: more than there are CPUs only for a
+    /// measured gain.
+    pub(super) admitted: usize,
     /// The one of the highest throughput.
     pub(super) best: usize,
     pub(super) spread: Option<&'a Spread>,
+    pub(super) fit: Option<&'a Fit>,
     pub(super) law: Option<&'a Law>,
+    /// Worker count up to which laws are fitted.
+    pub(super) ceiling: Option<f64>,
     /// CPUs the program could use, its quota among them.
     pub(super) cpus: Option<f64>,
     /// The same if the program keeps them busy; one that waits is bound by something else.

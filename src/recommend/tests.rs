@@ -578,3 +578,50 @@ proptest! {
         prop_assert_eq!(decide(&evidence).unwrap(), answer);
     }
 }
+
+#[test]
+fn more_than_proportional_growth_is_flagged_and_not_refused() {
+    let answer =
+        decide(&Evidence { cpus: None, ..sweep(&[1.0, 2.0, 4.0], |n| sample(100.0 * n.powf(1.2), n, 0.0)) });
+    let answer = answer.unwrap();
+    assert_eq!((answer.recommended_procs, answer.model.kind.as_str()), (4.0, "linear"));
+    assert!(text(&answer.warnings, "superlinear").starts_with("4 procs give 5.2"), "{:?}", answer.warnings);
+    let plain =
+        decide(&Evidence { cpus: None, ..sweep(&[1.0, 2.0, 4.0], |n| sample(100.0 * n, n, 0.0)) }).unwrap();
+    assert!(!codes(&plain.warnings).contains(&"superlinear"));
+}
+
+#[test]
+fn parameters_come_with_intervals_that_hold_them() {
+    let law = |n: f64| 100.0 * n / (1.0 + 0.05 * (n - 1.0) + 0.003 * n * (n - 1.0));
+    let answer = decide(&Evidence {
+        cpus: None,
+        ..sweep(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0], |n| sample(law(n), n, 0.0))
+    });
+    let model = answer.unwrap().model;
+    let intervals = model.intervals.unwrap();
+    for (value, [low, high]) in
+        [(model.sigma, intervals.sigma), (model.kappa, intervals.kappa), (model.lambda, intervals.lambda)]
+            .map(|(value, ends)| (value.unwrap(), ends.unwrap()))
+    {
+        assert!(low <= value && value <= high && low < high, "{value} in {low} to {high}");
+    }
+    let [low, high] = intervals.peak_procs.unwrap().map(Option::unwrap);
+    assert!(low < model.peak_procs.unwrap() && model.peak_procs.unwrap() < high);
+    let exact = decide(&table(rows(&[(1.0, 1.0), (2.0, 1.9)]))).unwrap().model;
+    assert!(exact.intervals.is_none_or(|found| found.sigma.is_none()), "linear has no sigma");
+}
+
+#[test]
+fn an_explanation_has_the_answer_and_how_each_worker_count_stands() {
+    let evidence = sweep(&AUTO, |n| sample(1000.0 * n.min(2.0), n.min(2.0), 0.01));
+    let explained = explain(&evidence).unwrap();
+    assert_eq!(explained.answer, decide(&evidence).unwrap());
+    let standing = |procs: f64| explained.standings.iter().find(|s| s.procs == procs).unwrap();
+    assert!((standing(1.0).ratio - 0.5).abs() < 0.01 && !standing(1.0).is_within);
+    assert!(standing(2.0).is_within && standing(2.0).share.unwrap() > 0.99);
+    let [low, high] = standing(1.0).ratio_interval.unwrap();
+    assert!(low < standing(1.0).ratio && standing(1.0).ratio < high && high - low < 0.02);
+    assert_eq!((explained.rounds, standing(4.0).last_round), (Some(6), Some(6)));
+    assert!(explained.laws.iter().any(|tried| tried.verdict == crate::model::Verdict::Chosen));
+}

@@ -2,6 +2,7 @@
 
 use super::INSIDE_NOISE;
 use super::draws::ENOUGH_SAMPLES;
+use super::noise::Noise;
 use super::policy::{Rule, Second};
 use super::scene::{Scene, within};
 use super::stats::{INTERVAL_SAMPLES, coefficient_of_variation};
@@ -23,7 +24,7 @@ const MISSES: f64 = 0.2;
 /// What was noticed while measuring, then what the samples themselves show.
 pub(super) fn warnings(scene: &Scene<'_>) -> Vec<Note> {
     let mut notes = scene.evidence.warnings.clone();
-    let checks: [fn(&Scene<'_>) -> Option<Note>; 11] = [
+    let checks: [fn(&Scene<'_>) -> Option<Note>; 12] = [
         knob_ignored,
         short_under_quota,
         amount,
@@ -33,6 +34,7 @@ pub(super) fn warnings(scene: &Scene<'_>) -> Vec<Note> {
         noisy,
         oversubscribed,
         edge_of_range,
+        superlinear,
         extrapolation,
         model_misses,
     ];
@@ -188,6 +190,30 @@ fn edge_of_range(scene: &Scene<'_>) -> Option<Note> {
         );
         note("edge-of-range", text)
     })
+}
+
+/// Speedup beyond the number of workers from which it is pointed out, beyond what the samples leave open. Guess.
+const SUPERLINEAR: f64 = 0.05;
+
+/// More than N times the throughput from N workers: real where their caches hold what one's does not, but no law covers it.
+fn superlinear(scene: &Scene<'_>) -> Option<Note> {
+    let levels = &scene.estimate.level;
+    let noise = Noise::of_levels(&scene.rounds.entries, &scene.rounds.rounds, levels);
+    let base = scene.base();
+    let excess = |point: usize| levels[point] - levels[base] - (scene.n(point) / scene.n(base)).ln();
+    let above = (base + 1..scene.len()).filter(|&point| {
+        excess(point) - 2.0 * noise.errors[point].hypot(noise.errors[base]) > SUPERLINEAR.ln_1p()
+    });
+    let point = above.max_by(|&a, &b| excess(a).total_cmp(&excess(b)))?;
+    let text = format!(
+        "{} procs give {:.2} times the throughput of {}: more than in proportion (caches that hold the data, or a slow run of \
+         {}?); no law covers that",
+        figure(scene.n(point)),
+        scene.speedup(base, point),
+        figure(scene.n(base)),
+        figure(scene.n(base))
+    );
+    Some(note("superlinear", text))
 }
 
 fn extrapolation(scene: &Scene<'_>) -> Option<Note> {

@@ -94,7 +94,7 @@ pub fn verdict(answer: &Recommendation) -> String {
         None => text.push_str("; confidence unknown"),
     }
     if let Some([low, high]) = answer.interval.filter(|[low, high]| low < high) {
-        let _ = write!(text, " (95 % of resamples choose {} to {})", procs(low), procs(high));
+        let _ = write!(text, " (95 % interval: {} to {})", procs(low), procs(high));
     }
     if let Some(regret) = answer.regret.filter(|regret| regret.p95 >= SHOWN_REGRET) {
         let _ = write!(text, "; at most {} below the best", percent(regret.p95));

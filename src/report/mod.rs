@@ -4,6 +4,7 @@ pub mod answer;
 pub mod compare;
 pub mod costs;
 pub mod doctor;
+pub mod explain;
 pub mod number;
 pub mod progress;
 pub mod quotas;

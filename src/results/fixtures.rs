@@ -96,6 +96,7 @@ pub(super) fn recommendation(target: &str) -> Recommendation {
             peak_procs: None,
             r2: Some(1.0),
             ceiling: None,
+            intervals: None,
         },
         points: vec![point(1.0), point(2.0)],
         default: None,

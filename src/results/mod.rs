@@ -26,7 +26,7 @@ mod whole;
 pub use folder::{Folder, Resumed};
 pub use load::{Saved, load};
 pub use manifest::Manifest;
-pub use recommendation::{DefaultPoint, Model, Note, Point, Recommendation, Regret};
+pub use recommendation::{DefaultPoint, Model, ModelIntervals, Note, Point, Recommendation, Regret};
 pub use row::{COLUMNS, Place, SampleRow};
 pub use summary::index;
 pub use table::{Columns, Table, TableRow, table};

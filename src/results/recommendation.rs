@@ -34,11 +34,11 @@ pub struct Recommendation {
     /// The chosen worker count: always one that was measured. A whole number is written as one.
     #[serde(with = "number")]
     pub recommended_procs: f64,
-    /// Lowest and highest choice of 95 % of the resamples.
+    /// Lowest and highest choice of 95 % of the curves that may be behind the samples.
     pub interval: Option<[f64; 2]>,
-    /// Share of the resamples that choose the same.
+    /// Share of these curves that choose the same.
     pub confidence: Option<f64>,
-    /// What is lost at the chosen one against each resample's best.
+    /// What is lost at the chosen one against each such curve's best.
     pub regret: Option<Regret>,
     /// The measured worker count with the highest throughput.
     #[serde(with = "number")]
@@ -83,6 +83,22 @@ pub struct Model {
     pub r2: Option<f64>,
     /// Worker count beyond which throughput is taken as constant (CPUs or quota), where there is one.
     pub ceiling: Option<f64>,
+    /// How well the parameters are known; `null` where nothing tells the noise.
+    #[serde(default)]
+    pub intervals: Option<ModelIntervals>,
+}
+
+/// 95 % intervals of a model's parameters, from fits to data drawn from it; `null` for those that its kind does not have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelIntervals {
+    /// Of the contention.
+    pub sigma: Option<[f64; 2]>,
+    /// Of the coherency.
+    pub kappa: Option<[f64; 2]>,
+    /// Of the throughput of one worker.
+    pub lambda: Option<[f64; 2]>,
+    /// Of the worker count of the peak; an end that is `null` is infinite.
+    pub peak_procs: Option<[Option<f64>; 2]>,
 }
 
 /// One worker count, over its samples.

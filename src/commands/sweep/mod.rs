@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{print, trace};
+use super::{evidence, print, trace};
 use crate::cli::SweepArgs;
 use crate::error::Error;
 use crate::machine;
 use crate::measure;
+use crate::recommend::{Explanation, ModelChoice, explain};
 use crate::report::progress::Progress;
 use crate::report::{self, answer, summary};
 use crate::results::{self, Note, SCHEMA};
@@ -79,7 +80,11 @@ fn measure_all(jobs: &[Job], args: &SweepArgs) -> Result<Vec<Outcome>, Error> {
             anstream::eprintln!("corefit: {left_out}");
         }
         if !args.quiet && !args.json {
-            progress.suspend(|| print::text(&answer::of_target(&outcome.saved, &outcome.folder)))?;
+            let mut text = answer::of_target(&outcome.saved, &outcome.folder);
+            if let Some(explained) = explained(&outcome, args) {
+                text += &format!("\n{}\n", report::explain::text(&explained));
+            }
+            progress.suspend(|| print::text(&text))?;
         }
         let interrupted = outcome.interrupted;
         outcomes.push(outcome);
@@ -89,6 +94,12 @@ fn measure_all(jobs: &[Job], args: &SweepArgs) -> Result<Vec<Outcome>, Error> {
     }
     progress.finish();
     Ok(outcomes)
+}
+
+/// The reasoning behind an answer, if it is asked for.
+fn explained(outcome: &Outcome, args: &SweepArgs) -> Option<Explanation> {
+    let evidence = || evidence::of_sweep(&outcome.saved, None, ModelChoice::Auto);
+    args.explain.then(evidence).as_ref().and_then(explain)
 }
 
 /// The document, or the table over all targets.
@@ -102,6 +113,11 @@ fn show_all(
     let compared = quotas::compared(targets, outcomes);
     if args.json {
         let mut document = json!({ "schema": SCHEMA, "sweeps": manifests });
+        for (index, outcome) in outcomes.iter().enumerate() {
+            if let Some(explained) = explained(outcome, args) {
+                document["sweeps"][index]["explain"] = json!(report::explain::in_json(&explained));
+            }
+        }
         if args.cpus_sweep.is_some() {
             document["quotas"] = json!(compared);
         }
