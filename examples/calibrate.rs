@@ -110,9 +110,10 @@ fn curve(sweep: u64, regime: &Regime, random: &mut Rng) -> Vec<f64> {
     }
     let best = highest(&levels);
     let knee = right(&levels, regime.tolerance);
-    for point in knee..(knee + 1 + random.usize(..2)).min(n.len()) {
+    let moved = 1 + random.usize(..2);
+    for level in levels.iter_mut().skip(knee).take(moved) {
         let near = best + (1.0 - regime.tolerance).ln() + regime.noise * (2.0 * random.f64() - 1.0);
-        levels[point] = near.min(best);
+        *level = near.min(best);
     }
     levels
 }

@@ -233,7 +233,8 @@ impl std::fmt::Debug for Readiness {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::goroutine::Birth;
