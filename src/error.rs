@@ -3,12 +3,22 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::results::is_full;
+
 /// What went wrong, in one line: what happened, to what, what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The command line asks for something that cannot be.
     #[error("{0}")]
     Usage(String),
+    /// A sweep of a file cannot be measured as the file says.
+    #[error("{place}: {source}")]
+    InFile {
+        /// File, line and column.
+        place: String,
+        /// What is wrong.
+        source: Box<Error>,
+    },
     /// No workload of that name.
     #[error("no workload is called `{name}`{}; `corefit list` names them", did_you_mean(.suggestion))]
     UnknownWorkload {
@@ -33,7 +43,7 @@ pub enum Error {
     #[error(transparent)]
     Profile(#[from] crate::profile::Error),
     /// A file could not be read as a trace.
-    #[error("cannot read the trace `{}`: {source}", path.display())]
+    #[error("cannot read the trace `{}`: {source}", crate::quote::path(path))]
     Trace {
         /// The file.
         path: PathBuf,
@@ -44,7 +54,7 @@ pub enum Error {
     #[error("could not install signal handlers: {0}")]
     Signals(io::Error),
     /// A file could not be written.
-    #[error("cannot write `{}`: {source}; {}", path.display(), after(.source))]
+    #[error("cannot write `{}`: {source}; {}", crate::quote::path(path), after(.source))]
     Write {
         /// The file.
         path: PathBuf,
@@ -100,6 +110,7 @@ impl Error {
             | Self::Target(_)
             | Self::Plan(_)
             | Self::Trace { .. } => 2,
+            Self::InFile { source, .. } => source.exit_code(),
             Self::Measure(error) => error.exit_code(),
             Self::Results(error) => error.exit_code(),
             Self::Profile(error) => error.exit_code(),
@@ -121,11 +132,6 @@ impl Error {
     pub fn is_silent(&self) -> bool {
         matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
-}
-
-/// A full disk could not complete what was asked; anything else is a wrong place to write to.
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn after(error: &io::Error) -> &'static str {

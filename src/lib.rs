@@ -38,6 +38,7 @@ use std::process::ExitCode;
 /// # Errors
 /// Whatever keeps it from being done, with its exit code.
 pub fn run(cli: &cli::Cli) -> Result<(), error::Error> {
+    measure::outlive_file_limit().map_err(error::Error::Signals)?;
     commands::run(cli)
 }
 

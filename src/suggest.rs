@@ -2,7 +2,7 @@
 
 /// The one of `names` that is nearest to `typed`, if it is near.
 #[must_use]
-pub fn closest(typed: &str, names: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+pub fn closest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let nearest = names.into_iter().map(|name| (edits(typed, name), name)).min();
     nearest.filter(|(edits, name)| *edits <= name.len() / 3).map(|(_, name)| name)
 }

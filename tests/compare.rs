@@ -134,7 +134,7 @@ fn what_cannot_be_compared_is_one_line_and_exit_code_2() {
         (&["a.csv", "empty"], "no sweep"),
         (&["c", "d"], "cannot compare `x`"),
         (&["a.csv"], "<NEW>"),
-        (&["a.csv", "a.csv", "--threshold", "-1"], "--threshold"),
+        (&["a.csv", "a.csv", "--threshold=-1"], "--threshold"),
         (&["a.csv", "a.csv", "--threshold", "100"], "--threshold"),
         (&["a.csv", "a.csv", "--threshold", "nan"], "--threshold"),
         (&["a.csv", "a.csv", "--alpha", "0"], "--alpha"),

@@ -4,10 +4,12 @@
 
 mod command;
 mod compare;
+pub(crate) mod config;
 mod serve;
 mod sweep;
 mod view;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,8 +20,8 @@ pub use compare::CompareArgs;
 pub use serve::ServeArgs;
 pub use sweep::{SweepArgs, WorkloadArgs};
 pub use view::{
-    CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, TableArgs, TraceArgs,
-    TraceFormat,
+    CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, SchemaArgs, SchemaOf,
+    TableArgs, TraceArgs, TraceFormat,
 };
 
 /// Everything typed.
@@ -85,6 +87,8 @@ pub enum Command {
     Trace(TraceArgs),
     /// Measure what green threads cost on this machine against OS threads
     Costs(CostsArgs),
+    /// Print the JSON schema of a file that is read or written
+    Schema(SchemaArgs),
     /// List the bundled workloads
     List(ListArgs),
     /// Say what this machine is and what can be measured on it
@@ -151,21 +155,59 @@ pub struct FlamegraphArgs {
     pub program: ProgramArgs,
 }
 
+/// Why there is nothing to do, or only to print.
+#[derive(Debug)]
+pub enum Error {
+    /// What clap says of the arguments, help and version included.
+    Clap(clap::Error),
+    /// What is wrong with a file that the arguments name, or with arguments beside it, in one line.
+    Config(String),
+}
+
+impl From<clap::Error> for Error {
+    fn from(error: clap::Error) -> Self {
+        Self::Clap(error)
+    }
+}
+
 /// Reads the process's arguments.
 ///
 /// # Errors
-/// What clap says of them, help and version included (see [`usage_line`]).
-pub fn parse() -> Result<Cli, clap::Error> {
-    Cli::try_parse()
+/// They are wrong, or ask for help or the version (see [`report`]).
+pub fn parse() -> Result<Cli, Error> {
+    parse_from(&std::env::args_os().collect::<Vec<_>>())
 }
 
-/// Prints what clap says: help and version on standard output (exit code 0), an error as one line (exit code 2).
-#[must_use]
-pub fn report(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() {
-        anstream::eprintln!("corefit: {}", usage_line(error));
-        return ExitCode::from(2);
+/// Reads `args`, the program's name first, and the file of sweeps that they name.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_from(args: &[OsString]) -> Result<Cli, Error> {
+    if let Some(cli) = config::expand(args)? {
+        return Ok(cli);
     }
+    let cli = Cli::try_parse_from(args)?;
+    // clap takes no command for none at all, and none means every workload.
+    if args.last().is_some_and(|last| last == "--") {
+        return Err(Error::Config("there is no command after `--`; give one, or leave out `--`".to_owned()));
+    }
+    Ok(cli)
+}
+
+/// Prints what is wrong as one line (exit code 2); help and version on standard output (exit code 0).
+#[must_use]
+pub fn report(error: &Error) -> ExitCode {
+    let error = match error {
+        Error::Clap(error) if !error.use_stderr() => error,
+        Error::Clap(error) => {
+            anstream::eprintln!("corefit: {}", usage_line(error));
+            return ExitCode::from(2);
+        }
+        Error::Config(line) => {
+            anstream::eprintln!("corefit: {line}");
+            return ExitCode::from(2);
+        }
+    };
     // A reader that went away does not matter here.
     let _ = error.print();
     ExitCode::SUCCESS
@@ -174,6 +216,11 @@ pub fn report(error: &clap::Error) -> ExitCode {
 /// clap's message as one line: what is wrong and what to do, without the usage block.
 #[must_use]
 pub fn usage_line(error: &clap::Error) -> String {
+    format!("{}; try `corefit --help`", bare_line(error))
+}
+
+/// clap's message as one line: what is wrong, whatever control characters were typed.
+fn bare_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let parts: Vec<&str> = text
         .lines()
@@ -183,7 +230,7 @@ pub fn usage_line(error: &clap::Error) -> String {
         .collect();
     let line = parts.join(" ").replace(" tip: ", "; ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
-    format!("{line}; try `corefit --help`")
+    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

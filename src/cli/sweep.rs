@@ -135,6 +135,16 @@ pub struct SweepArgs {
     #[command(flatten, next_help_heading = "Servers")]
     pub serving: ServeArgs,
 
+    /// Sweeps from a TOML file, each `[[sweep]]` with keys named as these flags; what is typed goes first
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The sweeps of the file, in its order; none without one.
+    #[arg(skip)]
+    pub sweeps: Vec<SweepArgs>,
+    /// Where in the file this sweep stands.
+    #[arg(skip)]
+    pub place: Option<String>,
+
     /// Name of the target and its folder (default: the workload, or made from the command line)
     #[arg(long, value_name = "TARGET", help_heading = "Results")]
     pub name: Option<String>,

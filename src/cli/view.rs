@@ -103,6 +103,22 @@ pub enum TraceFormat {
     Csv,
 }
 
+/// `corefit schema`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  corefit schema config > corefit.schema.json")]
+pub struct SchemaArgs {
+    /// What the schema is of
+    #[arg(value_name = "FILE", value_enum)]
+    pub of: SchemaOf,
+}
+
+/// A file with a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// The sweeps that `sweep --config` reads.
+    Config,
+}
+
 /// `corefit list`.
 #[derive(Clone, Debug, Args)]
 pub struct ListArgs {

@@ -89,7 +89,9 @@ fn runs(path: &Path, table: &TableArgs) -> Result<Vec<Run>, Error> {
 fn of_sweep(saved: results::Saved) -> Run {
     let mut subject = subject(&evidence::of_sweep(&saved, None, ModelChoice::Auto));
     let failed = saved.rows.iter().filter(|row| !row.is_ok()).filter_map(|row| row.procs.count());
-    failed.for_each(|procs| count_failed(&mut subject.points, f64::from(procs)));
+    for procs in failed {
+        count_failed(&mut subject.points, f64::from(procs));
+    }
     Run { subject, manifest: Some(saved.manifest) }
 }
 

@@ -10,6 +10,7 @@ mod list;
 mod print;
 mod recommend;
 mod run;
+mod schema;
 mod sweep;
 mod trace;
 
@@ -31,6 +32,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::Compare(args) => compare::run(args),
         Command::Trace(args) => trace::trace(args),
         Command::Costs(args) => costs::costs(args),
+        Command::Schema(args) => schema::schema(args),
         Command::List(args) => list::list(args),
         Command::Doctor(args) => doctor::doctor(args),
     }

@@ -22,7 +22,7 @@ pub(super) fn numa_nodes(root: &Path) -> Option<u32> {
 }
 
 /// How many numbers a list like `0-3,8` names.
-fn list_length(list: &str) -> Option<u32> {
+pub(super) fn list_length(list: &str) -> Option<u32> {
     u32::try_from(list.parse::<CpuList>().ok()?.count()).ok()
 }
 
@@ -71,15 +71,30 @@ pub(super) fn load_average(root: &Path) -> Option<f64> {
     finite(text(root, "proc/loadavg")?.split_ascii_whitespace().next()?)
 }
 
-/// Percent of the last 10 s in which something waited for a CPU.
-pub(super) fn cpu_pressure(root: &Path) -> Option<f64> {
-    let pressure = text(root, "proc/pressure/cpu")?;
+/// Percent of the last 10 s in which something waited for `what`: `cpu`, `memory` or `io`.
+pub(super) fn pressure(root: &Path, what: &str) -> Option<f64> {
+    let pressure = text(root, &format!("proc/pressure/{what}"))?;
     let some = pressure.lines().find_map(|line| line.strip_prefix("some "))?;
     finite(some.split_ascii_whitespace().find_map(|field| field.strip_prefix("avg10="))?)
 }
 
 fn finite(number: &str) -> Option<f64> {
     number.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
+}
+
+/// Share of all CPU time since boot that the hypervisor took.
+pub(super) fn steal_share(root: &Path) -> Option<f64> {
+    let stat = text(root, "proc/stat")?;
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
+    let ticks: Vec<f64> = fields.take(8).map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    let all: f64 = ticks.iter().sum();
+    ticks.get(7).filter(|_| all > 0.0).map(|steal| steal / all)
+}
+
+/// The CPUs that this process may use, as a list like `0-3,8`.
+pub(super) fn affinity(root: &Path) -> Option<String> {
+    let status = text(root, "proc/self/status")?;
+    status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).map(|list| list.trim().to_owned())
 }
 
 /// Memory of the machine, bytes.
@@ -134,6 +149,9 @@ mod tests {
             ("proc/sys/kernel/perf_event_paranoid", "-1\n"),
             ("proc/loadavg", "0.52 0.40 0.30 1/200 4242\n"),
             ("proc/pressure/cpu", "some avg10=12.50 avg60=1.00 avg300=0.10 total=5\nfull avg10=0.00\n"),
+            ("proc/pressure/memory", "some avg10=0.50 avg60=0.00 avg300=0.00 total=5\n"),
+            ("proc/stat", "cpu  60 0 20 10 5 0 0 5 0 0\ncpu0 1 2 3\n"),
+            ("proc/self/status", "Name:\tx\nCpus_allowed:\tff\nCpus_allowed_list:\t0-3,8\n"),
             ("proc/meminfo", "MemTotal:        2048 kB\nMemFree: 1 kB\n"),
             ("sys/devices/system/cpu/online", "0-7\n"),
             ("sys/devices/system/node/online", "0-1\n"),
@@ -146,7 +164,9 @@ mod tests {
         assert_eq!(cpu_model(root).as_deref(), Some("Fast CPU"));
         assert_eq!(kernel(root).as_deref(), Some("6.18.1"));
         assert_eq!(perf_event_paranoid(root), Some(-1));
-        assert_eq!((load_average(root), cpu_pressure(root)), (Some(0.52), Some(12.5)));
+        assert_eq!((load_average(root), pressure(root, "cpu")), (Some(0.52), Some(12.5)));
+        assert_eq!((pressure(root, "memory"), pressure(root, "io")), (Some(0.5), None));
+        assert_eq!((steal_share(root), affinity(root).as_deref()), (Some(0.05), Some("0-3,8")));
         assert_eq!(memory_bytes(root), Some(2 << 20));
         assert_eq!((cpus_online(root), numa_nodes(root)), (Some(8), Some(2)));
         assert_eq!((smt(root), boost(root)), (Some(true), Some(false)));

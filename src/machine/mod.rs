@@ -3,6 +3,7 @@
 
 mod cpu_list;
 mod facts;
+mod layout;
 mod noise;
 mod topology;
 
@@ -67,6 +68,27 @@ pub struct Machine {
     /// Percent of the 10 s before in which something waited for a CPU.
     #[serde(default)]
     pub cpu_pressure: Option<f64>,
+    /// The same for memory.
+    #[serde(default)]
+    pub memory_pressure: Option<f64>,
+    /// The same for storage.
+    #[serde(default)]
+    pub io_pressure: Option<f64>,
+    /// Share of all CPU time since boot that a hypervisor took.
+    #[serde(default)]
+    pub steal_share: Option<f64>,
+    /// The CPUs in this process's affinity mask, as a list like `0-3,8`.
+    #[serde(default)]
+    pub affinity: Option<String>,
+    /// Sockets.
+    #[serde(default)]
+    pub sockets: Option<u32>,
+    /// Threads of a core.
+    #[serde(default)]
+    pub threads_per_core: Option<u32>,
+    /// Groups of CPUs that share their last cache.
+    #[serde(default)]
+    pub last_caches: Option<u32>,
 }
 
 impl Machine {
@@ -93,9 +115,16 @@ pub fn look() -> Machine {
     Machine { has_pmu: measure::availability().has_pmu(), ..look_below(Path::new("/")) }
 }
 
+/// How often the CPUs slowed themselves down because they were hot, since boot; `None` if they do not count that.
+#[must_use]
+pub fn thermal_throttles() -> Option<u64> {
+    layout::throttles(Path::new("/"))
+}
+
 /// All that is read from files below `root`; the affinity is this process's.
 fn look_below(root: &Path) -> Machine {
     let cpus_allowed = cpus_allowed();
+    let layout = layout::layout(root);
     let mut machine = Machine {
         id: String::new(),
         cpus_allowed,
@@ -118,7 +147,14 @@ fn look_below(root: &Path) -> Machine {
         }),
         virtualization: facts::virtualization(root),
         load_average: facts::load_average(root),
-        cpu_pressure: facts::cpu_pressure(root),
+        cpu_pressure: facts::pressure(root, "cpu"),
+        memory_pressure: facts::pressure(root, "memory"),
+        io_pressure: facts::pressure(root, "io"),
+        steal_share: facts::steal_share(root),
+        affinity: facts::affinity(root),
+        sockets: layout.sockets,
+        threads_per_core: layout.threads_per_core,
+        last_caches: layout.last_caches,
     };
     machine.id = id(&machine);
     machine

@@ -9,6 +9,10 @@ use crate::measure::cgroup;
 const LOAD_PER_CPU: f64 = 0.25;
 /// Percent of time in which something waited for a CPU. Guess: an idle machine shows less than 1.
 const PRESSURE_PERCENT: f64 = 5.0;
+/// Percent of time in which something waited for memory or storage. Guess, as for the CPU.
+const OTHER_PRESSURE_PERCENT: f64 = 5.0;
+/// Share of the CPU time since boot that a hypervisor may have taken: the precision of a sweep.
+const STEAL_SHARE: f64 = 0.02;
 /// Share of periods in which a quota ran out, above which it shapes the result.
 const THROTTLED_SHARE: f64 = 0.05;
 
@@ -57,7 +61,21 @@ fn of_machine(machine: &Machine) -> Vec<Noise> {
              holds it"
         ),
     });
-    [load, pressure, governor].into_iter().flatten().collect()
+    let others = [("memory", machine.memory_pressure), ("io", machine.io_pressure)];
+    let others = others.into_iter().filter_map(|(what, percent)| {
+        let percent = percent.filter(|percent| *percent > OTHER_PRESSURE_PERCENT)?;
+        let text =
+            format!("something waited for {what} {percent:.0} % of the last 10 s (/proc/pressure/{what})");
+        Some(Noise { code: "machine-pressure", text })
+    });
+    let steal = machine.steal_share.filter(|share| *share > STEAL_SHARE).map(|share| Noise {
+        code: "machine-steal",
+        text: format!(
+            "the hypervisor took {:.1} % of the CPU time since boot: other guests compete",
+            share * 100.0
+        ),
+    });
+    [load, pressure].into_iter().flatten().chain(others).chain(steal).chain(governor).collect()
 }
 
 fn of_throttling(quota_cpus: f64, throttling: cgroup::Throttling) -> Option<Noise> {
@@ -99,12 +117,17 @@ mod tests {
             load_average: Some(1.25),
             cpu_pressure: Some(23.4),
             governor: Some("powersave".to_owned()),
+            io_pressure: Some(40.0),
+            steal_share: Some(0.031),
             ..Machine::default()
         };
-        assert_eq!(codes(&loud), ["machine-load", "machine-pressure", "machine-governor"]);
+        let expected =
+            ["machine-load", "machine-pressure", "machine-pressure", "machine-steal", "machine-governor"];
+        assert_eq!(codes(&loud), expected);
         let texts = of_machine(&loud);
         assert!(texts[0].text.starts_with("the load average is 1.25 on 2 CPUs"));
         assert!(texts[1].text.contains("23 %"));
+        assert!(texts[2].text.contains("io 40 %") && texts[3].text.contains("3.1 %"));
     }
 
     #[test]

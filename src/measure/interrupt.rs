@@ -8,12 +8,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rustix::net::RecvFlags;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 /// Signals that mean it.
 const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// Only there to be set: the write that reached the limit says so itself.
+static LIMIT_REACHED: AtomicBool = AtomicBool::new(false);
 /// Readable from the first signal on, and read by [`rearm_interrupts`] only: whoever polls it wakes, now and later.
 static WAKER: OnceLock<UnixStream> = OnceLock::new();
 
@@ -34,6 +36,18 @@ pub fn watch_interrupts() -> io::Result<()> {
     for signal in SIGNALS.into_iter().filter(|signal| !is_ignored(*signal)) {
         signal_hook::flag::register(signal, &INTERRUPTED)?;
         signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+    }
+    Ok(())
+}
+
+/// Has a write beyond the limit on file sizes (`ulimit -f`) fail as on a full disk, instead of ending this process. The
+/// programs that are measured get the signal as before.
+///
+/// # Errors
+/// The system's.
+pub fn outlive_file_limit() -> io::Result<()> {
+    if !is_ignored(SIGXFSZ) {
+        signal_hook::flag::register(SIGXFSZ, &LIMIT_REACHED)?;
     }
     Ok(())
 }

@@ -34,8 +34,9 @@ use crate::target::Invocation;
 pub use child::Child;
 pub use counters::{Availability, availability};
 pub use error::Error;
-pub use interrupt::{interrupted, rearm_interrupts, watch_interrupts};
+pub use interrupt::{interrupted, outlive_file_limit, rearm_interrupts, watch_interrupts};
 pub use quota::{Quota, Quotas};
+pub use report::parse as read_report;
 
 /// The variable that names the descriptor on which a program may report about itself.
 pub const RESULT_FD: &str = "COREFIT_RESULT_FD";

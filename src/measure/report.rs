@@ -7,9 +7,9 @@ use super::ChildReport;
 /// Characters of the program's own text that are quoted in a remark.
 const QUOTE_CHARS: usize = 40;
 
-/// Reads what was written to the result descriptor: the last line that is a JSON object wins. `None` if there was none;
+/// Reads what a program wrote to the result descriptor: the last line that is a JSON object wins. `None` if there was none;
 /// `remarks` gets one line if anything was refused, however much it was.
-pub(super) fn parse(written: &[u8], remarks: &mut Vec<String>) -> Option<ChildReport> {
+pub fn parse(written: &[u8], remarks: &mut Vec<String>) -> Option<ChildReport> {
     let mut refused = Vec::new();
     let report = read_last(written, &mut refused);
     let more = refused.len().saturating_sub(1);

@@ -109,7 +109,7 @@ const STUDENT_T: [f64; 30] = [
 
 /// Two-sided 95 % quantile of Student's t; beyond the table by its expansion around the normal quantile z
 /// (Abramowitz and Stegun, equation 26.7.5, two terms).
-fn student_t(degrees: usize) -> f64 {
+pub(crate) fn student_t(degrees: usize) -> f64 {
     const Z: f64 = 1.959_964;
     let nu = degrees as f64;
     STUDENT_T.get(degrees.saturating_sub(1)).copied().unwrap_or_else(|| {

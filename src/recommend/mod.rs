@@ -6,6 +6,7 @@ mod draws;
 mod explanation;
 mod facts;
 mod fit;
+mod floor;
 mod group;
 mod noise;
 mod policy;
@@ -212,6 +213,7 @@ fn recommendation(scene: &Scene<'_>) -> Recommendation {
         recommended_procs: scene.n(scene.chosen),
         interval: scene.spread.map(|spread| spread.interval(scene.chosen).map(|point| scene.n(point))),
         confidence: scene.spread.map(|spread| spread.shares[scene.chosen]),
+        noise_floor: floor::noise_floor(scene.rounds, scene.chosen, closest(scene.estimate, scene.chosen)),
         regret: scene.spread.map(|spread| Regret { p50: spread.loss(0.5), p95: spread.loss(0.95) }),
         best_procs: scene.n(scene.best),
         model: fit::written(scene),
@@ -238,6 +240,13 @@ fn warnings(scene: &Scene<'_>, default: Option<&DefaultPoint>) -> Vec<Note> {
 fn usable_cpus(evidence: &Evidence) -> Option<f64> {
     let quotas = evidence.observations.iter().filter_map(|o| o.cpu_quota).filter(|quota| *quota > 0.0);
     evidence.cpus.filter(|cpus| *cpus > 0.0).map(|cpus| quotas.fold(cpus, f64::min))
+}
+
+/// The other worker count whose throughput is nearest; `None` if there is none.
+fn closest(estimate: &rounds::Estimate, chosen: usize) -> Option<usize> {
+    let distance = |point: usize| (estimate.level[point] - estimate.level[chosen]).abs();
+    let others = (0..estimate.level.len()).filter(|&point| point != chosen);
+    others.min_by(|&a, &b| distance(a).total_cmp(&distance(b)))
 }
 
 /// The most CPUs that any setting keeps busy; `None` if no CPU time was measured.

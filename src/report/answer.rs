@@ -99,6 +99,9 @@ pub fn verdict(answer: &Recommendation) -> String {
     if let Some(regret) = answer.regret.filter(|regret| regret.p95 >= SHOWN_REGRET) {
         let _ = write!(text, "; at most {} below the best", percent(regret.p95));
     }
+    if let Some(floor) = answer.noise_floor {
+        let _ = write!(text, "; noise floor {}", percent(floor));
+    }
     if is_quick(answer) {
         text.push_str(" (quick)");
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use corefit_runtime::{DefaultProcs, ProcsReason};
 use owo_colors::OwoColorize;
 
-use super::number::bytes;
+use super::number::{bytes, percent};
 use super::wrap::paragraph;
 use crate::machine::Machine;
 use crate::machine::Noise;
@@ -72,18 +72,13 @@ fn of_quotas(quotas: Result<&Quotas, &measure::Error>) -> String {
 const NO_FRAME_POINTERS: &str = "this binary was built without frame pointers, so its flame graphs are shallow: an exported \
                                  RUSTFLAGS replaces the setting of .cargo/config.toml; unset it and build again";
 
-fn facts(machine: &Machine) -> [(&'static str, Option<String>); 11] {
-    let cores = machine.cores.map(|cores| format!(", {cores} cores"));
-    let cpus = format!(
-        "{} online, {} allowed{}",
-        machine.cpus_online,
-        machine.cpus_allowed,
-        cores.unwrap_or_default()
-    );
+fn facts(machine: &Machine) -> Vec<(&'static str, Option<String>)> {
     let yes_no = |is: bool| if is { "on" } else { "off" }.to_owned();
-    [
+    vec![
+        ("corefit", Some(env!("CARGO_PKG_VERSION").to_owned())),
         ("CPU", machine.cpu_model.clone()),
-        ("CPUs", Some(cpus)),
+        ("CPUs", Some(cpus(machine))),
+        ("topology", topology(machine)),
         ("quota", machine.quota_cpus.map(|quota| format!("{quota} CPUs"))),
         ("SMT", machine.smt.map(yes_no)),
         ("NUMA nodes", machine.numa_nodes.map(|nodes| nodes.to_string())),
@@ -93,7 +88,44 @@ fn facts(machine: &Machine) -> [(&'static str, Option<String>); 11] {
         ("kernel", machine.kernel.clone()),
         ("virtualization", machine.virtualization.clone()),
         ("cgroup", machine.cgroup_version.map(|version| format!("v{version}"))),
+        ("PMU", Some(if machine.has_pmu { "yes" } else { "no" }.to_owned())),
+        ("perf paranoid", machine.perf_event_paranoid.map(|level| level.to_string())),
+        ("frame pointers", Some(if machine.has_frame_pointers { "yes" } else { "no" }.to_owned())),
+        ("load average", machine.load_average.map(|load| format!("{load:.2}"))),
+        ("pressure", pressure(machine)),
+        ("steal", machine.steal_share.map(|share| format!("{} since boot", percent(share)))),
     ]
+}
+
+fn cpus(machine: &Machine) -> String {
+    let list = machine.affinity.as_ref().map_or_else(String::new, |list| format!(" ({list})"));
+    format!("{} online, {} allowed{list}", machine.cpus_online, machine.cpus_allowed)
+}
+
+/// As `1 socket, 2 cores, 1 thread each, 1 last cache`; `None` if nothing is known.
+fn topology(machine: &Machine) -> Option<String> {
+    let count = |count: Option<u32>, what: &str| {
+        count.map(|count| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
+    };
+    let parts = [
+        count(machine.sockets, "socket"),
+        count(machine.cores, "core"),
+        count(machine.threads_per_core, "thread").map(|threads| format!("{threads} each")),
+        count(machine.last_caches, "last cache"),
+    ];
+    let known: Vec<String> = parts.into_iter().flatten().collect();
+    (!known.is_empty()).then(|| known.join(", "))
+}
+
+/// What waited in the last 10 s, in percent of them.
+fn pressure(machine: &Machine) -> Option<String> {
+    let parts =
+        [("CPU", machine.cpu_pressure), ("memory", machine.memory_pressure), ("io", machine.io_pressure)];
+    let known: Vec<String> = parts
+        .into_iter()
+        .filter_map(|(what, percent)| percent.map(|percent| format!("{what} {percent:.1} %")))
+        .collect();
+    (!known.is_empty()).then(|| known.join(", "))
 }
 
 /// Where the default of `GOMAXPROCS` comes from.

@@ -87,6 +87,7 @@ pub(super) fn recommendation(target: &str) -> Recommendation {
         interval: None,
         confidence: None,
         regret: None,
+        noise_floor: None,
         best_procs: 2.0,
         model: Model {
             kind: "linear".to_owned(),

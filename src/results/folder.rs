@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::journal::{self, Journal};
 use super::lock::{self, Lock};
 use super::manifest::{self, Manifest};
-use super::{Error, Recommendation, SampleRow, summary, whole};
+use super::{Error, Recommendation, SampleRow, is_full, summary, whole};
 use crate::quote;
 
 /// What the folder of the sweep before is called, after the target's name.
@@ -57,6 +57,9 @@ impl Folder {
                 move_away(&place, &former).map_err(|error| at_start(&former, &error))?;
             }
             fs::rename(&fresh, &place).map_err(|error| at_start(&place, &error))?;
+            // A power cut is not to lose the folder of rows that were synced. Not every file system can do this.
+            let _ = fs::File::open(&place).and_then(|folder| folder.sync_all());
+            let _ = fs::File::open(out).and_then(|folder| folder.sync_all());
             Ok(Self { place, journal, _lock: lock })
         });
         if made.is_err() {
@@ -193,8 +196,8 @@ fn refuse_foreign(folder: &Path) -> Result<(), Error> {
 
 /// What keeps a sweep from beginning is a wrong place to write to, unless the disk is full.
 pub(super) fn at_start(path: &Path, error: &io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+    match error {
+        full if is_full(full) => {
             Error::Disk(format!("cannot write to `{}`: {error}; make room", quote::path(path)))
         }
         _ => Error::Input(format!(

@@ -112,7 +112,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<SampleRow>, Error> {
     }
 }
 
-/// The rows of a journal. A last line that has no newline and too few fields was torn and is left out.
+/// The rows of a journal. A last line that has no newline and too few fields, or one that is none, was torn and is left out.
 fn parse(path: &Path, text: &[u8]) -> Result<Vec<SampleRow>, Error> {
     if !text.contains(&b'\n') {
         return Ok(Vec::new());
@@ -132,10 +132,16 @@ fn parse(path: &Path, text: &[u8]) -> Result<Vec<SampleRow>, Error> {
             Err(error) => return Err(Fault::of(&error).at(path, text, start)),
         }
         let is_last = reader.position().byte() == text.len() as u64;
-        if record.len() < header.len() && is_last && !text.ends_with(b"\n") {
+        let may_be_torn = is_last && !text.ends_with(b"\n");
+        if record.len() < header.len() && may_be_torn {
             return Ok(rows);
         }
-        rows.push(row(&header, &record).map_err(|fault| fault.at(path, text, start))?);
+        match row(&header, &record) {
+            Ok(row) => rows.push(row),
+            // Torn within its last number, as `1.2e-` of `1.2e-7`.
+            Err(_torn) if may_be_torn => return Ok(rows),
+            Err(fault) => return Err(fault.at(path, text, start)),
+        }
     }
 }
 
@@ -276,6 +282,30 @@ mod tests {
         assert_eq!(read(folder.path()).unwrap(), rows);
         fs::write(&path, &text[..text.len() - 10]).unwrap();
         assert_eq!(read(folder.path()).unwrap(), rows[..1]);
+    }
+
+    #[test]
+    fn a_row_torn_at_any_byte_is_read_as_far_as_it_is_whole() {
+        let last = SampleRow { run_length_p99_s: Some(1.25e-7), ..fixtures::row("sort", 2, 1) };
+        let rows = [fixtures::row("sort", 1, 1), last];
+        let (folder, text) = journal_of(&rows);
+        let (_, before) = journal_of(&rows[..1]);
+        for torn in before.len()..text.len() {
+            fs::write(folder.path().join(FILE), &text[..torn]).unwrap();
+            let kept = read(folder.path()).unwrap();
+            assert!(kept.len() <= 2 && kept[0] == rows[0], "torn at {torn}");
+        }
+    }
+
+    #[test]
+    fn what_a_power_cut_left_as_zeros_is_cut_off() {
+        let rows = [fixtures::row("sort", 1, 1)];
+        let (folder, text) = journal_of(&rows);
+        let path = folder.path().join(FILE);
+        fs::write(&path, [text.as_slice(), &[0; 300]].concat()).unwrap();
+        assert_eq!(read(folder.path()).unwrap(), rows);
+        let (_, kept) = Journal::reopen(folder.path()).unwrap();
+        assert_eq!((kept.as_slice(), fs::read(&path).unwrap()), (&rows[..], text));
     }
 
     #[test]

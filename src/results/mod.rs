@@ -46,6 +46,13 @@ pub enum Error {
     Disk(String),
 }
 
+/// Whether a disk could take no more: full, the user's share used up, or the process's limit on files reached.
+#[must_use]
+pub fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+}
+
 impl Error {
     /// 2 for bad input, 1 for a disk that fails.
     #[must_use]

@@ -40,6 +40,10 @@ pub struct Recommendation {
     pub confidence: Option<f64>,
     /// What is lost at the chosen one against each such curve's best.
     pub regret: Option<Regret>,
+    /// How far two identical settings would seem to differ if measured as these were (an A/A check at 95 %), as a share of
+    /// the throughput; `None` below 4 rounds.
+    #[serde(default)]
+    pub noise_floor: Option<f64>,
     /// The measured worker count with the highest throughput.
     #[serde(with = "number")]
     pub best_procs: f64,

@@ -1,6 +1,6 @@
 //! Files that are there whole or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::path::Path;
 
@@ -12,11 +12,16 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     replace_by(path, |to| to.write_all(contents))
 }
 
-/// As [`replace`], with what `write` writes.
+/// As [`replace`], with what `write` writes. What is there and no plain file (`/dev/null`, a pipe) stays what it is, and is
+/// written to.
 ///
 /// # Errors
 /// The system's, and those of `write`; the file is then as it was before.
 pub fn replace_by(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let mut file = BufWriter::new(OpenOptions::new().write(true).open(path)?);
+        return write(&mut file).and_then(|()| file.flush());
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // Two sweeps of different targets may write the same summary at once, even from different containers.
     let temporary = path.with_file_name(format!(".{name}.{:08x}.tmp", fastrand::u32(..)));
@@ -55,6 +60,18 @@ mod tests {
         replace(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(folder.path()), ["a.json"]);
+    }
+
+    #[test]
+    fn a_device_stays_a_device() {
+        let link = tempfile::tempdir().unwrap();
+        let link = link.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        replace(&link, b"text").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && !link.metadata().unwrap().is_file());
+        std::os::unix::fs::symlink("/dev/full", link.with_file_name("full")).unwrap();
+        let error = replace(&link.with_file_name("full"), b"text").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 
     #[test]

@@ -172,8 +172,8 @@ impl Command {
 }
 
 impl Target {
-    /// A command line as a target. `name` is made from the command line if there is none, `unit` is `ops/s` if there is
-    /// none. What depends on the worker count is left to [`Target::check_procs`].
+    /// A command line as a target. `name` is made from the command line if there is none, `unit` is that of
+    /// [`usual_unit`] if there is none. What depends on the worker count is left to [`Target::check_procs`].
     ///
     /// # Errors
     /// In one line: the program or a file is not there or may not be used, or a variable's name, a regular expression,
@@ -185,7 +185,7 @@ impl Target {
         }
         Ok(Self {
             name: name.map_or_else(|| name::slug(&command.words()), str::to_owned),
-            unit: unit.unwrap_or("ops/s").to_owned(),
+            unit: unit.unwrap_or(usual_unit(&command.metric)).to_owned(),
             kind: Kind::Command(command),
         })
     }
@@ -201,6 +201,15 @@ impl Target {
             Procs::Count(count) => command.check_count(*count),
             Procs::Default => command.check_default(),
         })
+    }
+}
+
+/// What a throughput is labelled if nothing names its unit: what `--metric` reads may be anything.
+fn usual_unit(metric: &Metric) -> &'static str {
+    match metric {
+        Metric::Wall { .. } => "ops/s",
+        Metric::Output { lower_is_better: false, .. } => "metric",
+        Metric::Output { lower_is_better: true, .. } => "1/metric",
     }
 }
 
@@ -328,6 +337,10 @@ mod tests {
             (target.name.as_str(), target.unit.as_str(), target.needs_output()),
             ("mine", "MB/s", true)
         );
+        let unit = |metric| bare(&words("sh"), &[], metric, None, None).unwrap().unit;
+        let cost = Metric::Output { regex: "(x)".to_owned(), lower_is_better: true };
+        assert_eq!(unit(wall("1")), "ops/s");
+        assert_eq!((unit(output("(x)")).as_str(), unit(cost).as_str()), ("metric", "1/metric"));
         refused(bare(&words("sh"), &[], wall("1"), None, Some("../x")), "`../x`");
         refused(target.with_name("a/b"), "`a/b`");
     }

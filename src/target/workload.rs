@@ -79,12 +79,16 @@ fn parameter(workload: &Workload, text: &str) -> Result<(String, String), Error>
             "`--param {shown}` has a zero byte, which no program can be given"
         )));
     }
-    if workload.parameters.iter().all(|known| known.name != key) {
+    let Some(known) = workload.parameters.iter().find(|known| known.name == key) else {
         let known: Vec<String> =
             workload.parameters.iter().map(|known| format!("`{}`", known.name)).collect();
         let known = if known.is_empty() { "no parameter at all".to_owned() } else { known.join(", ") };
         let name = workload.name;
         return Err(Error::Invalid(format!("`--param {shown}`: `{name}` does not have it; it has {known}")));
+    };
+    if !(known.accepts)(value) {
+        let (about, default) = (known.about, known.default);
+        return Err(Error::Invalid(format!("`--param {shown}` cannot be: {about} (default: {default})")));
     }
     Ok((key.to_owned(), value.to_owned()))
 }
@@ -182,7 +186,8 @@ mod tests {
 
     use super::*;
 
-    const PADDED: Parameter = Parameter { name: "padded", default: "false", about: "twin" };
+    const PADDED: Parameter =
+        Parameter { name: "padded", default: "false", about: "twin", accepts: |value| value != "never" };
     const COUNTER: Workload = Workload {
         name: "counter",
         about: "counts",
@@ -221,6 +226,10 @@ mod tests {
     fn what_cannot_be_set_is_refused_with_what_can() {
         refused(Target::of(&COUNTER, 1.0, None, &["size=3".to_owned()]), "it has `padded`");
         refused(Target::of(&COUNTER, 1.0, None, &["padded".to_owned()]), "KEY=VALUE");
+        refused(
+            Target::of(&COUNTER, 1.0, None, &["padded=never".to_owned()]),
+            "cannot be: twin (default: false)",
+        );
         refused(Target::of(&COUNTER, 0.0, None, &[]), "`--scale 0`");
         refused(Target::of(&COUNTER, f64::NAN, None, &[]), "`--scale NaN`");
         refused(Target::of(&COUNTER, 1.0, Some(Path::new("/no/such")), &[]), "/no/such");

@@ -14,8 +14,16 @@ use crate::chain::{self, STEPS_PER_US};
 use crate::crew::{expect_equal, join_all};
 use crate::{Failure, Outcome, Parameter, Settings, Workload};
 
-const SERIAL: Parameter =
-    Parameter { name: "serial", default: "0.3", about: "serial fraction of the work, from 0 to 1" };
+const SERIAL: Parameter = Parameter {
+    name: "serial",
+    default: "0.3",
+    about: "serial fraction of the work, from 0 to 1",
+    accepts: is_share,
+};
+
+fn is_share(value: &str) -> bool {
+    value.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share))
+}
 
 /// The workload.
 pub const WORKLOAD: Workload = Workload {
@@ -43,12 +51,9 @@ struct Phase {
 }
 
 impl Phase {
-    fn new(serial: f64) -> Result<Self, Failure> {
-        if !(0.0..=1.0).contains(&serial) {
-            return Err(Failure(format!("parameter `serial` must be from 0 to 1, not `{serial}`")));
-        }
+    fn new(serial: f64) -> Self {
         let serial_steps = (PHASE_STEPS as f64 * serial).round() as u64;
-        Ok(Self { serial_steps, chunk_steps: (PHASE_STEPS - serial_steps) / CHUNKS })
+        Self { serial_steps, chunk_steps: (PHASE_STEPS - serial_steps) / CHUNKS }
     }
 
     /// What a phase that starts from `value` must end with.
@@ -61,7 +66,7 @@ impl Phase {
 }
 
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
-    let phase = Phase::new(settings.read(&SERIAL)?)?;
+    let phase = Phase::new(settings.read(&SERIAL)?);
     let phases = settings.scaled(PHASES, 1);
     let start = Instant::now();
     let value = (0..phases).try_fold(0, |value, _| run_phase(value, phase))?;
@@ -123,7 +128,7 @@ mod tests {
     #[test]
     fn the_parts_have_the_ratio_that_is_set() {
         for serial in [0.0, 0.05, 0.3, 0.5, 1.0] {
-            let phase = Phase::new(serial).unwrap();
+            let phase = Phase::new(serial);
             let all = phase.serial_steps + CHUNKS * phase.chunk_steps;
             assert!((phase.serial_steps as f64 / all as f64 - serial).abs() < 1e-5, "{phase:?} for {serial}");
         }

@@ -13,10 +13,15 @@ use std::time::Instant;
 use corefit_runtime::{JoinHandle, go, yield_now};
 
 use crate::crew::{expect_equal, join_all};
+use crate::settings::is_flag;
 use crate::{Failure, Outcome, Parameter, Settings, Workload};
 
-const PADDED: Parameter =
-    Parameter { name: "padded", default: "false", about: "true gives each counter cache lines of its own" };
+const PADDED: Parameter = Parameter {
+    name: "padded",
+    default: "false",
+    about: "true gives each counter cache lines of its own",
+    accepts: is_flag,
+};
 
 /// The workload.
 pub const WORKLOAD: Workload = Workload {

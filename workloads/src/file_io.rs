@@ -17,10 +17,15 @@ use corefit_runtime::{blocking, go};
 use crate::chain;
 use crate::crew::{cannot, join_all};
 use crate::latency::{histogram, nanoseconds};
+use crate::settings::is_flag;
 use crate::{Failure, Outcome, Parameter, Settings, Workload};
 
-const SYNC: Parameter =
-    Parameter { name: "sync", default: "false", about: "true waits for the disk after each file is written" };
+const SYNC: Parameter = Parameter {
+    name: "sync",
+    default: "false",
+    about: "true waits for the disk after each file is written",
+    accepts: is_flag,
+};
 
 /// The workload.
 pub const WORKLOAD: Workload = Workload {

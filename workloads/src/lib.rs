@@ -70,8 +70,10 @@ pub struct Parameter {
     pub name: &'static str,
     /// Its value if not given.
     pub default: &'static str,
-    /// What it does.
+    /// What it does, and what it may be where that is not plain.
     pub about: &'static str,
+    /// Whether it may have this value.
+    pub accepts: fn(&str) -> bool,
 }
 
 /// How a workload is sized and set. Every parameter has been checked to be one of the workload's.

@@ -17,7 +17,12 @@ use crate::crew::{expect_equal, join, join_all};
 use crate::latency::{histogram, nanoseconds};
 use crate::{Failure, Outcome, Parameter, Settings, Workload};
 
-const PAIRS: Parameter = Parameter { name: "pairs", default: "1", about: "pairs that play, from 1 to 5000" };
+const PAIRS: Parameter = Parameter {
+    name: "pairs",
+    default: "1",
+    about: "pairs that play, from 1 to 5000",
+    accepts: |value| value.parse::<u64>().is_ok_and(|pairs| (1..=MOST_PAIRS).contains(&pairs)),
+};
 
 /// The workload.
 pub const WORKLOAD: Workload = Workload {
@@ -46,9 +51,6 @@ struct Rally {
 
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let pairs: u64 = settings.read(&PAIRS)?;
-    if !(1..=MOST_PAIRS).contains(&pairs) {
-        return Err(Failure(format!("parameter `pairs` must be from 1 to {MOST_PAIRS}, not `{pairs}`")));
-    }
     let round_trips = settings.scaled(ROUND_TRIPS, 100).div_ceil(pairs);
     let start = Instant::now();
     let rallies: Vec<_> = (0..pairs).map(|pair| go(move || play(pair, round_trips))).collect();

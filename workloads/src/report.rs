@@ -146,8 +146,8 @@ mod tests {
         unit: "ops/s",
         policy: None,
         parameters: &[
-            Parameter { name: "size", default: "1", about: "" },
-            Parameter { name: "depth", default: "1", about: "" },
+            Parameter { name: "size", default: "1", about: "", accepts: |_| true },
+            Parameter { name: "depth", default: "1", about: "", accepts: |_| true },
         ],
         run: |settings| match settings.params.get("size").map(String::as_str) {
             Some("failure") => Err(Failure("the sum is wrong".to_owned())),

@@ -4,6 +4,11 @@ use std::str::FromStr;
 
 use crate::{Failure, Parameter, Settings};
 
+/// For a parameter that is `true` or `false`.
+pub(crate) fn is_flag(value: &str) -> bool {
+    value.parse::<bool>().is_ok()
+}
+
 impl Settings {
     /// The amount of work that is `at_one` at scale 1; at least `least`.
     pub(crate) fn scaled(&self, at_one: u64, least: u64) -> u64 {
@@ -16,9 +21,10 @@ impl Settings {
     /// # Errors
     /// It cannot be read as a `T`.
     pub(crate) fn read<T: FromStr>(&self, parameter: &Parameter) -> Result<T, Failure> {
-        let Parameter { name, default, about } = parameter;
+        let Parameter { name, default, about, .. } = parameter;
         let given = self.params.get(*name).map_or(*default, String::as_str);
-        given.parse().ok().ok_or_else(|| Failure(format!("parameter `{name}` cannot be `{given}`: {about}")))
+        let value = given.parse().ok().filter(|_| (parameter.accepts)(given));
+        value.ok_or_else(|| Failure(format!("parameter `{name}` cannot be `{given}`: {about}")))
     }
 }
 
@@ -26,7 +32,8 @@ impl Settings {
 mod tests {
     use super::*;
 
-    const SIZE: Parameter = Parameter { name: "size", default: "7", about: "a number" };
+    const SIZE: Parameter =
+        Parameter { name: "size", default: "7", about: "a number", accepts: |value| value != "13" };
 
     fn settings(scale: f64, params: &[(&str, &str)]) -> Settings {
         let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -46,5 +53,9 @@ mod tests {
         assert_eq!(settings(1.0, &[("size", "9")]).read::<u8>(&SIZE).unwrap(), 9);
         let failure = settings(1.0, &[("size", "big")]).read::<u8>(&SIZE).unwrap_err();
         assert_eq!(failure.to_string(), "parameter `size` cannot be `big`: a number");
+        assert!(
+            settings(1.0, &[("size", "13")]).read::<u8>(&SIZE).is_err(),
+            "a number that it does not accept"
+        );
     }
 }

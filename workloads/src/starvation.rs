@@ -16,18 +16,21 @@ use corefit_runtime::{go, preemptible, time};
 use crate::chain::{self, STEPS_PER_US};
 use crate::crew::{self, expect_equal, join_all};
 use crate::latency::{histogram, nanoseconds};
+use crate::settings::is_flag;
 use crate::{Failure, Outcome, Parameter, Settings, Workload};
 
 const SIDE_BY_SIDE: Parameter = Parameter {
     name: "side_by_side",
     default: "1",
     about: "hogs that compute at the same time, from 1 to 64",
+    accepts: |value| value.parse::<u64>().is_ok_and(|hogs| (1..=64).contains(&hogs)),
 };
 
 const PREEMPTIBLE: Parameter = Parameter {
     name: "preemptible",
     default: "false",
     about: "true lets the hogs check in every step whether they should yield",
+    accepts: is_flag,
 };
 
 /// The workload.
@@ -52,9 +55,6 @@ const HOG_STEPS: u64 = 50_000 * STEPS_PER_US;
 
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let side_by_side: u64 = settings.read(&SIDE_BY_SIDE)?;
-    if !(1..=64).contains(&side_by_side) {
-        return Err(Failure(format!("parameter `side_by_side` must be from 1 to 64, not `{side_by_side}`")));
-    }
     let compute = if settings.read(&PREEMPTIBLE)? {
         compute_with_checks
     } else {

@@ -92,3 +92,11 @@ fn the_readme_has_every_workload_and_its_parameters_in_the_order_of_the_list() {
         }
     }
 }
+
+#[test]
+fn every_parameter_accepts_its_default_and_not_everything() {
+    for parameter in all().iter().flat_map(|workload| workload.parameters) {
+        assert!((parameter.accepts)(parameter.default), "{parameter:?}");
+        assert!(!(parameter.accepts)("no such value"), "{parameter:?}");
+    }
+}

@@ -9,6 +9,7 @@ pub(super) mod rounds;
 pub(super) mod targets;
 mod under_load;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -18,6 +19,7 @@ use crate::cli::SweepArgs;
 use crate::error::Error;
 use crate::machine;
 use crate::measure;
+use crate::quote;
 use crate::recommend::{Explanation, ModelChoice, explain};
 use crate::report::progress::Progress;
 use crate::report::{self, answer, summary};
@@ -31,17 +33,22 @@ use one::{Job, Outcome, Surroundings};
 /// Something asked for cannot be (nothing is measured then), a sample failed, a disk failed, or the user interrupted:
 /// in each case what was measured is kept.
 pub(super) fn sweep(args: &SweepArgs) -> Result<(), Error> {
-    let targets = targets::chosen(args)?;
+    let each = if args.sweeps.is_empty() { std::slice::from_ref(args) } else { &args.sweeps };
+    let mut targets = Vec::new();
+    for args in each {
+        targets.push(targets::chosen(args).map_err(|error| in_file(args, error))?);
+    }
     let surroundings = Surroundings {
         machine: machine::look(),
         noise: look_first(args)?,
-        counters: (!args.no_counters).then(measure::availability),
+        counters: each.iter().any(|args| !args.no_counters).then(measure::availability),
     };
-    let quotas = quotas::allowed(args)?;
-    let jobs = quotas::crossed(&targets, quotas.as_ref(), args)?
-        .into_iter()
-        .map(|(target, quota)| Job::new(target, quota, args, &surroundings))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut jobs = Vec::new();
+    for (args, targets) in each.iter().zip(&targets) {
+        jobs.extend(settled(targets, args, &surroundings).map_err(|error| in_file(args, error))?);
+    }
+    refuse_twins(&jobs)?;
+    let targets = targets.concat();
     if trace::requested().is_some() {
         anstream::eprintln!(
             "corefit: COREFIT_TRACE is left out of a sweep: recording would disturb what it measures"
@@ -52,6 +59,35 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<(), Error> {
     let outcomes = measure_all(&jobs, args)?;
     show_all(&outcomes, &targets, args, &surroundings)?;
     verdict(&outcomes)
+}
+
+/// The targets of one command line, each under each of its quotas, everything settled.
+fn settled(targets: &[Target], args: &SweepArgs, surroundings: &Surroundings) -> Result<Vec<Job>, Error> {
+    let quotas = quotas::allowed(args)?;
+    quotas::crossed(targets, quotas.as_ref(), args)?
+        .into_iter()
+        .map(|(target, quota)| Job::new(target, quota, args, surroundings))
+        .collect()
+}
+
+/// An error with the place of the sweep in its file, if it stands in one.
+fn in_file(args: &SweepArgs, error: Error) -> Error {
+    match &args.place {
+        Some(place) => Error::InFile { place: place.clone(), source: Box::new(error) },
+        None => error,
+    }
+}
+
+/// Two targets of one name would write into one folder.
+fn refuse_twins(jobs: &[Job]) -> Result<(), Error> {
+    let mut names = BTreeSet::new();
+    match jobs.iter().find(|job| !names.insert(&job.target.name)) {
+        None => Ok(()),
+        Some(twin) => Err(Error::Usage(format!(
+            "two sweeps are called `{}`; give each its own `name`",
+            quote::one_line(&twin.target.name)
+        ))),
+    }
 }
 
 /// What is odd about the machine before anything is measured: passed on as warnings, or a refusal with `--strict`.
@@ -118,7 +154,7 @@ fn show_all(
                 document["sweeps"][index]["explain"] = json!(report::explain::in_json(&explained));
             }
         }
-        if args.cpus_sweep.is_some() {
+        if args.cpus_sweep.is_some() || args.sweeps.iter().any(|args| args.cpus_sweep.is_some()) {
             document["quotas"] = json!(compared);
         }
         return print::json(&document);

@@ -87,7 +87,7 @@ impl Job {
             machine: surroundings.machine.clone(),
             quota,
             noise: surroundings.noise.clone(),
-            counters: surroundings.counters.clone(),
+            counters: surroundings.counters.clone().filter(|_| !args.no_counters),
             out: args.out.clone(),
             resume: args.resume,
             verbose: args.verbose,
@@ -228,8 +228,10 @@ fn measure_and_profile(
     begun: Instant,
     progress: &Progress,
 ) -> Result<bool, Error> {
+    let throttles = machine::thermal_throttles();
     let ended = rounds::measure(job, folder, &mut saved.rows, begun, progress)?;
     saved.manifest.warnings.extend(warnings(job, &saved.rows, &ended));
+    saved.manifest.warnings.extend(throttled(throttles, machine::thermal_throttles()));
     conclude(saved);
     if let (true, false, Some(answer)) =
         (job.plan.flamegraph, ended.interrupted, &saved.manifest.recommendation)
@@ -334,6 +336,15 @@ fn more_than_cpus(job: &Job) -> Option<Note> {
     let text =
         format!("pinned to all {cpus} CPUs at {} procs, which are more than there are CPUs", more.join(", "));
     (!more.is_empty()).then(|| Note { code: "pin-all-cpus".to_owned(), text })
+}
+
+/// The CPUs became hot meanwhile.
+fn throttled(before: Option<u64>, after: Option<u64>) -> Option<Note> {
+    let times = after?.saturating_sub(before?);
+    let text = format!(
+        "the CPUs slowed themselves down {times} times because they were hot: let them cool, or measure less at once"
+    );
+    (times > 0).then(|| Note { code: "cpu-throttled".to_owned(), text })
 }
 
 /// Share of one CPU that a hypervisor may take before the precision of 2 % is in doubt.

@@ -2,6 +2,7 @@
 
 use crate::cli::{ProgramArgs, ServeArgs, SweepArgs, WorkloadArgs};
 use crate::error::Error;
+use crate::quote;
 use crate::suggest;
 use crate::target::{Command, Hooks, Load, LoadKind, Metric, Service, Target, words};
 
@@ -118,7 +119,7 @@ pub(crate) fn program(args: &ProgramArgs) -> Result<Command, Error> {
 }
 
 fn unknown(name: &str) -> Error {
-    Error::UnknownWorkload { name: name.to_owned(), suggestion: closest(name) }
+    Error::UnknownWorkload { name: quote::one_line(name), suggestion: closest(name) }
 }
 
 /// The workload whose name is nearest, if it is near.
