@@ -134,10 +134,9 @@ fn measure(levels: &[f64], regime: &Regime, seed: u64, random: &mut Rng) -> Vec<
     let plan = plan(regime.procs.clone(), seed);
     // In 30 % of the sweeps something disturbs 15 % of the samples, and then slows them by about twice the noise.
     let is_disturbed = random.f64() < 0.3;
+    let policy = Policy::Knee { tolerance: regime.tolerance };
     let mut done: Vec<Done> = Vec::new();
-    while let Next::Round { round, order } =
-        next(&plan, regime.tolerance, &done, Duration::ZERO, Duration::ZERO)
-    {
+    while let Next::Round { round, order } = next(&plan, policy, &done, Duration::ZERO, Duration::ZERO) {
         let shift = regime.noise * normal(random);
         for procs in order {
             let point = regime.procs.iter().position(|&n| procs == Procs::Count(n));

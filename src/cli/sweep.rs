@@ -58,7 +58,7 @@ pub struct SweepArgs {
     /// Workloads, or `all` (default: all)
     #[arg(value_name = "WORKLOAD", conflicts_with = "argv")]
     pub workloads: Vec<String>,
-    /// Worker counts: `4`, `1,2,4`, `1..8`, `1..64:log2`, `auto`
+    /// Worker counts: `4`, `1,2,4`, `1..8`, `1..64:log2`, `auto`; of a long range those that may matter
     #[arg(long, value_name = "SPEC", default_value = "auto")]
     pub procs: ProcsSpec,
     /// Also measure with no worker count set, and say what the recommended one gains over it
@@ -80,6 +80,9 @@ pub struct SweepArgs {
     /// Stop when every contender's ratio to the best is known within PCT percent
     #[arg(long, value_name = "PCT", default_value_t = 2.0, value_parser = percent, help_heading = "Measuring")]
     pub precision: f64,
+    /// Measure every worker count in every round, of a long range too, and however slow
+    #[arg(long, help_heading = "Measuring")]
+    pub exhaustive: bool,
     /// Time to spend on a target, profiles included (default: 9s for a workload, none for a command)
     #[arg(long, value_name = "TIME", value_parser = crate::plan::parse_duration, help_heading = "Measuring")]
     pub budget: Option<Duration>,

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use super::forecast::interpolate;
+use super::levels::{Levels, Sample};
 use super::rounds::Done;
 use crate::target::Procs;
 
@@ -14,6 +16,7 @@ use crate::target::Procs;
 pub(super) struct Contest {
     /// By point: by round, the logarithm of the throughput (`None` for a failed sample) and the wall time.
     points: BTreeMap<Procs, BTreeMap<u32, Outcome>>,
+    levels: Levels,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,11 @@ pub(super) struct Ratio {
 }
 
 impl Ratio {
+    /// The ratio itself.
+    pub(super) fn middle(&self) -> f64 {
+        self.mean_log.exp()
+    }
+
     /// Upper end of the 95 % interval of the ratio.
     pub(super) fn upper(&self) -> f64 {
         (self.mean_log + self.half_log).exp()
@@ -54,7 +62,7 @@ impl Contest {
             let outcome = Outcome { log_throughput: throughput.map(f64::ln), wall_s: sample.wall_s };
             points.entry(sample.procs).or_default().insert(sample.round, outcome);
         }
-        Self { points }
+        Self { levels: levels(&points), points }
     }
 
     /// Whether the last two samples of `procs` failed.
@@ -64,15 +72,19 @@ impl Contest {
         latest.next() == Some(true) && latest.next() == Some(true)
     }
 
-    /// The worker count among `points` with the highest geometric mean of its throughput; `None` if no sample
-    /// succeeded. The default stands outside of the contest.
+    /// The worker count among `points` with the highest throughput, rounds taken out; `None` if no sample succeeded. The
+    /// default stands outside of the contest.
     pub(super) fn best(&self, points: &[Procs]) -> Option<Procs> {
-        let means = points.iter().filter(|point| **point != Procs::Default).filter_map(|n| {
-            let logs: Vec<f64> =
-                self.points.get(n)?.values().filter_map(|sample| sample.log_throughput).collect();
-            (!logs.is_empty()).then(|| (*n, logs.iter().sum::<f64>() / logs.len() as f64))
-        });
-        means.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(n, _)| n)
+        let places = self.levels.places.iter().filter(|place| points.contains(&Procs::Count(place.procs)));
+        places.max_by(|a, b| a.level.total_cmp(&b.level)).map(|place| Procs::Count(place.procs))
+    }
+
+    /// The worker count that beats `procs` most clearly of those that share `rounds` rounds with it.
+    pub(super) fn strongest_rival(&self, procs: Procs, rounds: u32) -> Option<Procs> {
+        let others = self.points.keys().filter(|other| **other != procs && **other != Procs::Default);
+        let ratios = others.map(|other| (*other, self.ratio(procs, *other)));
+        let known = ratios.filter(|(_, ratio)| ratio.rounds >= rounds);
+        known.min_by(|a, b| a.1.mean_log.total_cmp(&b.1.mean_log)).map(|(other, _)| other)
     }
 
     /// Throughput of `procs` over that of `best`.
@@ -93,12 +105,46 @@ impl Contest {
         Ratio { rounds: logs.len() as u32, mean_log, half_log }
     }
 
-    /// Seconds that one more sample of `procs` is likely to take: the median so far; `None` without any.
-    pub(super) fn typical_wall_s(&self, procs: Procs) -> Option<f64> {
-        let mut walls: Vec<f64> = self.points.get(&procs)?.values().map(|sample| sample.wall_s).collect();
-        walls.sort_unstable_by(f64::total_cmp);
-        walls.get(walls.len() / 2).copied()
+    /// Where all worker counts stand that were measured at all.
+    pub(super) fn levels(&self) -> &Levels {
+        &self.levels
     }
+
+    /// Rounds in which `procs` was measured, successfully or not.
+    pub(super) fn rounds_of(&self, procs: Procs) -> u32 {
+        self.points.get(&procs).map_or(0, |samples| samples.len() as u32)
+    }
+
+    /// Seconds that one more sample of `procs` is likely to take: the median so far; of one that was never measured, what
+    /// lies between its neighbours; 0 if nothing was.
+    pub(super) fn expected_wall_s(&self, procs: Procs) -> f64 {
+        let typical = |samples: &BTreeMap<u32, Outcome>| {
+            let mut walls: Vec<f64> = samples.values().map(|sample| sample.wall_s).collect();
+            walls.sort_unstable_by(f64::total_cmp);
+            walls[walls.len() / 2]
+        };
+        if let Some(samples) = self.points.get(&procs) {
+            return typical(samples);
+        }
+        let number = |point: Procs| point.count().map_or(0.0, |n| f64::from(n).ln());
+        let known = self.points.iter().filter(|(point, _)| **point != Procs::Default);
+        let walls: Vec<(f64, f64)> =
+            known.map(|(point, samples)| (number(*point), typical(samples))).collect();
+        interpolate(&walls, number(procs)).unwrap_or(0.0)
+    }
+}
+
+fn levels(points: &BTreeMap<Procs, BTreeMap<u32, Outcome>>) -> Levels {
+    let of_point = |(point, samples): (&Procs, &BTreeMap<u32, Outcome>)| {
+        let procs = point.count()?;
+        let successes = samples.iter().filter_map(|(round, outcome)| Some((*round, outcome.log_throughput?)));
+        Some(
+            successes
+                .map(|(round, log_throughput)| Sample { round, procs, log_throughput })
+                .collect::<Vec<_>>(),
+        )
+    };
+    Levels::fit(&points.iter().filter_map(of_point).flatten().collect::<Vec<_>>())
 }
 
 /// Two-sided 95 % quantile of Student's t distribution with 1 to 30 degrees of freedom (any statistics text-book).
@@ -185,11 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn the_next_sample_is_expected_to_take_the_median() {
+    fn the_next_sample_is_expected_to_take_the_median_or_what_lies_between_the_neighbours() {
         let walls = [(1, 1.0), (2, 9.0), (3, 2.0)];
         let samples = walls.map(|(round, wall_s)| Done { round, procs: ONE, throughput: None, wall_s });
-        let contest = Contest::until(3, &samples);
-        assert_eq!(contest.typical_wall_s(ONE), Some(2.0));
-        assert_eq!(contest.typical_wall_s(TWO), None);
+        let four = Done { round: 1, procs: Procs::Count(4), throughput: None, wall_s: 4.0 };
+        let contest = Contest::until(3, &[&samples[..], &[four]].concat());
+        assert_eq!(contest.expected_wall_s(ONE), 2.0);
+        assert_eq!(contest.expected_wall_s(TWO), 3.0);
     }
 }

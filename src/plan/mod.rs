@@ -2,6 +2,9 @@
 
 mod contest;
 mod duration;
+mod explore;
+pub mod forecast;
+mod levels;
 mod pin;
 mod policy;
 mod procs;
@@ -19,7 +22,7 @@ pub(crate) use contest::student_t;
 pub use duration::parse_duration;
 pub use pin::{Pin, Pinning};
 pub use policy::Policy;
-pub use procs::{MOST_PROCS, ProcsSpec};
+pub use procs::{MOST_PROCS, ProcsSpec, Range};
 pub use quota::{LimitRule, QuotaList, parse_cpus};
 
 /// Everything settled about how a target is measured.
@@ -27,6 +30,13 @@ pub use quota::{LimitRule, QuotaList, parse_cpus};
 pub struct Plan {
     /// Worker counts, ascending, each once.
     pub procs: Vec<u32>,
+    /// Those of a long range that are measured from the first round on, ascending; the others join where they are worth
+    /// it. Empty: all are measured from the first round on.
+    #[serde(default)]
+    pub grid: Vec<u32>,
+    /// Measure every worker count in every round, however slow.
+    #[serde(default)]
+    pub exhaustive: bool,
     /// Also measure the target with no worker count set, in the same rounds.
     #[serde(default)]
     pub with_default: bool,
@@ -59,6 +69,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// What the first round visits: the grid of a long range, else everything.
+    #[must_use]
+    pub fn first_points(&self) -> Vec<Procs> {
+        let mut points = self.points();
+        points.retain(|point| self.grid.is_empty() || point.count().is_none_or(|n| self.grid.contains(&n)));
+        points
+    }
+
     /// Everything a round may visit: the worker counts, ascending, then the default if that is asked for.
     #[must_use]
     pub fn points(&self) -> Vec<Procs> {

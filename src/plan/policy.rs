@@ -63,6 +63,14 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// Whether it takes the smallest of those that lose little enough, whatever else they show.
+    #[must_use]
+    pub fn takes_the_smallest(&self) -> bool {
+        matches!(self, Self::Knee { .. } | Self::Throughput { .. })
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self::Knee { tolerance: Self::KNEE }

@@ -8,6 +8,8 @@
 //!   best is below 1 − tolerance − 2 %. Until MIN rounds are complete the 3 best stay, so that a small sweep has an
 //!   interval for each of its points; after that only contenders cost time.
 //! - A point whose last two samples failed leaves.
+//! - Of a long range only a grid is measured at first. From round 3 on others join where they may matter (`explore`); they
+//!   need as many samples before they leave or the sweep ends. Nobody who left comes back.
 //! - The default, where it is asked for, is visited by every round but is no contender: it is not chosen, so it neither
 //!   leaves for being slow nor keeps a sweep going.
 //!
@@ -17,13 +19,24 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Plan;
-use super::contest::Contest;
+use super::contest::{Contest, Ratio};
+use super::explore::Search;
+use super::{Plan, Policy};
 use crate::target::Procs;
 
 /// Rounds before a point may leave for being slow: with fewer no two points can be told apart at 5 %
 /// (Mann-Whitney's smallest p at 3 against 3 is 0.10, at 4 against 4 it is 0.029).
 const ROUNDS_BEFORE_DROPPING: u32 = 4;
+
+/// Rounds of the grid before others join: two samples of each point tell noise from shape.
+const ROUNDS_BEFORE_EXPLORING: u32 = 2;
+
+/// Rounds in which points may join, beyond those in which the widest gap of the grid is halved down to nothing: for what
+/// the first looks find. Guess.
+const ROUNDS_TO_SPARE: u32 = 4;
+
+/// Rounds that a point has to have before it when it joins: one sample of it would say nothing.
+const ROUNDS_FOR_A_JOINER: u32 = 2;
 
 /// Points that stay until the rounds at least are complete.
 const POINTS_KEPT: usize = 3;
@@ -73,52 +86,54 @@ pub enum StopReason {
 
 /// The next round, or why there is none.
 ///
-/// `tolerance` is the policy's (see [`Policy::tolerance`](super::Policy::tolerance)), `done` every sample so far in any
+/// `policy` says what is a contender, `done` every sample so far in any
 /// order, `spent` the time the target has taken so far, and `reserve` the part of the budget kept back for profiles.
 #[must_use]
-pub fn next(plan: &Plan, tolerance: f64, done: &[Done], spent: Duration, reserve: Duration) -> Next {
+pub fn next(plan: &Plan, policy: Policy, done: &[Done], spent: Duration, reserve: Duration) -> Next {
     let last = done.iter().map(|sample| sample.round).max().unwrap_or(0);
-    let playing = in_play(plan, tolerance, done, last);
+    let playing = in_play(plan, policy, done, last);
     let measured = measured_in(done, last);
     let missing: Vec<Procs> = playing.iter().copied().filter(|n| !measured.contains(n)).collect();
     if last > 0 && !missing.is_empty() {
         return Next::Round { round: last, order: order(plan, last, &missing) };
     }
     let contest = Contest::until(last, done);
-    let playing = stay(plan, tolerance, &contest, &playing, last);
-    match stop_reason(plan, tolerance, &contest, &playing, last, spent + reserve) {
+    let playing = play_on(plan, policy, &contest, &playing, last);
+    match stop_reason(plan, policy, &contest, &playing, last, spent + reserve) {
         Some(reason) => Next::Stop(reason),
         None => Next::Round { round: last + 1, order: order(plan, last + 1, &playing) },
     }
 }
 
-/// About how long the rest will take, without profiles: the rounds to the least, or to the precision at the present
-/// spread, as far as the budget allows.
-#[must_use]
-pub fn time_left(plan: &Plan, done: &[Done], spent: Duration) -> Duration {
-    let last = done.iter().map(|sample| sample.round).max().unwrap_or(0);
-    let contest = Contest::until(last, done);
-    let measured = measured_in(done, last);
-    let playing: Vec<Procs> = measured_in(done, last.saturating_sub(1)).union(&measured).copied().collect();
-    let missing = playing.iter().filter(|n| !measured.contains(n));
-    let unfinished_s: f64 = missing.filter_map(|n| contest.typical_wall_s(*n)).sum();
-
-    let wanted = rounds_wanted(plan, &contest, &playing).clamp(plan.rounds.min, plan.rounds.max);
-    let rest_s = f64::from(wanted.saturating_sub(last)) * round_s(&contest, &playing) + unfinished_s;
-    let budget_s = plan.budget_s.map_or(f64::INFINITY, |budget_s| (budget_s - spent.as_secs_f64()).max(0.0));
-    // Only a senseless history can make this no time at all; then nothing is known.
-    Duration::try_from_secs_f64(rest_s.min(budget_s)).unwrap_or(Duration::ZERO)
-}
-
 /// Points that belong to round `round`, ascending.
-fn in_play(plan: &Plan, tolerance: f64, done: &[Done], round: u32) -> Vec<Procs> {
-    let all = plan.points();
+fn in_play(plan: &Plan, policy: Policy, done: &[Done], round: u32) -> Vec<Procs> {
     if round <= 1 {
-        return all;
+        return plan.first_points();
     }
+    let all = plan.points();
     let before: Vec<Procs> = measured_in(done, round - 1).into_iter().filter(|n| all.contains(n)).collect();
     let contest = Contest::until(round - 1, done);
-    stay(plan, tolerance, &contest, &before, round - 1)
+    play_on(plan, policy, &contest, &before, round - 1)
+}
+
+/// The round from which on nobody joins a long range: there is an end to looking, however noisy the samples are.
+fn last_to_explore(plan: &Plan) -> u32 {
+    let widest = plan.grid.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(1);
+    ROUNDS_BEFORE_EXPLORING + widest.next_power_of_two().ilog2() + ROUNDS_TO_SPARE
+}
+
+/// Those of `playing` that stay after `complete` rounds, and who joins them, ascending.
+fn play_on(plan: &Plan, policy: Policy, contest: &Contest, playing: &[Procs], complete: u32) -> Vec<Procs> {
+    let mut points = stay(plan, policy, contest, playing, complete);
+    let is_time = complete >= ROUNDS_BEFORE_EXPLORING && complete < last_to_explore(plan);
+    let may_join = is_time && complete + ROUNDS_FOR_A_JOINER <= plan.rounds.max;
+    if !plan.grid.is_empty() && may_join && !points.is_empty() {
+        let search = Search { range: &plan.procs, policy, round: complete };
+        let joiners = search.joiners(contest.levels()).into_iter().map(Procs::Count);
+        points.extend(joiners.filter(|point| contest.rounds_of(*point) == 0));
+        points.sort_unstable();
+    }
+    points
 }
 
 fn measured_in(done: &[Done], round: u32) -> BTreeSet<Procs> {
@@ -126,19 +141,19 @@ fn measured_in(done: &[Done], round: u32) -> BTreeSet<Procs> {
 }
 
 /// Those of `playing` that stay after `complete` rounds, ascending; without a worker count nobody does.
-fn stay(plan: &Plan, tolerance: f64, contest: &Contest, playing: &[Procs], complete: u32) -> Vec<Procs> {
+fn stay(plan: &Plan, policy: Policy, contest: &Contest, playing: &[Procs], complete: u32) -> Vec<Procs> {
     let mut staying: Vec<Procs> =
         playing.iter().copied().filter(|n| !contest.failed_twice_running(*n)).collect();
     if staying == [Procs::Default] {
         return Vec::new();
     }
     let Some(best) = contest.best(&staying) else { return staying };
-    if complete < ROUNDS_BEFORE_DROPPING {
+    if complete < ROUNDS_BEFORE_DROPPING || plan.exhaustive {
         return staying;
     }
     let mut hopeless: Vec<(f64, Procs)> = staying
         .iter()
-        .filter(|n| is_hopeless(contest, **n, best, tolerance))
+        .filter(|n| is_hopeless(contest, **n, best, policy))
         .map(|n| (contest.ratio(*n, best).upper(), *n))
         .collect();
     hopeless.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
@@ -146,20 +161,47 @@ fn stay(plan: &Plan, tolerance: f64, contest: &Contest, playing: &[Procs], compl
     let counts = staying.iter().filter(|point| **point != Procs::Default).count();
     hopeless.truncate(counts.saturating_sub(kept));
     staying.retain(|n| hopeless.iter().all(|(_, out)| out != n));
+    if !plan.grid.is_empty() {
+        leave_surplus(plan, policy, contest, &mut staying);
+    }
     staying
 }
 
-fn is_hopeless(contest: &Contest, procs: Procs, best: Procs, tolerance: f64) -> bool {
-    let ratio = contest.ratio(procs, best);
-    procs != best
-        && procs != Procs::Default
-        && ratio.rounds >= ROUNDS_BEFORE_DROPPING
-        && ratio.upper() < 1.0 - tolerance - MARGIN
+/// Of a long range, whoever can neither be chosen nor change the choice leaves after the least rounds: a smaller worker
+/// count is known to be within the tolerance of it, as exactly as is asked for.
+fn leave_surplus(plan: &Plan, policy: Policy, contest: &Contest, staying: &mut Vec<Procs>) {
+    let Some(best) = contest.best(staying).filter(|_| policy.takes_the_smallest()) else { return };
+    let is_old = |point: Procs| contest.rounds_of(point) >= plan.rounds.min;
+    let tolerance = policy.tolerance();
+    let chosen = staying
+        .iter()
+        .copied()
+        .find(|n| *n != Procs::Default && is_old(*n) && contest.ratio(*n, best).middle() >= 1.0 - tolerance);
+    let Some(chosen) = chosen else { return };
+    let most = 1.0 / (1.0 - tolerance).max(f64::MIN_POSITIVE) + plan.precision;
+    staying.retain(|n| {
+        *n <= chosen || *n == Procs::Default || !is_old(*n) || contest.ratio(*n, chosen).upper() > most
+    });
+}
+
+/// Whether `procs` is known to miss the tolerance: against `best`, or, where the two share too few rounds since one of
+/// them joined late, against the strongest that it does share enough with.
+fn is_hopeless(contest: &Contest, procs: Procs, best: Procs, policy: Policy) -> bool {
+    if procs == best || procs == Procs::Default {
+        return false;
+    }
+    let is_known = |ratio: &Ratio| ratio.rounds >= ROUNDS_BEFORE_DROPPING;
+    let to_best = Some(contest.ratio(procs, best)).filter(is_known);
+    let ratio = to_best.or_else(|| {
+        let rival = contest.strongest_rival(procs, ROUNDS_BEFORE_DROPPING)?;
+        Some(contest.ratio(procs, rival))
+    });
+    ratio.is_some_and(|ratio| ratio.upper() < 1.0 - policy.tolerance() - MARGIN)
 }
 
 fn stop_reason(
     plan: &Plan,
-    tolerance: f64,
+    policy: Policy,
     contest: &Contest,
     playing: &[Procs],
     complete: u32,
@@ -175,7 +217,7 @@ fn stop_reason(
         return Some(StopReason::MaxRounds);
     }
     let may_stop = complete >= plan.rounds.min;
-    if may_stop && is_precise(plan, tolerance, contest, playing) {
+    if may_stop && is_precise(plan, policy, contest, playing) {
         return Some(StopReason::Precise);
     }
     let is_over =
@@ -183,10 +225,14 @@ fn stop_reason(
     (is_over && (may_stop || plan.budget_is_explicit)).then_some(StopReason::Budget)
 }
 
-fn is_precise(plan: &Plan, tolerance: f64, contest: &Contest, playing: &[Procs]) -> bool {
+fn is_precise(plan: &Plan, policy: Policy, contest: &Contest, playing: &[Procs]) -> bool {
     contest.best(playing).is_some_and(|best| {
-        let mut rivals = rivals(playing, best).filter(|n| !is_hopeless(contest, *n, best, tolerance));
-        rivals.all(|n| contest.ratio(n, best).half_width() <= plan.precision)
+        let mut rivals = rivals(playing, best).filter(|n| !is_hopeless(contest, *n, best, policy));
+        contest.rounds_of(best) >= plan.rounds.min
+            && rivals.all(|n| {
+                contest.rounds_of(n) >= plan.rounds.min
+                    && contest.ratio(n, best).half_width() <= plan.precision
+            })
     })
 }
 
@@ -195,20 +241,9 @@ fn rivals(playing: &[Procs], best: Procs) -> impl Iterator<Item = Procs> {
     playing.iter().copied().filter(move |point| *point != best && *point != Procs::Default)
 }
 
-/// Rounds until every ratio is known within the precision, if the spread stays as it is: it falls with √rounds.
-fn rounds_wanted(plan: &Plan, contest: &Contest, playing: &[Procs]) -> u32 {
-    let Some(best) = contest.best(playing) else { return 0 };
-    let rivals = rivals(playing, best).map(|n| contest.ratio(n, best));
-    let wanted = rivals.filter(|ratio| ratio.rounds >= 2).map(|ratio| {
-        // The conversion saturates: more rounds than there can be is as good as any such number.
-        (f64::from(ratio.rounds) * (ratio.half_width() / plan.precision).powi(2)).ceil() as u32
-    });
-    wanted.max().unwrap_or(0)
-}
-
 /// Seconds a round of `playing` is likely to take.
 fn round_s(contest: &Contest, playing: &[Procs]) -> f64 {
-    playing.iter().filter_map(|n| contest.typical_wall_s(*n)).sum()
+    playing.iter().map(|n| contest.expected_wall_s(*n)).sum()
 }
 
 /// `points` in the order of round `round`. All points of the plan are shuffled, then those in question taken: the order

@@ -28,6 +28,8 @@ pub(super) fn manifest(target: &str) -> Manifest {
         seed: 1,
         plan: Plan {
             procs: vec![1, 2, 4],
+            grid: Vec::new(),
+            exhaustive: false,
             with_default: false,
             rounds: Rounds { min: 6, max: 30 },
             precision: 0.02,

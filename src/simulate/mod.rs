@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use self::curve::Curve;
 use self::noise::Noise;
-use crate::plan::rounds::{Done, Next, StopReason, next, time_left};
+use crate::plan::forecast::time_left;
+use crate::plan::rounds::{Done, Next, StopReason, next};
 use crate::plan::{Plan, Policy, Rounds};
 use crate::recommend::{Evidence, ModelChoice, Observation, decide_with};
 use crate::results::Recommendation;
@@ -64,8 +65,10 @@ pub struct Sweep {
     pub stopped: StopReason,
     /// Time it took by the virtual clock, seconds.
     pub took_s: f64,
-    /// After each round, when that was, and the time left that was estimated then, seconds.
-    pub estimates: Vec<[f64; 2]>,
+    /// How it was measured, and judged.
+    pub plan: Plan,
+    /// See `plan`.
+    pub policy: Policy,
     /// What the decision is made from.
     pub evidence: Evidence,
 }
@@ -79,6 +82,15 @@ impl Sweep {
     pub fn decide(&self, resamples: usize) -> Recommendation {
         decide_with(&self.evidence, resamples).expect("the first round has samples")
     }
+
+    /// After `round`: the time that was left, and the estimate that was made of it, seconds.
+    #[must_use]
+    pub fn time_left(&self, round: u32) -> [f64; 2] {
+        let until: Vec<Done> = self.done.iter().copied().filter(|sample| sample.round <= round).collect();
+        let spent_s: f64 = until.iter().map(|sample| sample.wall_s + STARTING_S).sum();
+        let estimate = time_left(&self.plan, self.policy, &until, Duration::from_secs_f64(spent_s));
+        [self.took_s - spent_s, estimate.as_secs_f64()]
+    }
 }
 
 /// A plan of `procs` as a sweep of a command has it by default. Change the fields to plan otherwise.
@@ -86,6 +98,8 @@ impl Sweep {
 pub fn plan(procs: Vec<u32>, seed: u64) -> Plan {
     Plan {
         procs,
+        grid: Vec::new(),
+        exhaustive: false,
         with_default: false,
         rounds: Rounds { min: 6, max: 30 },
         precision: 0.02,
@@ -122,11 +136,10 @@ pub fn simulate(
 pub fn measure(program: &Program, plan: &Plan, policy: Policy, seed: u64) -> Sweep {
     let mut noise = program.noise.source(seed);
     let mut done: Vec<Done> = Vec::new();
-    let mut estimates = Vec::new();
     let mut now_s = 0.0;
     let stopped = loop {
         let spent = Duration::from_secs_f64(now_s);
-        let (round, order) = match next(plan, policy.tolerance(), &done, spent, Duration::ZERO) {
+        let (round, order) = match next(plan, policy, &done, spent, Duration::ZERO) {
             Next::Stop(reason) => break reason,
             Next::Round { round, order } => (round, order),
         };
@@ -137,11 +150,9 @@ pub fn measure(program: &Program, plan: &Plan, policy: Policy, seed: u64) -> Swe
             done.push(Done { round, procs, throughput: Some(throughput), wall_s });
             now_s += wall_s + STARTING_S;
         }
-        let spent = Duration::from_secs_f64(now_s);
-        estimates.push([now_s, time_left(plan, &done, spent).as_secs_f64()]);
     };
     let evidence = evidence(program, plan, policy, &done);
-    Sweep { done, stopped, took_s: now_s, estimates, evidence }
+    Sweep { done, stopped, took_s: now_s, plan: plan.clone(), policy, evidence }
 }
 
 fn evidence(program: &Program, plan: &Plan, policy: Policy, done: &[Done]) -> Evidence {

@@ -1,5 +1,7 @@
 //! What lies between the truth and a sample.
 
+use crate::random::normal;
+
 /// How samples scatter, in log throughput.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Noise {
@@ -75,10 +77,4 @@ impl Source {
         self.drifted += self.noise.drift;
         self.shift + self.noise.sample * normal(&mut self.random) - slowed - self.drifted
     }
-}
-
-/// A normal deviate (G. E. P. Box and M. E. Muller, Annals of Mathematical Statistics 29, 1958).
-fn normal(random: &mut fastrand::Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - random.f64()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * random.f64()).cos()
 }

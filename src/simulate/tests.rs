@@ -1,6 +1,7 @@
 use super::curve::{KINDS, Kind};
-use super::score::Truth;
+use super::score::{Score, Table, Truth, score};
 use super::*;
+use crate::plan::ProcsSpec;
 
 const PROCS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
 
@@ -96,4 +97,26 @@ fn bumps_are_true_differences_of_the_size_asked_for() {
     let place = PROCS.iter().position(|n| *n == truth.knee(0.05)).unwrap();
     assert_eq!(truth.steps_off(0.05, 1), place);
     assert!(truth.regret(3) == 1.0 && PROCS.iter().any(|n| truth.regret(*n) == 0.0));
+}
+
+/// A small fixed part of what `scripts/regret` shows; `docs/planning.md` has the whole. A result changes only with the code.
+#[test]
+fn of_a_long_range_little_is_measured_and_little_is_lost() {
+    let ProcsSpec::List(range) = "1..64".parse().unwrap() else { panic!("a range is a list") };
+    let scores = |noise: f64| -> Vec<(Kind, Score)> {
+        let curves = KINDS.into_iter().flat_map(|kind| (0..3).map(move |seed| (kind, seed)));
+        curves.map(|(kind, seed)| (kind, score(kind, &range, Noise::of(noise), seed))).collect()
+    };
+    for (noise, most_regret) in [(0.005, 0.02), (0.03, 0.05)] {
+        let scores = scores(noise);
+        for (kind, score) in &scores {
+            assert!(score.regret <= most_regret, "{kind} at noise {noise}: {score:?}");
+        }
+        let table =
+            Table { kind: "all", noise: Some(noise), scores: scores.into_iter().map(|(_, s)| s).collect() };
+        assert!(table.quantile(0.5, |s| s.regret) <= 0.005, "{table}");
+        assert!(table.mean(|s| s.samples) <= 0.5 && table.mean(|s| s.knee_samples) <= 0.5, "{table}");
+        assert!(table.share(|s| s.steps_off <= 1) >= 0.8, "{table}");
+        assert!(table.quantile(0.5, |s| s.time_error) <= 0.25, "{table}");
+    }
 }

@@ -9,7 +9,7 @@ use crate::cli::SweepArgs;
 use crate::error::Error;
 use crate::machine::{self, CpuList, Machine};
 use crate::measure::{self, Availability, Quota};
-use crate::plan::{LimitRule, Pin, Pinning, Plan, Policy, ProcsSpec, Rounds};
+use crate::plan::{LimitRule, Pin, Pinning, Plan, Policy, ProcsSpec, Range, Rounds};
 use crate::recommend::{ModelChoice, decide};
 use crate::report::progress::Progress;
 use crate::results::{Folder, Manifest, Note, SCHEMA, SampleRow, Saved};
@@ -101,8 +101,8 @@ impl Job {
 
     /// How long it takes, before anything is known of it.
     pub(super) fn expected(&self) -> Duration {
-        let samples =
-            self.plan.points().len() as f64 * f64::from(self.plan.rounds.min) + f64::from(self.plan.warmup);
+        let samples = self.plan.first_points().len() as f64 * f64::from(self.plan.rounds.min)
+            + f64::from(self.plan.warmup);
         Duration::from_secs_f64(self.plan.budget_s.unwrap_or(samples * UNKNOWN_SAMPLE_S))
     }
 
@@ -129,14 +129,24 @@ impl Job {
     }
 }
 
+/// The worker counts to measure under a quota of `cpus`, if there is one.
+fn range(cpus: Option<f64>, args: &SweepArgs, machine: &Machine) -> Range {
+    let mut range = args.procs.resolve(&machine.under(cpus));
+    let is_auto = args.procs == ProcsSpec::Auto;
+    if let (Some(cpus), Some(_), true) = (cpus, &args.cpus_sweep, is_auto) {
+        range.include(&LimitRule::ALL.map(|rule| rule.procs(cpus)));
+    }
+    match args.exhaustive {
+        // Whoever asks for all points of `auto` means those that it names.
+        true if is_auto && !range.grid.is_empty() => Range { procs: range.grid, grid: Vec::new() },
+        true => Range { grid: Vec::new(), ..range },
+        false => range,
+    }
+}
+
 fn plan(target: &Target, quota: Option<&Quota>, args: &SweepArgs, machine: &Machine) -> Plan {
     let cpu_quota = quota.map(Quota::cpus);
-    let mut procs = args.procs.resolve(&machine.under(cpu_quota));
-    if let (Some(cpus), Some(_), ProcsSpec::Auto) = (cpu_quota, &args.cpus_sweep, &args.procs) {
-        procs.extend(LimitRule::ALL.map(|rule| rule.procs(cpus)));
-        procs.sort_unstable();
-        procs.dedup();
-    }
+    let Range { procs, grid } = range(cpu_quota, args, machine);
     let default_budget_s = match (target.is_workload(), args.quick) {
         (false, _) => None,
         (true, false) => Some(WORKLOAD_BUDGET_S),
@@ -144,6 +154,8 @@ fn plan(target: &Target, quota: Option<&Quota>, args: &SweepArgs, machine: &Mach
     };
     Plan {
         procs,
+        grid,
+        exhaustive: args.exhaustive,
         with_default: args.with_default,
         rounds: if args.quick { QUICK_ROUNDS } else { args.rounds },
         precision: args.precision / 100.0,

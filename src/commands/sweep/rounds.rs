@@ -6,7 +6,8 @@ use super::one::{self, Job};
 use super::{failures, hooks, under_load};
 use crate::error::Error;
 use crate::measure::{self, Conditions, Quota, Sample, Status};
-use crate::plan::rounds::{Done, Next, StopReason, next, time_left};
+use crate::plan::forecast::time_left;
+use crate::plan::rounds::{Done, Next, StopReason, next};
 use crate::report::progress::Progress;
 use crate::results::{Folder, Note, Place, SampleRow};
 use crate::target::{Hook, Procs, Target};
@@ -44,7 +45,7 @@ pub(super) fn measure(
     let reserve = one::reserve(&job.plan);
     let mut is_cold = true;
     loop {
-        let (round, order) = match next(&job.plan, job.policy.tolerance(), &done, spent(), reserve) {
+        let (round, order) = match next(&job.plan, job.policy, &done, spent(), reserve) {
             Next::Stop(reason) => {
                 let warning = remark(job, reason, &done);
                 return Ok(Ended { interrupted: false, warning, failures, oddities });
@@ -55,10 +56,11 @@ pub(super) fn measure(
             warm_up(job, &conditions, progress)?;
             is_cold = false;
         }
+        let (began, left) = (spent(), time_left(&job.plan, job.policy, &done, spent()));
         let before_in_round = done.iter().filter(|done| done.round == round).count();
         for (place, procs) in order.into_iter().enumerate() {
             let what = format!("{} · round {round} · {}", job.target.name, procs.phrase());
-            progress.now(&what, spent(), time_left(&job.plan, &done, spent()));
+            progress.now(&what, spent(), left.saturating_sub(spent().saturating_sub(began)));
             let taken = take(job, procs, &conditions)?;
             if measure::interrupted() {
                 folder.sync()?;

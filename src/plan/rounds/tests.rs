@@ -3,11 +3,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::plan::Rounds;
 
-const KNEE: f64 = 0.05;
+const KNEE: Policy = Policy::Knee { tolerance: 0.05 };
 
 fn plan(procs: &[u32], min: u32, max: u32) -> Plan {
     Plan {
         procs: procs.to_vec(),
+        grid: Vec::new(),
+        exhaustive: false,
         with_default: false,
         rounds: Rounds { min, max },
         precision: 0.02,
@@ -196,18 +198,47 @@ fn every_place_of_the_order_is_taken_by_everyone_about_as_often() {
     }
 }
 
+/// A plan of 1..64 with its grid.
+fn long(min: u32, max: u32) -> Plan {
+    Plan { grid: vec![1, 2, 4, 8, 16, 32, 64], ..plan(&(1..=64).collect::<Vec<_>>(), min, max) }
+}
+
 #[test]
-fn the_time_left_follows_the_rounds_left() {
-    let mut plan = plan(&[1, 2], 6, 30);
-    let (done, _) = play(&plan, 0.5, |_, n| Some(f64::from(n)));
-    let left =
-        |plan: &Plan, samples: usize| time_left(plan, &done[..samples], Duration::from_secs(1)).as_secs_f64();
-    assert_eq!(left(&plan, 4), 4.0, "four rounds of two samples");
-    assert_eq!(left(&plan, 5), 3.5, "half of the third, and three rounds");
-    assert_eq!(left(&plan, 12), 0.0);
-    plan.budget_s = Some(3.0);
-    assert_eq!(left(&plan, 4), 2.0, "what the budget leaves");
-    assert_eq!(time_left(&plan, &[], Duration::ZERO), Duration::ZERO, "nothing is known yet");
+fn of_a_long_range_the_grid_comes_first_and_others_join_where_the_knee_is() {
+    let plan = long(6, 30);
+    let (done, reason) = play(&plan, 0.3, |_, n| Some(f64::from(n.min(43))));
+    assert_eq!(reason, StopReason::Precise);
+    let in_round = |round| measured_in(&done, round).into_iter().map(number).collect::<Vec<u32>>();
+    assert_eq!([in_round(1), in_round(2)], [plan.grid.clone(), plan.grid.clone()]);
+    let counts = counts(&plan, &done);
+    let measured: Vec<u32> = (1..=64).filter(|n| counts[*n as usize - 1] > 0).collect();
+    assert!(measured.contains(&41) && measured.contains(&40), "95 % of 43 is 40.85: {measured:?}");
+    assert!(measured.len() <= 20, "{measured:?}");
+    assert!(done.len() < 64 * 6 / 2, "{} samples", done.len());
+    assert!(measured.iter().all(|n| counts[*n as usize - 1] >= 4), "nobody is judged by fewer: {counts:?}");
+}
+
+#[test]
+fn an_exhaustive_sweep_measures_every_point_in_every_round() {
+    let plan = Plan { exhaustive: true, ..plan(&(1..=20).collect::<Vec<_>>(), 6, 30) };
+    let (done, reason) = play(&plan, 0.3, |_, n| Some(f64::from(n)));
+    assert_eq!((counts(&plan, &done), reason), (vec![6; 20], StopReason::Precise));
+}
+
+#[test]
+fn nobody_joins_who_could_be_measured_but_once() {
+    for rounds in 1..=3 {
+        let plan = long(rounds, rounds);
+        let (done, _) = play(&plan, 0.3, |_, n| Some(f64::from(n.min(43))));
+        assert_eq!(done.len(), plan.grid.len() * rounds as usize, "{rounds} rounds");
+    }
+}
+
+#[test]
+fn whoever_a_smaller_worker_count_stands_for_leaves_after_the_least_rounds() {
+    let noisy = |round: u32, n: u32| Some(1.0 + 0.03 * f64::from((round * 7 + n * 13) % 11) / 11.0);
+    let (done, _) = play(&long(6, 30), 0.3, noisy);
+    assert!(done.len() <= 7 * 8, "a flat curve is a flat curve: {} samples", done.len());
 }
 
 proptest! {
@@ -250,6 +281,24 @@ proptest! {
         prop_assert_eq!(again, done);
     }
 
+    /// The same of a long range, in which points join.
+    #[test]
+    fn going_on_with_a_long_range_gives_the_same_sweep(
+        seed in any::<u64>(), most in 9u32..100, bend in 1u32..100, noise in 0.0f64..0.1, cut in any::<prop::sample::Index>(),
+    ) {
+        let grid = (0..7).map(|power| 1 << power).filter(|n| *n < most).chain([most]).collect();
+        let plan = Plan { seed, grid, ..plan(&(1..=most).collect::<Vec<_>>(), 6, 12) };
+        let measure = |round: u32, n: u32| {
+            Some(f64::from(n.min(bend)) * (1.0 + noise * f64::from((round * 7 + n * 13) % 11) / 11.0))
+        };
+        let (done, _) = play(&plan, 0.1, measure);
+        let mut again = done[..cut.index(done.len())].to_vec();
+        while let Next::Round { round, order } = next(&plan, KNEE, &again, Duration::ZERO, Duration::ZERO) {
+            again.extend(order.into_iter().map(|procs| Done { round, procs, throughput: measure(round, number(procs)), wall_s: 0.1 }));
+        }
+        prop_assert_eq!(again, done);
+    }
+
     /// A history that no sweep of ours can leave is no reason to panic or to go on for ever.
     #[test]
     fn any_history_is_borne(
@@ -262,7 +311,7 @@ proptest! {
             .map(|(round, procs, throughput, wall_s)| Done { round, procs: procs.into(), throughput, wall_s })
             .collect();
         let spent = Duration::from_secs(spent_s);
-        let _ = time_left(&plan, &done, spent);
+        let _ = crate::plan::forecast::time_left(&plan, KNEE, &done, spent);
         for _ in 0..100 {
             match next(&plan, KNEE, &done, spent, Duration::ZERO) {
                 Next::Stop(_) => return Ok(()),
