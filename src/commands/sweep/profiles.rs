@@ -200,6 +200,8 @@ fn itself(
     let file = scratch.path().join("stacks");
     let mut invocation = target.invocation(procs).untraced();
     invocation.env.push((self_sample::VARIABLE.into(), file.clone().into()));
+    // The sampler inside it puts stacks aside in a temporary file, and its place is usable.
+    invocation.env.push(("TMPDIR".into(), scratch.path().into()));
     let mut child = measure::launch(&invocation, conditions)?;
     let profile = self_sample::record_self(&mut child, &file, longest)?;
     Ok((profile, true))
