@@ -11,7 +11,7 @@ use crate::target::{LoadKind, Procs, Service, Target};
 
 /// Busy part of a thread, or of all its CPUs, from which a load generator may be what limits the throughput. Guess.
 const SATURATED: f64 = 0.9;
-/// Growth of the throughput over all worker counts below which it is flat. Guess: the default tolerance.
+/// Change of the throughput over all worker counts below which it is flat. Guess: the default tolerance.
 const FLAT: f64 = 0.05;
 /// Busy part of a server's CPUs below which they are idle. Guess.
 const IDLE: f64 = 0.8;
@@ -172,9 +172,9 @@ fn bottleneck(points: &[Point], load_cpus: f64) -> Option<Note> {
 /// More workers change nothing, and even the fewest are idle.
 fn flat(points: &[Point], machine_cpus: f64) -> Option<Note> {
     let (first, last) = (points.first()?, points.last()?);
-    let best = points.iter().map(|point| point.throughput).fold(0.0, f64::max);
+    let is_like_first = |point: &Point| (point.throughput / first.throughput).ln().abs() < FLAT.ln_1p();
     let idle = first.server_busy? / f64::from(first.procs).min(machine_cpus);
-    let is_flat = first.procs < last.procs && best < first.throughput * (1.0 + FLAT);
+    let is_flat = first.procs < last.procs && points.iter().all(is_like_first);
     let text = format!(
         "throughput is the same from {} to {} procs while the server keeps {:.2} CPUs busy at {}: the load generator may ask \
          for too little (more connections?), or the server waits for something else",
@@ -259,6 +259,8 @@ mod tests {
         assert_eq!(flat(&points(&busy), 4.0), None, "one that is busy is serial");
         let growing = [row(1, 10.0, 0.3, 0.1, 0.1), row(4, 39.0, 1.2, 0.1, 0.1)];
         assert_eq!(flat(&points(&growing), 4.0), None);
+        let falling = [row(1, 10.0, 0.3, 0.1, 0.1), row(2, 5.5, 0.3, 0.1, 0.1)];
+        assert_eq!(flat(&points(&falling), 4.0), None);
         assert_eq!(flat(&points(&rows[..1]), 4.0), None);
         assert_eq!(flat(&[], 4.0), None);
     }
