@@ -20,9 +20,9 @@ use crate::machine::CpuList;
 use crate::target::{Invocation, Ready};
 
 /// How long a server may take to end once it was asked to. Guess: what it does then is of no interest.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(5);
 /// How long the end of a server may come after the failure of its load, for which it is then the reason. Guess.
-const AFTERMATH: Duration = Duration::from_millis(200);
+const AFTERMATH: Duration = Duration::from_secs(1);
 
 /// The roles of a served sample: what is measured, and what loads it.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ pub fn serve(roles: &Roles<'_>, conditions: &Conditions) -> Result<Sample, Error
 /// # Errors
 /// As [`serve`].
 pub fn serve_by(launcher: &Path, roles: &Roles<'_>, conditions: &Conditions) -> Result<Sample, Error> {
-    match put_under_load(launcher, roles, conditions)? {
+    match start_by(launcher, roles, conditions)? {
         Serving::Failed(sample) => Ok(*sample),
         Serving::UnderLoad(mut served) => {
             served.wait_up_to(conditions.timeout);
@@ -83,10 +83,14 @@ pub fn serve_by(launcher: &Path, roles: &Roles<'_>, conditions: &Conditions) -> 
 /// # Errors
 /// As [`serve`].
 pub fn start(roles: &Roles<'_>, conditions: &Conditions) -> Result<Serving, Error> {
-    put_under_load(Path::new(super::SELF), roles, conditions)
+    start_by(Path::new(super::SELF), roles, conditions)
 }
 
-fn put_under_load(launcher: &Path, roles: &Roles<'_>, conditions: &Conditions) -> Result<Serving, Error> {
+/// As [`start`], with another corefit binary as the launcher: for tests.
+///
+/// # Errors
+/// As [`serve`].
+pub fn start_by(launcher: &Path, roles: &Roles<'_>, conditions: &Conditions) -> Result<Serving, Error> {
     let mut server = launch_server(launcher, roles, conditions)?;
     let served = match ready::taken(roles.ready) {
         Ok(Some(why)) | Err(why) => Err(why),

@@ -11,7 +11,7 @@ use crate::target::{LoadKind, Procs, Service, Target};
 
 /// Busy part of a thread, or of all its CPUs, from which a load generator may be what limits the throughput. Guess.
 const SATURATED: f64 = 0.9;
-/// Growth of the throughput over all worker counts below which it is flat. Guess: the default tolerance.
+/// Change of the throughput over all worker counts below which it is flat. Guess: the default tolerance.
 const FLAT: f64 = 0.05;
 /// Busy part of a server's CPUs below which they are idle. Guess.
 const IDLE: f64 = 0.8;
@@ -66,7 +66,7 @@ pub(super) fn notes(job: &Job, rows: &[SampleRow]) -> Vec<Note> {
     let load_cpus = job.pinning.as_ref().and_then(Pinning::load).map(|cpus| cpus.count() as f64);
     let points = points(rows);
     [
-        shared(job.pinning.as_ref(), &job.plan.procs),
+        shared(job.pinning.as_ref(), &points, job.machine.cpus_allowed),
         bottleneck(&points, load_cpus.unwrap_or(machine_cpus)).or_else(|| flat(&points, machine_cpus)),
         loop_kind(service, rows),
     ]
@@ -122,24 +122,26 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// Load generator and server on the same CPUs.
-fn shared(pinning: Option<&Pinning>, procs: &[u32]) -> Option<Note> {
+fn shared(pinning: Option<&Pinning>, points: &[Point], machine_cpus: u32) -> Option<Note> {
+    let is_shared = |point: &&Point| pinning.is_none_or(|pinning| pinning.is_shared(point.procs));
+    let shared: Vec<&Point> = points.iter().filter(is_shared).collect();
+    let most = |of: fn(&Point) -> Option<f64>| {
+        let most = shared.iter().filter_map(|point| of(point)).max_by(f64::total_cmp);
+        most.map_or_else(|| "an unknown part".to_owned(), |cpus| format!("up to {cpus:.2}"))
+    };
+    let (load, server) = (most(|point| point.load_busy), most(|point| point.server_busy));
+    let used = format!("of which the load uses {load} and the server {server}");
     let text = match pinning {
-        None => "load generator and server share the CPUs, so each takes time from the other; `--pin` keeps them apart \
-                 where there are enough"
-            .to_owned(),
+        _ if shared.is_empty() => return None,
+        None => format!(
+            "load generator and server share {machine_cpus} CPUs, {used}; `--pin` keeps them apart where there are enough"
+        ),
         Some(pinning) => {
-            let shared: Vec<String> =
-                procs.iter().filter(|procs| pinning.is_shared(**procs)).map(u32::to_string).collect();
-            if shared.is_empty() {
-                return None;
-            }
-            let load = pinning.load().map_or_else(
-                || "the load generator may use all of them".to_owned(),
-                |cpus| format!("the load generator keeps CPU {cpus}"),
-            );
+            let procs: Vec<String> = shared.iter().map(|point| point.procs.to_string()).collect();
+            let load = pinning.load().map_or_else(String::new, |cpus| format!("; the load keeps CPU {cpus}"));
             format!(
-                "at {} procs load generator and server share CPUs: there are {}, and {load}",
-                shared.join(", "),
+                "load generator and server share CPUs at {} procs: there are {}, {used}{load}",
+                procs.join(", "),
                 pinning.cpus()
             )
         }
@@ -170,9 +172,9 @@ fn bottleneck(points: &[Point], load_cpus: f64) -> Option<Note> {
 /// More workers change nothing, and even the fewest are idle.
 fn flat(points: &[Point], machine_cpus: f64) -> Option<Note> {
     let (first, last) = (points.first()?, points.last()?);
-    let best = points.iter().map(|point| point.throughput).fold(0.0, f64::max);
+    let is_like_first = |point: &Point| (point.throughput / first.throughput).ln().abs() < FLAT.ln_1p();
     let idle = first.server_busy? / f64::from(first.procs).min(machine_cpus);
-    let is_flat = first.procs < last.procs && best < first.throughput * (1.0 + FLAT);
+    let is_flat = first.procs < last.procs && points.iter().all(is_like_first);
     let text = format!(
         "throughput is the same from {} to {} procs while the server keeps {:.2} CPUs busy at {}: the load generator may ask \
          for too little (more connections?), or the server waits for something else",
@@ -257,6 +259,8 @@ mod tests {
         assert_eq!(flat(&points(&busy), 4.0), None, "one that is busy is serial");
         let growing = [row(1, 10.0, 0.3, 0.1, 0.1), row(4, 39.0, 1.2, 0.1, 0.1)];
         assert_eq!(flat(&points(&growing), 4.0), None);
+        let falling = [row(1, 10.0, 0.3, 0.1, 0.1), row(2, 5.5, 0.3, 0.1, 0.1)];
+        assert_eq!(flat(&points(&falling), 4.0), None);
         assert_eq!(flat(&points(&rows[..1]), 4.0), None);
         assert_eq!(flat(&[], 4.0), None);
     }
@@ -265,16 +269,19 @@ mod tests {
     fn shared_cpus_are_told_where_they_are() {
         let cpus: Vec<Cpu> =
             (0..4).map(|id| Cpu { id, core: id, package: 0, node: 0, slowness: 0 }).collect();
-        let of = |procs: &[u32]| shared(Pinning::new(Pin::Compact, &cpus, procs).as_ref(), procs);
+        let of = |procs: &[u32]| {
+            let rows: Vec<SampleRow> =
+                procs.iter().map(|procs| row(*procs, 1.0, 0.1 * f64::from(*procs), 0.25, 0.1)).collect();
+            shared(Pinning::new(Pin::Compact, &cpus, procs).as_ref(), &points(&rows), 4)
+        };
         assert_eq!(of(&[1, 2]), None);
-        let text = of(&[1, 3, 4, 8]).unwrap().text;
-        assert!(
-            text.starts_with("at 4, 8 procs")
-                && text.ends_with("there are 4, and the load generator keeps CPU 3"),
-            "{text}"
-        );
-        assert!(of(&[4]).unwrap().text.contains("may use all"), "nothing is ever left for it");
-        assert!(shared(None, &[1]).unwrap().text.contains("`--pin`"));
+        let expected = "load generator and server share CPUs at 4, 8 procs: there are 4, of which the load uses up to 0.25 and \
+                        the server up to 0.80; the load keeps CPU 3";
+        assert_eq!(of(&[1, 3, 4, 8]).unwrap().text, expected);
+        assert!(!of(&[4]).unwrap().text.contains("keeps"), "nothing is ever left for it");
+        let unpinned = shared(None, &points(&[row(1, 1.0, 0.5, 0.25, 0.1)]), 4).unwrap().text;
+        assert!(unpinned.contains("share 4 CPUs") && unpinned.contains("`--pin`"), "{unpinned}");
+        assert_eq!(shared(None, &[], 4), None, "nothing was measured");
     }
 
     #[test]
