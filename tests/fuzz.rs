@@ -16,7 +16,7 @@ use corefit::quote::one_line;
 use corefit::results::{self, Columns};
 
 /// Inputs for each reader without a time.
-const CASES: u32 = 300;
+const CASES: u32 = 100;
 /// Inputs between two looks at the clock.
 const BATCH: u32 = 50;
 /// Longest input, bytes.

@@ -221,9 +221,9 @@ mod tests {
             run_queue_wait_s,task_clock_s,context_switches,cpu_migrations,page_faults,cycles,instructions,\
             cache_references,cache_misses,branches,branch_misses,goroutines,steals,parks,wakes,handoffs,preemptions,\
             sched_latency_p50_s,sched_latency_p99_s,started_unix_s,elapsed_s,exit_code,steal_s,machine,run_length_p50_s,\
-            run_length_p99_s,throttled_periods,quota_periods";
+            run_length_p99_s,throttled_periods,quota_periods,load_cpu_s,load_busiest_thread_s";
         assert_eq!(header, contract);
-        assert_eq!(row, format!("sort,2,1,1,ok,0.5,100,200{},m1,,,,\n", ",".repeat(33)));
+        assert_eq!(row, format!("sort,2,1,1,ok,0.5,100,200{},m1,,{}\n", ",".repeat(33), ",".repeat(4)));
     }
 
     #[test]
@@ -340,8 +340,14 @@ mod tests {
         refused(change("sort,2,1,1,ok", "sort,0,1,1,ok"), &["line 3", "`procs`"]);
         refused(change("sort,2,1,1,ok", "sort,none,1,1,ok"), &["line 3", "`procs`", "`none`"]);
         refused(change("sort,1,1,1,ok", "sort,1,1,1,fine"), &["line 2", "`status`", "`fine`"]);
-        refused(change("sort,1,1,1,ok,", "sort,1,1,1,ok,,"), &["line 2", "47 fields"]);
-        refused(change("sort,1,1,1,ok,", "sort,1,1,1,"), &["line 2", "45 fields"]);
+        refused(
+            change("sort,1,1,1,ok,", "sort,1,1,1,ok,,"),
+            &["line 2", &format!("{} fields", COLUMNS.len() + 1)],
+        );
+        refused(
+            change("sort,1,1,1,ok,", "sort,1,1,1,"),
+            &["line 2", &format!("{} fields", COLUMNS.len() - 1)],
+        );
         refused(change("target,procs", "target,threads"), &["line 1", "`procs`"]);
     }
 

@@ -172,8 +172,8 @@ impl Command {
 }
 
 impl Target {
-    /// A command line as a target. `name` is made from the command line if there is none, `unit` is that of
-    /// [`usual_unit`] if there is none. What depends on the worker count is left to [`Target::check_procs`].
+    /// A command line as a target. `name` is made from the command line if there is none, `unit` is `ops/s`,
+    /// or `metric` where `--metric` is read, if there is none. What depends on the worker count is left to [`Target::check_procs`].
     ///
     /// # Errors
     /// In one line: the program or a file is not there or may not be used, or a variable's name, a regular expression,

@@ -95,7 +95,7 @@ fn what_is_wrong_is_told_with_its_line_and_column() {
     refused("[[sweep]]\nrounds = 2020-01-01\n", &[], &["corefit.toml:2:10", "a date"]);
     refused("[[sweep]]\nprocs = [[1]]\n", &[], &["corefit.toml:2:9", "an array inside"]);
     refused("[[sweep]]\nprocs = 0\n", &[], &["corefit.toml:2:9", "--procs"]);
-    refused("[[sweep]]\nmetric = '(x)'\n", &[], &["corefit.toml:1:1", "<CMD>"]);
+    refused("[[sweep]]\nlower-is-better = true\n", &[], &["corefit.toml:1:1", "--metric"]);
     refused("[[sweep]]\nout = 'x'\n", &[], &["corefit.toml:2:1", "above the first"]);
     refused("[[sweep]]\ncommand = []\n", &[], &["corefit.toml:2:11", "empty"]);
     refused("[[sweep]]\ncommand = 'a | b'\n", &[], &["corefit.toml:2:11", "array"]);
