@@ -797,3 +797,27 @@ fn a_sweep_records_no_trace_and_says_so() {
     assert_eq!(done.err.matches("COREFIT_TRACE is left out").count(), 1, "{}", done.err);
     assert!(!corefit.path("t").exists());
 }
+
+#[test]
+fn the_reasoning_is_plain_text_and_changes_no_answer() {
+    let corefit = Corefit::new();
+    let rows = (1..=6).flat_map(|round| {
+        [(1, 100), (2, 190), (4, 300), (8, 305)].map(|(n, x)| format!("{n},{round},{}\n", x * 100 + round))
+    });
+    corefit.write("t.csv", &format!("procs,round,throughput\n{}", rows.collect::<String>()));
+    let explained = corefit.run(&["recommend", "t.csv", "--explain"]);
+    explained.assert_code(0);
+    assert!(!explained.out.contains('\u{1b}'), "{}", explained.out);
+    assert!(explained.out.lines().all(|line| line.chars().count() <= 80), "{}", explained.out);
+    for head in
+        ["What was measured", "How sure it is", "Which laws were tried", "What would change the answer"]
+    {
+        assert!(explained.out.contains(head), "{}", explained.out);
+    }
+    let plain = corefit.run(&["recommend", "t.csv", "--json"]).json();
+    let mut with = corefit.run(&["recommend", "t.csv", "--json", "--explain"]).json();
+    let text = with.as_object_mut().expect("an object").remove("explain").expect("the reasoning");
+    assert_eq!(text.as_str(), Some(explained.out.as_str()));
+    assert_eq!(with, plain);
+    assert_eq!(plain["recommended_procs"], 4);
+}

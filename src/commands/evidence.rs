@@ -101,10 +101,6 @@ fn observation(row: &SampleRow) -> Option<Observation> {
         cycles: row.cycles,
         cache_misses: row.cache_misses,
         parks: row.parks,
-        steals: row.steals,
-        wakes: row.wakes,
         handoffs: row.handoffs,
-        goroutines: row.goroutines,
-        sched_latency_p99_s: row.sched_latency_p99_s,
     })
 }

@@ -6,7 +6,7 @@
 
 use super::curve::Curve;
 use super::law::{Kind, Law};
-use super::solve::{Bounds, Error, Solution, solve};
+use super::solve::{Bounds, Error, Solution, solve, solve_near};
 
 /// A law with how well it fits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,9 +31,9 @@ const RESOLUTION: f64 = 1e-9;
 /// All laws, the simplest first.
 const KINDS: [Kind; 3] = [Kind::Linear, Kind::Amdahl, Kind::Usl];
 /// Positions tried between two neighbouring worker counts for a cap that nobody knows.
-const CAPS_A_GAP: usize = 8;
+const CAPS_A_GAP: usize = 4;
 /// Neighbouring worker counts between which a cap is looked for, at most; more are thinned out.
-const GAPS: usize = 64;
+const GAPS: usize = 32;
 /// The same for the USL, of which a fit takes ten times as long.
 const GAPS_OF_USL: usize = 16;
 
@@ -176,8 +176,12 @@ fn candidate(curve: &Curve, kind: Kind, ceiling: Option<f64>) -> Option<Candidat
 
 /// `kind` up to a cap that is fitted too; `None` where AICc is undefined or no place is left for a cap.
 fn capped(curve: &Curve, kind: Kind) -> Option<Candidate> {
-    let squares_at = |cap: f64| solve(&curve.capped_at(cap), Error::Logarithm, bounds(kind));
-    let squares = |cap: f64| squares_at(cap).map_or(f64::INFINITY, |solution| solution.squares);
+    let uncapped = solve(curve, Error::Logarithm, bounds(kind))?;
+    let squares = |cap: f64| {
+        let curve = curve.capped_at(cap);
+        let near = solve_near(&curve, Error::Logarithm, bounds(kind), &uncapped);
+        near.map_or(f64::INFINITY, |solution| solution.squares)
+    };
     // Two worker counts must lie beyond the cap, so the last gap is the third from the end.
     let gaps = curve.n.len().checked_sub(2)?;
     let [most_gaps, caps_a_gap] = if kind == Kind::Usl { [GAPS_OF_USL, 2] } else { [GAPS, CAPS_A_GAP] };
@@ -193,7 +197,7 @@ fn capped(curve: &Curve, kind: Kind) -> Option<Candidate> {
     let around = [caps[first.saturating_sub(1)], caps[(first + 1).min(caps.len() - 1)]];
     let refined = lowest(squares, around);
     let cap = if squares(refined) < squares(caps[first]) { refined } else { caps[first] };
-    let solution = squares_at(cap)?;
+    let solution = solve(&curve.capped_at(cap), Error::Logarithm, bounds(kind))?;
     let criterion = criterion(curve, solution.squares, kind.parameters() + 1)?;
     Some(Candidate { kind, solution, ceiling: Some(cap), criterion })
 }

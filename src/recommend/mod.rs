@@ -116,18 +116,10 @@ pub struct Observation {
     pub cycles: Option<f64>,
     /// Last-level cache misses.
     pub cache_misses: Option<f64>,
-    /// Goroutine parks, steals, wakes of the bundled runtime.
+    /// Goroutine parks of the bundled runtime.
     pub parks: Option<f64>,
-    /// Steals.
-    pub steals: Option<f64>,
-    /// Wakes.
-    pub wakes: Option<f64>,
     /// Handoffs (blocking calls).
     pub handoffs: Option<f64>,
-    /// Goroutines started.
-    pub goroutines: Option<f64>,
-    /// Ready-to-run latency, 99th percentile.
-    pub sched_latency_p99_s: Option<f64>,
 }
 
 /// A gain at most this large is inside the noise that the planner leaves (its default precision).

@@ -120,7 +120,7 @@ fn the_confidence_is_not_far_from_the_share_of_hits() {
 fn many_near_ties_make_no_false_certainty() {
     let n: Vec<f64> = (1..=16).map(f64::from).collect();
     let mut likely = Vec::new();
-    for seed in 0..240 {
+    for seed in 0..600 {
         let mut random = fastrand::Rng::with_seed(500 + seed);
         let (sigma, kappa) = (0.1 * random.f64(), 0.02 * random.f64());
         let cap = 1.0 + 15.0 * random.f64();
@@ -136,7 +136,7 @@ fn many_near_ties_make_no_false_certainty() {
         for (place, sample) in evidence.observations.iter_mut().enumerate() {
             sample.n = n[place % n.len()];
         }
-        let answer = decide_with(&evidence, 400).unwrap();
+        let answer = decide_with(&evidence, 200).unwrap();
         let confidence = answer.confidence.unwrap();
         if confidence >= 0.5 {
             likely.push((confidence, answer.recommended_procs == n[right]));
@@ -144,8 +144,8 @@ fn many_near_ties_make_no_false_certainty() {
     }
     let said = mean(likely.iter().map(|(confidence, _)| *confidence));
     let hits = mean(likely.iter().map(|(_, is_hit)| f64::from(u8::from(*is_hit))));
-    assert!(likely.len() > 40, "{} answers are likelier than not", likely.len());
-    assert!(said - hits < 0.12, "said {said}, hit {hits}, of {}", likely.len());
+    assert!(likely.len() > 200, "{} answers are likelier than not", likely.len());
+    assert!(said - hits < 0.11, "said {said}, hit {hits}, of {}", likely.len());
 }
 
 #[test]
