@@ -7,13 +7,11 @@
 //! with 0, equal points only.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use corefit::plan::Policy;
-use corefit::plan::rounds::{Done, Next, next};
-use corefit::recommend::{Evidence, ModelChoice, Observation, decide};
-use corefit::simulate::plan;
-use corefit::target::Procs;
+use corefit::recommend::decide;
+use corefit::simulate::noise::normal;
+use corefit::simulate::{Samples, Sweep, plan, sweep};
 use fastrand::Rng;
 
 /// Lower ends of the bins, and the upper end of the last.
@@ -86,11 +84,6 @@ fn n_most(shape: &Shape) -> f64 {
     if shape.bumps.len() > 10 { 16.0 } else { 64.0 }
 }
 
-fn normal(random: &mut Rng) -> f64 {
-    let radius = (-2.0 * random.f64().max(1e-300).ln()).sqrt();
-    radius * (std::f64::consts::TAU * random.f64()).cos()
-}
-
 /// A curve, by turns of each family. In every other sweep the knee and its neighbour are moved to where they miss or meet
 /// the tolerance by no more than the noise of a sample: near-ties are what makes a decision hard.
 fn curve(sweep: u64, regime: &Regime, random: &mut Rng) -> Vec<f64> {
@@ -129,51 +122,39 @@ fn right(levels: &[f64], tolerance: f64) -> usize {
     levels.iter().position(is_within).expect("the best is within any tolerance of itself")
 }
 
-/// The sweep's samples, until the planner stops it.
-fn measure(levels: &[f64], regime: &Regime, seed: u64, random: &mut Rng) -> Vec<Done> {
-    let plan = plan(regime.procs.clone(), seed);
-    // In 30 % of the sweeps something disturbs 15 % of the samples, and then slows them by about twice the noise.
-    let is_disturbed = random.f64() < 0.3;
-    let policy = Policy::Knee { tolerance: regime.tolerance };
-    let mut done: Vec<Done> = Vec::new();
-    while let Next::Round { round, order } = next(&plan, policy, &done, Duration::ZERO, Duration::ZERO) {
-        let shift = regime.noise * normal(random);
-        for procs in order {
-            let point = regime.procs.iter().position(|&n| procs == Procs::Count(n));
-            let mut log =
-                levels[point.expect("a planned worker count")] + shift + regime.noise * normal(random);
-            if is_disturbed && random.f64() < 0.15 {
-                log += 2.0 * regime.noise * random.f64().max(1e-12).ln();
-            }
-            done.push(Done { round, procs, throughput: Some(log.exp()), wall_s: 1.0 });
-        }
-    }
-    done
+/// Samples of a curve.
+struct Measured<'a> {
+    levels: &'a [f64],
+    regime: &'a Regime,
+    random: &'a mut Rng,
+    /// Whether something disturbs 15 % of the samples, and then slows them by about twice the noise.
+    is_disturbed: bool,
+    /// What the round has in common.
+    shift: f64,
 }
 
-fn evidence(done: &[Done], tolerance: f64, seed: u64) -> Evidence {
-    let observation = |sample: &Done| {
-        let n = f64::from(sample.procs.count()?);
-        Some(Observation {
-            n,
-            round: Some(sample.round),
-            throughput: sample.throughput?,
-            ..Observation::default()
-        })
-    };
-    Evidence {
-        target: "simulated".to_owned(),
-        unit: "ops/s".to_owned(),
-        observations: done.iter().filter_map(observation).collect(),
-        default: Vec::new(),
-        policy: Policy::Knee { tolerance },
-        cpus: None,
-        model: ModelChoice::Auto,
-        seed,
-        quick: false,
-        is_workload: false,
-        warnings: Vec::new(),
+impl Samples for Measured<'_> {
+    fn next_round(&mut self) {
+        self.shift = self.regime.noise * normal(self.random);
     }
+
+    fn next_sample(&mut self, procs: u32) -> (f64, f64) {
+        let noise = self.regime.noise;
+        let point = self.regime.procs.iter().position(|&n| n == procs).expect("a planned worker count");
+        let mut log = self.levels[point] + self.shift + noise * normal(self.random);
+        if self.is_disturbed && self.random.f64() < 0.15 {
+            log += 2.0 * noise * self.random.f64().max(1e-12).ln();
+        }
+        (log.exp(), 1.0)
+    }
+}
+
+/// The sweep, until the planner stops it. 30 % of them are disturbed.
+fn measure(levels: &[f64], regime: &Regime, seed: u64, random: &mut Rng) -> Sweep {
+    let is_disturbed = random.f64() < 0.3;
+    let policy = Policy::Knee { tolerance: regime.tolerance };
+    let mut samples = Measured { levels, regime, random, is_disturbed, shift: 0.0 };
+    sweep("simulated", None, &plan(regime.procs.clone(), seed), policy, &mut samples)
 }
 
 /// Decisions by how sure they were.
@@ -248,11 +229,11 @@ fn regimes() -> Vec<Regime> {
     regimes
 }
 
-fn simulate(sweep: u64, regime: &Regime, random: &mut Rng, into: &mut Reliability) {
-    let levels = curve(sweep, regime, random);
-    let done = measure(&levels, regime, sweep, random);
-    let rounds = done.last().map_or(0, |sample| sample.round);
-    let answer = decide(&evidence(&done, regime.tolerance, sweep)).expect("every sample succeeded");
+fn simulate(number: u64, regime: &Regime, random: &mut Rng, into: &mut Reliability) {
+    let levels = curve(number, regime, random);
+    let sweep = measure(&levels, regime, number, random);
+    let rounds = sweep.done.last().map_or(0, |sample| sample.round);
+    let answer = decide(&sweep.evidence).expect("every sample succeeded");
     let chosen = regime.procs.iter().position(|&n| f64::from(n) == answer.recommended_procs);
     let confidence = answer.confidence.expect("six rounds at least");
     into.add(confidence, chosen == Some(right(&levels, regime.tolerance)), rounds);
@@ -266,10 +247,10 @@ const HEAD: &str = "| regime | sweeps | rounds | right, % | below 50 %: decision
 fn equals(count: u32, noise: f64, tolerance: f64) -> String {
     let regime = Regime { procs: (1..=count).collect(), tolerance, noise };
     let (mut more, mut different) = (0u32, 0u32);
-    for sweep in 0..EQUALS {
-        let mut random = Rng::with_seed(0xA_A000 + sweep);
-        let done = measure(&vec![0.0; count as usize], &regime, sweep, &mut random);
-        let answer = decide(&evidence(&done, tolerance, sweep)).expect("every sample succeeded");
+    for number in 0..EQUALS {
+        let mut random = Rng::with_seed(0xA_A000 + number);
+        let sweep = measure(&vec![0.0; count as usize], &regime, number, &mut random);
+        let answer = decide(&sweep.evidence).expect("every sample succeeded");
         let [low, high] = answer.interval.expect("six rounds at least");
         more += u32::from(answer.recommended_procs > 1.0);
         different += u32::from(low > 1.0 || (tolerance == 0.0 && low == high));

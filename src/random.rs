@@ -3,7 +3,8 @@
 use fastrand::Rng;
 
 /// Standard normal (G. E. P. Box and M. E. Muller, Ann. Math. Statist. 29, 1958).
-pub(crate) fn normal(random: &mut Rng) -> f64 {
+#[must_use]
+pub fn normal(random: &mut Rng) -> f64 {
     let radius = (-2.0 * positive(random).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.f64()).cos()
 }

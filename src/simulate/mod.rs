@@ -1,7 +1,7 @@
 //! Sweeps of programs that do not exist: the throughput at every worker count is known, so it is known which answer is
 //! right. The planner and the decision are those of a real sweep; only the measuring is made up, on a clock of its own.
 //!
-//! For tests and for `scripts/regret`, which simulate thousands of sweeps. The tool itself never simulates.
+//! For tests, `scripts/regret` and `scripts/calibrate`, which simulate thousands of sweeps. The tool itself never simulates.
 
 pub mod curve;
 pub mod noise;
@@ -10,7 +10,7 @@ pub mod score;
 use std::time::Duration;
 
 use self::curve::Curve;
-use self::noise::Noise;
+use self::noise::{Noise, Source};
 use crate::plan::forecast::time_left;
 use crate::plan::rounds::{Done, Next, StopReason, next};
 use crate::plan::{Plan, Policy, Rounds};
@@ -53,6 +53,25 @@ impl Program {
             Clock::FixedTime(seconds) => seconds,
         };
         (throughput, wall_s)
+    }
+}
+
+/// What a simulated sweep measures.
+pub trait Samples {
+    /// From here on it is another round.
+    fn next_round(&mut self);
+
+    /// One more sample at `procs` workers: its throughput, and by the virtual clock its wall time in seconds.
+    fn next_sample(&mut self, procs: u32) -> (f64, f64);
+}
+
+impl Samples for (&Program, Source) {
+    fn next_round(&mut self) {
+        self.1.next_round();
+    }
+
+    fn next_sample(&mut self, procs: u32) -> (f64, f64) {
+        self.0.sample(procs, self.1.next_sample())
     }
 }
 
@@ -134,7 +153,19 @@ pub fn simulate(
 /// Measures without deciding.
 #[must_use]
 pub fn measure(program: &Program, plan: &Plan, policy: Policy, seed: u64) -> Sweep {
-    let mut noise = program.noise.source(seed);
+    let mut samples = (program, program.noise.source(seed));
+    sweep(program.curve.kind.name(), program.cpus, plan, policy, &mut samples)
+}
+
+/// Takes `samples` of `target` as `plan` says until the planner stops.
+#[must_use]
+pub fn sweep(
+    target: &str,
+    cpus: Option<f64>,
+    plan: &Plan,
+    policy: Policy,
+    samples: &mut impl Samples,
+) -> Sweep {
     let mut done: Vec<Done> = Vec::new();
     let mut now_s = 0.0;
     let stopped = loop {
@@ -143,19 +174,19 @@ pub fn measure(program: &Program, plan: &Plan, policy: Policy, seed: u64) -> Swe
             Next::Stop(reason) => break reason,
             Next::Round { round, order } => (round, order),
         };
-        noise.next_round();
+        samples.next_round();
         for procs in order {
             let Procs::Count(n) = procs else { continue };
-            let (throughput, wall_s) = program.sample(n, noise.next_sample());
+            let (throughput, wall_s) = samples.next_sample(n);
             done.push(Done { round, procs, throughput: Some(throughput), wall_s });
             now_s += wall_s + STARTING_S;
         }
     };
-    let evidence = evidence(program, plan, policy, &done);
+    let evidence = evidence(target, cpus, plan, policy, &done);
     Sweep { done, stopped, took_s: now_s, plan: plan.clone(), policy, evidence }
 }
 
-fn evidence(program: &Program, plan: &Plan, policy: Policy, done: &[Done]) -> Evidence {
+fn evidence(target: &str, cpus: Option<f64>, plan: &Plan, policy: Policy, done: &[Done]) -> Evidence {
     let observations = done.iter().filter_map(|sample| {
         Some(Observation {
             n: f64::from(sample.procs.count()?),
@@ -166,12 +197,12 @@ fn evidence(program: &Program, plan: &Plan, policy: Policy, done: &[Done]) -> Ev
         })
     });
     Evidence {
-        target: program.curve.kind.name().to_owned(),
+        target: target.to_owned(),
         unit: "ops/s".to_owned(),
         observations: observations.collect(),
         default: Vec::new(),
         policy,
-        cpus: program.cpus,
+        cpus,
         model: ModelChoice::Auto,
         seed: plan.seed,
         quick: plan.quick,

@@ -1,6 +1,6 @@
 //! What lies between the truth and a sample.
 
-use crate::random::normal;
+pub use crate::random::normal;
 
 /// How samples scatter, in log throughput.
 #[derive(Clone, Copy, Debug, PartialEq)]
