@@ -27,6 +27,7 @@ pub mod report;
 pub mod results;
 #[doc(hidden)]
 pub mod simulate;
+mod stats;
 pub mod suggest;
 pub mod target;
 pub mod trace;

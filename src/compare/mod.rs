@@ -199,7 +199,7 @@ fn verdict(ratio: f64, p: f64, gate: Gate) -> Verdict {
 }
 
 fn side(point: &Measured) -> Side {
-    let throughput = crate::recommend::stats::median(&mut point.throughputs.clone());
+    let throughput = crate::stats::median(&mut point.throughputs.clone());
     Side { procs: point.procs, samples: point.throughputs.len(), throughput }
 }
 

@@ -1,6 +1,6 @@
 //! The ratio of two runs' median throughputs, and how far chance may have moved it.
 
-use crate::recommend::stats::median;
+use crate::stats::{median, quantile};
 
 /// Resamples; fewer of very many samples.
 const RESAMPLES: usize = 2000;
@@ -49,7 +49,7 @@ fn interval(base: &[f64], new: &[f64]) -> [f64; 2] {
     };
     let mut ratios: Vec<f64> = (0..resamples).map(|_| middle(new) - middle(base)).collect();
     ratios.sort_unstable_by(f64::total_cmp);
-    [0.025, 0.975].map(|quantile| ratios[((resamples - 1) as f64 * quantile).round() as usize].exp())
+    [0.025, 0.975].map(|share| quantile(&ratios, share).exp())
 }
 
 #[cfg(test)]

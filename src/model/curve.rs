@@ -4,12 +4,11 @@
 //! The mean of logarithms is trimmed, as that of the levels by which points are compared: samples are disturbed one way
 //! only, and a few slow ones at one worker count would pass for serial work.
 
+use crate::stats::trimmed_each_end;
+
 /// Different worker counts that a fit looks at; more are grouped into as many neighbourhoods, equal in samples.
 /// Guess: far beyond any sweep, and a fit stays within milliseconds.
 const POINTS: usize = 256;
-
-/// Share of the samples left out of a mean at either end. As for the levels of `recommend`.
-const TRIMMED: f64 = 0.2;
 
 /// Samples by worker count, ascending, each count once.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,7 +118,7 @@ fn plain(values: &[f64]) -> (f64, f64) {
 /// disturbed sample would drown whatever tells the laws apart.
 fn robust(sorted: &[f64]) -> (f64, f64) {
     let count = sorted.len();
-    let cut = ((TRIMMED * count as f64) as usize).max(1);
+    let cut = trimmed_each_end(count);
     let (mean, _) = plain(&sorted[cut..count - cut]);
     let kept = count - 2 * cut;
     if kept < 2 {

@@ -12,6 +12,7 @@ use super::curve::Curve;
 use super::law::{Kind, Law};
 use super::solve::{Bounds, Error, Solution, solve_near};
 use crate::random::normal;
+use crate::stats::quantile;
 
 /// Fits of drawn data: each end of an interval is then the fifth of them.
 const DRAWS: usize = 200;
@@ -96,8 +97,7 @@ fn variance(curve: &Curve, fitted: &[f64], kind: Kind) -> Option<f64> {
 /// The ends of the middle 95 %; `None` of nothing.
 fn middle(mut values: Vec<f64>) -> Option<[f64; 2]> {
     values.sort_by(f64::total_cmp);
-    let last = values.len().checked_sub(1)? as f64;
-    Some([0.025, 0.975].map(|share| values[(last * share).round() as usize]))
+    (!values.is_empty()).then(|| [0.025, 0.975].map(|share| quantile(&values, share)))
 }
 
 #[cfg(test)]

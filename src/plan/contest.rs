@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::forecast::interpolate;
 use super::levels::{Levels, Sample};
 use super::rounds::Done;
+use crate::stats::mean_and_half_width;
 use crate::target::Procs;
 
 /// What was measured of each worker count.
@@ -89,19 +90,12 @@ impl Contest {
 
     /// Throughput of `procs` over that of `best`.
     pub(super) fn ratio(&self, procs: Procs, best: Procs) -> Ratio {
-        let logs =
+        let logs: Vec<f64> =
             self.points.get(&procs).zip(self.points.get(&best)).map_or_else(Vec::new, |(ours, theirs)| {
                 let pairs = ours.iter().filter_map(|(round, sample)| Some((sample, theirs.get(round)?)));
                 pairs.filter_map(|(a, b)| Some(a.log_throughput? - b.log_throughput?)).collect()
             });
-        let n = logs.len() as f64;
-        let mean_log = logs.iter().sum::<f64>() / n.max(1.0);
-        let half_log = if logs.len() < 2 {
-            f64::INFINITY
-        } else {
-            let variance = logs.iter().map(|log| (log - mean_log).powi(2)).sum::<f64>() / (n - 1.0);
-            student_t(logs.len() - 1) * (variance / n).sqrt()
-        };
+        let (mean_log, half_log) = mean_and_half_width(&logs);
         Ratio { rounds: logs.len() as u32, mean_log, half_log }
     }
 
@@ -147,24 +141,6 @@ fn levels(points: &BTreeMap<Procs, BTreeMap<u32, Outcome>>) -> Levels {
     Levels::fit(&points.iter().filter_map(of_point).flatten().collect::<Vec<_>>())
 }
 
-/// Two-sided 95 % quantile of Student's t distribution with 1 to 30 degrees of freedom (any statistics text-book).
-const STUDENT_T: [f64; 30] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-];
-
-/// Two-sided 95 % quantile of Student's t; beyond the table by its expansion around the normal quantile z
-/// (Abramowitz and Stegun, equation 26.7.5, two terms).
-pub(crate) fn student_t(degrees: usize) -> f64 {
-    const Z: f64 = 1.959_964;
-    let nu = degrees as f64;
-    STUDENT_T.get(degrees.saturating_sub(1)).copied().unwrap_or_else(|| {
-        let first = (Z.powi(3) + Z) / 4.0;
-        let second = (5.0 * Z.powi(5) + 16.0 * Z.powi(3) + 3.0 * Z) / 96.0;
-        Z + first / nu + second / (nu * nu)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,14 +150,6 @@ mod tests {
 
     fn done(round: u32, procs: u32, throughput: f64) -> Done {
         Done { round, procs: procs.into(), throughput: Some(throughput), wall_s: 1.0 }
-    }
-
-    #[test]
-    fn the_quantile_of_t_falls_towards_that_of_the_normal() {
-        let quantiles: Vec<f64> = (1..500).map(student_t).collect();
-        assert!(quantiles.is_sorted_by(|a, b| a > b), "{quantiles:?}");
-        assert!((student_t(60) - 2.000).abs() < 0.001 && (student_t(120) - 1.980).abs() < 0.001);
-        assert!(quantiles.iter().all(|t| *t > 1.959));
     }
 
     #[test]

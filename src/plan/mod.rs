@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::target::Procs;
 
-pub(crate) use contest::student_t;
 pub use duration::parse_duration;
 pub use pin::{Pin, Pinning};
 pub use policy::Policy;

@@ -8,10 +8,10 @@ use std::collections::HashMap;
 
 use super::group::{self, Group};
 use super::scene::Scene;
-use super::stats;
 use super::text::{figure, note, percent};
 use super::{INSIDE_NOISE, Observation};
 use crate::results::{DefaultPoint, Note};
+use crate::stats;
 
 /// The default and the gain over it; `None` if it was not measured or never succeeded.
 pub(super) fn compare(scene: &Scene<'_>) -> Option<DefaultPoint> {

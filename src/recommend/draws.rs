@@ -6,6 +6,7 @@
 use super::noise::Noise;
 use super::rounds::{Estimate, Rounds};
 use super::walk::Walk;
+use crate::stats;
 
 /// Curves that are drawn; a share of 95 % is then known to about ± 1 %, as neighbouring draws are alike.
 pub(super) const DRAWS: usize = 2000;
@@ -57,7 +58,7 @@ impl Spread {
 
     /// Quantile of the losses.
     pub(super) fn loss(&self, quantile: f64) -> f64 {
-        self.losses[((self.losses.len() - 1) as f64 * quantile).round() as usize]
+        stats::quantile(&self.losses, quantile)
     }
 }
 
@@ -159,7 +160,7 @@ mod tests {
     use super::super::Observation;
     use super::super::group::group;
     use super::*;
-    use crate::recommend::stats::center;
+    use crate::stats::center;
 
     fn rounds(rows: &[(u32, f64, f64)]) -> Rounds {
         let observations: Vec<Observation> = rows

@@ -7,9 +7,8 @@ use super::scene::Scene;
 use crate::model::Tried;
 use crate::plan::Policy;
 use crate::results::Recommendation;
+use crate::stats;
 
-/// Normal quantile of a two-sided 95 % interval.
-const Z: f64 = 1.959_964;
 /// Shares that the other policies are tried with. Those that people use.
 const EFFICIENCIES: [f64; 2] = [0.7, 0.5];
 const TOLERANCES: [f64; 4] = [0.0, 0.01, 0.05, 0.1];
@@ -100,7 +99,7 @@ fn standings(scene: &Scene<'_>, tolerance: Option<f64>) -> Vec<Standing> {
     let standing = |point: usize| {
         let group = &scene.groups[point];
         let log = levels[point] - levels[best];
-        let half = student_t(noise.freedom)
+        let half = stats::student_t_between(noise.freedom)
             .map(|t| t * noise.errors[point].hypot(noise.errors[best]))
             .filter(|_| point != best && group.samples.len() > 1);
         let loss = scene.estimate.loss(point, best);
@@ -119,15 +118,6 @@ fn standings(scene: &Scene<'_>, tolerance: Option<f64>) -> Vec<Standing> {
     (0..scene.len()).map(standing).collect()
 }
 
-/// Two-sided 95 % quantile of Student's t by its expansion around the normal one (Abramowitz and Stegun, equation
-/// 26.7.5, three terms: within 1 % from 3 degrees of freedom on); `None` below.
-fn student_t(freedom: f64) -> Option<f64> {
-    let first = (Z.powi(3) + Z) / 4.0;
-    let second = (5.0 * Z.powi(5) + 16.0 * Z.powi(3) + 3.0 * Z) / 96.0;
-    let third = (3.0 * Z.powi(7) + 19.0 * Z.powi(5) + 17.0 * Z.powi(3) - 15.0 * Z) / 384.0;
-    (freedom >= 3.0).then(|| Z + first / freedom + second / (freedom * freedom) + third / freedom.powi(3))
-}
-
 /// What other policies give among the same worker counts, where that is not the answer; each result once.
 fn alternatives(scene: &Scene<'_>) -> Vec<Alternative> {
     let n: Vec<f64> = scene.groups.iter().map(|group| group.n).collect();
@@ -144,18 +134,4 @@ fn alternatives(scene: &Scene<'_>) -> Vec<Alternative> {
         }
     }
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_quantile_of_t_is_that_of_the_tables() {
-        for (freedom, wanted) in [(3.0, 3.182), (4.0, 2.776), (10.0, 2.228), (60.0, 2.0)] {
-            let found = student_t(freedom).unwrap();
-            assert!((found / wanted - 1.0).abs() < 0.012, "{found} for {wanted}");
-        }
-        assert_eq!(student_t(2.9), None);
-    }
 }

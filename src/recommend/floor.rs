@@ -8,7 +8,7 @@
 
 use super::draws::ENOUGH_SAMPLES;
 use super::rounds::Rounds;
-use crate::plan::student_t;
+use crate::stats::mean_and_half_width;
 
 /// The floor between `chosen` and `rival`, as a share of the throughput; `None` below [`ENOUGH_SAMPLES`] rounds that
 /// have both, or samples where there is no rival.
@@ -20,10 +20,8 @@ pub(super) fn noise_floor(rounds: &Rounds, chosen: usize, rival: Option<usize>) 
     if differences.len() < ENOUGH_SAMPLES - usize::from(rival.is_none()) {
         return None;
     }
-    let n = differences.len() as f64;
-    let mean = differences.iter().sum::<f64>() / n;
-    let variance = differences.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    Some((student_t(differences.len() - 1) * (variance / n).sqrt()).exp_m1())
+    let (_, half) = mean_and_half_width(&differences);
+    Some(half.exp_m1())
 }
 
 /// Log ratio of the two in each round that has both. Rows of a plain table have no round in common: their order pairs them.

@@ -1,8 +1,8 @@
 //! Samples by worker count, and the point that each makes.
 
 use super::Observation;
-use super::stats::{self, median};
 use crate::results::Point;
+use crate::stats::{self, median};
 
 /// All usable samples of one worker count.
 #[derive(Clone, Debug)]

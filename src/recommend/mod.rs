@@ -16,7 +16,6 @@ mod rounds;
 mod scene;
 #[cfg(test)]
 mod simulation;
-pub(crate) mod stats;
 #[cfg(test)]
 mod tests;
 mod text;

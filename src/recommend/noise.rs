@@ -5,7 +5,7 @@
 //! [`OTHERS`] more samples had said so (G. K. Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004, with a fixed weight).
 
 use super::rounds::Entry;
-use super::stats::trimmed_each_end;
+use crate::stats::trimmed_each_end;
 
 /// Degrees of freedom that the spread of all points counts for beside a point's own. Guess; in simulated sweeps anything
 /// from 4 to infinity is calibrated, and with less a point whose samples agree by chance is taken for exact.
@@ -86,9 +86,9 @@ impl Column {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stats::center;
     use super::*;
     use crate::random::normal;
+    use crate::stats::center;
 
     #[test]
     fn the_error_is_the_spread_of_levels_from_fresh_samples() {

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::group::Group;
 use super::policy::Second;
-use super::stats::{center, lower_rank, median};
+use crate::stats::{center, lower_rank, median};
 
 /// Sweeps over levels and shifts. On rounds that all measured the same, the first one is exact; on ragged ones each
 /// takes away most of what is left.

@@ -5,10 +5,10 @@ use super::draws::ENOUGH_SAMPLES;
 use super::noise::Noise;
 use super::policy::{Rule, Second};
 use super::scene::{Scene, within};
-use super::stats::{INTERVAL_SAMPLES, coefficient_of_variation};
 use super::text::{cpus, figure, note, percent, seconds};
 use crate::plan::Policy;
 use crate::results::Note;
+use crate::stats::{INTERVAL_SAMPLES, coefficient_of_variation};
 
 /// Confidence below which the samples do not tell the choice from its rivals. Guess.
 const DISTINGUISHABLE: f64 = 0.7;

@@ -6,6 +6,7 @@ use super::curve::{Curve, Kind};
 use super::noise::Noise;
 use super::{Clock, Program, simulate};
 use crate::plan::{Plan, Policy, Range};
+use crate::stats;
 
 /// Rounding in a loss that is exactly the tolerance.
 const ROUNDING: f64 = 1e-9;
@@ -138,7 +139,7 @@ impl Table {
     pub fn quantile(&self, quantile: f64, value: impl Fn(&Score) -> f64) -> f64 {
         let mut values: Vec<f64> = self.scores.iter().map(value).collect();
         values.sort_by(f64::total_cmp);
-        values[((values.len() - 1) as f64 * quantile).round() as usize]
+        stats::quantile(&values, quantile)
     }
 
     /// Mean of `value` over the curves.
