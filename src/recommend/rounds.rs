@@ -108,9 +108,17 @@ impl Rounds {
 
     /// What all samples say.
     pub(super) fn estimate(&self) -> Estimate {
-        let mut sheet = Sheet::new(self.points);
-        self.entries.iter().for_each(|entry| sheet.add(*entry));
-        sheet.estimate()
+        let mut levels = vec![Vec::new(); self.points];
+        let mut seconds = vec![Vec::new(); self.points];
+        for entry in &self.entries {
+            levels[entry.point].push(entry.level);
+            seconds[entry.point].extend(entry.second);
+        }
+        Estimate {
+            level: levels.iter_mut().map(|column| center(column)).collect(),
+            second: seconds.iter_mut().map(|column| median(column)).collect(),
+            second_upper: seconds.iter_mut().map(|column| upper(column)).collect(),
+        }
     }
 }
 
@@ -153,32 +161,6 @@ impl Estimate {
     /// Share of the throughput at `best` that is lost at `point`; 0 if nothing is.
     pub(super) fn loss(&self, point: usize, best: usize) -> f64 {
         -(-(self.level[best] - self.level[point]).max(0.0)).exp_m1()
-    }
-}
-
-/// Samples sorted into columns, one a worker count; reused from resample to resample.
-pub(super) struct Sheet {
-    levels: Vec<Vec<f64>>,
-    seconds: Vec<Vec<f64>>,
-}
-
-impl Sheet {
-    pub(super) fn new(points: usize) -> Self {
-        Self { levels: vec![Vec::new(); points], seconds: vec![Vec::new(); points] }
-    }
-
-    pub(super) fn add(&mut self, entry: Entry) {
-        self.levels[entry.point].push(entry.level);
-        self.seconds[entry.point].extend(entry.second);
-    }
-
-    /// Estimates each column and empties the sheet.
-    pub(super) fn estimate(&mut self) -> Estimate {
-        let level = self.levels.iter_mut().map(|column| center(column)).collect();
-        let second = self.seconds.iter_mut().map(|column| median(column)).collect();
-        let second_upper = self.seconds.iter_mut().map(|column| upper(column)).collect();
-        self.levels.iter_mut().chain(&mut self.seconds).for_each(Vec::clear);
-        Estimate { level, second, second_upper }
     }
 }
 
