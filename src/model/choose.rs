@@ -239,7 +239,7 @@ fn miss(curve: &Curve, law: &Law) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -253,7 +253,7 @@ mod tests {
         (144.0, 1775.0),
         (216.0, 1702.2),
     ];
-    const RAYTRACER: [(f64, f64); 11] = [
+    pub(in super::super) const RAYTRACER: [(f64, f64); 11] = [
         (1.0, 20.0),
         (4.0, 78.0),
         (8.0, 130.0),
@@ -270,7 +270,7 @@ mod tests {
         [(1.0, 1.0), (2.0, 1.8868), (4.0, 3.0769), (6.0, 3.5294), (8.0, 3.5398), (10.0, 3.3557)];
 
     /// One sample a worker count.
-    fn with<T>(table: &[(f64, f64)], then: impl FnOnce(&[(f64, &[f64])]) -> T) -> T {
+    pub(in super::super) fn with<T>(table: &[(f64, f64)], then: impl FnOnce(&[(f64, &[f64])]) -> T) -> T {
         let points: Vec<(f64, &[f64])> = table.iter().map(|(n, x)| (*n, std::slice::from_ref(x))).collect();
         then(&points)
     }

@@ -102,6 +102,7 @@ fn middle(mut values: Vec<f64>) -> Option<[f64; 2]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::choose::tests::{RAYTRACER, with};
     use super::super::choose::{fit, fit_usl_as_r};
     use super::*;
 
@@ -142,23 +143,11 @@ mod tests {
 
     #[test]
     fn a_parameter_on_its_bound_has_an_interval_that_ends_there() {
-        let table = [
-            (1.0, 20.0),
-            (4.0, 78.0),
-            (8.0, 130.0),
-            (12.0, 170.0),
-            (16.0, 190.0),
-            (20.0, 200.0),
-            (24.0, 210.0),
-            (28.0, 230.0),
-            (32.0, 260.0),
-            (48.0, 280.0),
-            (64.0, 310.0),
-        ];
-        let points: Vec<(f64, &[f64])> = table.iter().map(|(n, x)| (*n, std::slice::from_ref(x))).collect();
-        let fit = fit_usl_as_r(&points).unwrap();
+        let (fit, found) = with(&RAYTRACER, |points| {
+            let fit = fit_usl_as_r(points).unwrap();
+            (fit, intervals_as_r(points, &fit, 1).unwrap())
+        });
         assert_eq!(fit.law.kappa, 0.0, "raytracer's is on the bound");
-        let found = intervals_as_r(&points, &fit, 1).unwrap();
         assert!(found.kappa[0] == 0.0 && found.kappa[1] > 0.0, "{found:?}");
         assert!(found.peak_procs[1].is_infinite() && found.peak_procs[0].is_finite(), "{found:?}");
         assert!(found.sigma[0] < 0.05777 && found.sigma[1] > 0.05777, "{found:?}");

@@ -157,23 +157,9 @@ impl SecondMeasure {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Observation;
-    use super::super::group::group;
+    use super::super::rounds::tests::rounds;
     use super::*;
     use crate::stats::center;
-
-    fn rounds(rows: &[(u32, f64, f64)]) -> Rounds {
-        let observations: Vec<Observation> = rows
-            .iter()
-            .map(|&(round, n, throughput)| Observation {
-                n,
-                throughput,
-                round: Some(round),
-                ..Observation::default()
-            })
-            .collect();
-        Rounds::new(&group(&observations), None)
-    }
 
     fn draws<'a>(n: &'a [f64], rounds: &Rounds, needed: &[usize]) -> Option<Draws<'a>> {
         Draws::new(n, rounds, &rounds.estimate(), needed)

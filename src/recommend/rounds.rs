@@ -172,14 +172,15 @@ fn upper(column: &mut [f64]) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::super::Observation;
     use super::super::group::group;
     use super::*;
 
-    fn rounds(rows: &[(u32, f64, f64)]) -> Rounds {
+    /// Of round, worker count and throughput of each sample.
+    pub(in super::super) fn rounds(rows: &[(u32, f64, f64)]) -> Rounds {
         let observations: Vec<Observation> = rows
             .iter()
             .map(|&(round, n, throughput)| Observation {
