@@ -102,11 +102,8 @@ impl Search<'_> {
 
     /// Where the law of the samples so far puts it.
     fn predicted(&self, levels: &Levels) -> Option<u32> {
-        let highest = levels.best()?.level;
-        let throughputs: Vec<[f64; 1]> =
-            levels.places.iter().map(|place| [(place.level - highest).exp()]).collect();
-        let places = levels.places.iter().zip(&throughputs);
-        let points: Vec<(f64, &[f64])> = places.map(|(place, x)| (f64::from(place.procs), &x[..])).collect();
+        let shares = levels.shares();
+        let points: Vec<(f64, &[f64])> = shares.iter().map(|(n, x)| (*n, &x[..])).collect();
         let law = model::fit(&points, None)?.law;
         let curve: Vec<(u32, f64)> =
             self.range.iter().map(|n| (*n, law.throughput(f64::from(*n)).ln())).collect();

@@ -87,12 +87,9 @@ fn noise(contest: &Contest) -> f64 {
 
 /// Typical distance of the points from the law that fits them best, as a standard deviation of normal noise.
 fn off_the_law(contest: &Contest) -> Option<f64> {
-    let places = &contest.levels().places;
-    let highest = contest.levels().best()?.level;
-    let throughputs: Vec<[f64; 1]> = places.iter().map(|place| [(place.level - highest).exp()]).collect();
-    let points: Vec<(f64, &[f64])> =
-        places.iter().zip(&throughputs).map(|(place, x)| (f64::from(place.procs), &x[..])).collect();
-    let law = model::fit(&points, None).filter(|_| places.len() > 3)?.law;
+    let shares = contest.levels().shares();
+    let points: Vec<(f64, &[f64])> = shares.iter().map(|(n, x)| (*n, &x[..])).collect();
+    let law = model::fit(&points, None).filter(|_| points.len() > 3)?.law;
     let mut off: Vec<f64> = points.iter().map(|(n, x)| (x[0] / law.throughput(*n)).ln().abs()).collect();
     off.sort_by(f64::total_cmp);
     // The median of |z| is 0.6745 for a normal deviate z; two parameters were fitted.

@@ -63,6 +63,13 @@ impl Levels {
         }
     }
 
+    /// Worker counts with their throughput as a share of the highest, as a law is fitted to; none if nothing is known.
+    pub(super) fn shares(&self) -> Vec<(f64, [f64; 1])> {
+        let highest = self.best().map_or(0.0, |best| best.level);
+        let share = |place: &Place| (f64::from(place.procs), [(place.level - highest).exp()]);
+        self.places.iter().map(share).collect()
+    }
+
     /// The place with the highest level, the smallest of equals.
     pub(super) fn best(&self) -> Option<Place> {
         self.places.iter().copied().reduce(|best, place| if place.level > best.level { place } else { best })
