@@ -134,19 +134,16 @@ impl TargetComparison {
 /// Compares two runs of a target: at every worker count that both measured, and at the recommended ones.
 #[must_use]
 pub fn compare(base: &Subject, new: &Subject, gate: Gate) -> TargetComparison {
-    let find = |subject: &'_ Subject, procs: f64| -> Option<Measured> {
-        subject.points.iter().find(|point| point.procs == procs).cloned()
-    };
     let points: Vec<Pair> = base
         .points
         .iter()
-        .filter_map(|point| Some(pair(point, &find(new, point.procs)?, gate)))
+        .filter_map(|point| Some(pair(point, find(new, point.procs)?, gate)))
         .flatten()
         .collect();
     let recommended = base
         .recommended
         .zip(new.recommended)
-        .and_then(|(before, now)| pair(&find(base, before)?, &find(new, now)?, gate));
+        .and_then(|(before, now)| pair(find(base, before)?, find(new, now)?, gate));
     let unit = base.unit.as_ref().or(new.unit.as_ref());
     let mut warnings = Vec::new();
     warnings.extend(missing("only-in-base", "the base", base, new));
@@ -159,6 +156,10 @@ pub fn compare(base: &Subject, new: &Subject, gate: Gate) -> TargetComparison {
         recommended,
         warnings,
     }
+}
+
+fn find(subject: &Subject, procs: f64) -> Option<&Measured> {
+    subject.points.iter().find(|point| point.procs == procs)
 }
 
 /// Compares two points; `None` if neither has a sample, or the base has none that succeeded.
