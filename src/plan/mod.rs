@@ -51,7 +51,7 @@ pub struct Plan {
     pub timeout_s: f64,
     /// Unrecorded runs before the first round.
     pub warmup: u32,
-    /// Seed of the order and of the bootstrap.
+    /// Seed of the order and of the drawn curves.
     pub seed: u64,
     /// Open perf counters.
     pub counters: bool,

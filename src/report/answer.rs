@@ -108,7 +108,7 @@ pub fn verdict(answer: &Recommendation) -> String {
     text
 }
 
-/// A confidence as `97 %`; never rounded up to a certainty that a finite bootstrap cannot give.
+/// A confidence as `97 %`; never rounded up to a certainty that a finite number of drawn curves cannot give.
 #[must_use]
 pub fn certainty(confidence: f64) -> String {
     if confidence > 0.99 { "> 99 %".to_owned() } else { percent(confidence) }

@@ -32,7 +32,7 @@ pub struct Manifest {
     /// Which counters could be opened, and how far they see; `None` if none were asked for.
     #[serde(default)]
     pub counters: Option<Availability>,
-    /// Seed of order and bootstrap.
+    /// Seed of the order and of the drawn curves.
     pub seed: u64,
     /// How it was measured.
     pub plan: Plan,

@@ -93,13 +93,13 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// The decision, by at most `resamples` resamples: 2000 are what a real sweep takes, 200 are enough for an interval.
+    /// The decision, by at most `draws` drawn curves: 2000 are what a real sweep takes, 200 are enough for an interval.
     ///
     /// # Panics
     /// Never: a simulated sample has a throughput.
     #[must_use]
-    pub fn decide(&self, resamples: usize) -> Recommendation {
-        decide_with(&self.evidence, resamples).expect("the first round has samples")
+    pub fn decide(&self, draws: usize) -> Recommendation {
+        decide_with(&self.evidence, draws).expect("the first round has samples")
     }
 
     /// After `round`: the time that was left, and the estimate that was made of it, seconds.
@@ -135,7 +135,7 @@ pub fn plan(procs: Vec<u32>, seed: u64) -> Plan {
     }
 }
 
-/// Measures `program` as `plan` says until the planner stops, and decides with at most `resamples` resamples. The noise
+/// Measures `program` as `plan` says until the planner stops, and decides with at most `draws` drawn curves. The noise
 /// follows from `seed`, the order from that of the plan.
 #[must_use]
 pub fn simulate(
@@ -143,10 +143,10 @@ pub fn simulate(
     plan: &Plan,
     policy: Policy,
     seed: u64,
-    resamples: usize,
+    draws: usize,
 ) -> (Sweep, Recommendation) {
     let sweep = measure(program, plan, policy, seed);
-    let recommendation = sweep.decide(resamples);
+    let recommendation = sweep.decide(draws);
     (sweep, recommendation)
 }
 

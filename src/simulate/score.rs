@@ -89,8 +89,8 @@ pub fn score(kind: Kind, range: &Range, noise: Noise, seed: u64) -> Score {
     let program = Program { curve, noise, cpus: Some(cpus), clock: Clock::FixedWork(1.0) };
     let plan = Plan { grid: range.grid.clone(), ..super::plan(range.procs.clone(), seed) };
     let of_all = (range.procs.len() * ROUNDS) as f64;
-    let (best, answer) = simulate(&program, &plan, Policy::Throughput { tolerance: 0.01 }, seed, RESAMPLES);
-    let (knee, knee_answer) = simulate(&program, &plan, Policy::Knee { tolerance: KNEE }, seed, RESAMPLES);
+    let (best, answer) = simulate(&program, &plan, Policy::Throughput { tolerance: 0.01 }, seed, DRAWS);
+    let (knee, knee_answer) = simulate(&program, &plan, Policy::Knee { tolerance: KNEE }, seed, DRAWS);
     let chosen = knee_answer.recommended_procs as u32;
     let error = |round| {
         let [left_s, estimate_s] = knee.time_left(round);
@@ -109,8 +109,8 @@ pub fn score(kind: Kind, range: &Range, noise: Noise, seed: u64) -> Score {
     }
 }
 
-/// Resamples of a decision: enough for the choice beyond the CPUs.
-const RESAMPLES: usize = 200;
+/// Curves drawn for a decision: enough for the choice beyond the CPUs.
+const DRAWS: usize = 200;
 /// Tolerance of the knee.
 const KNEE: f64 = 0.05;
 
