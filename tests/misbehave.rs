@@ -2,9 +2,7 @@
 
 mod corefit;
 
-use std::fs;
-
-use corefit::{Corefit, Done};
+use corefit::{Corefit, Done, is_running};
 use serde_json::Value;
 
 /// A program that is well at some worker counts and badly off at others. Whoever it leaves behind writes its id to `left`.
@@ -24,11 +22,6 @@ esac
 fn rows(corefit: &Corefit, target: &str) -> Vec<Vec<String>> {
     let journal = corefit.read(&format!("profiles/{target}/samples.csv"));
     journal.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
-}
-
-fn is_running(pid: &str) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z') && !line.contains('X'))
 }
 
 fn manifest(done: &Done) -> Value {

@@ -4,11 +4,9 @@ mod corefit;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
-use corefit::Corefit;
+use corefit::{Corefit, is_running, wait_until};
 use serde_json::Value;
 
 /// Where groups are made here; `None`, with the reason printed, where the tool may make none.
@@ -47,21 +45,6 @@ fn sample(corefit: &Corefit, cpus: &str, options: &[&str], script: &str) -> (Val
 #[track_caller]
 fn column<'a>(row: &'a [(String, String)], name: &str) -> &'a str {
     &row.iter().find(|(column, _)| column == name).unwrap_or_else(|| panic!("no column {name}")).1
-}
-
-/// Waits for what another process does; fails the test after five minutes.
-#[track_caller]
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(300), "{what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn is_running(pid: &str) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z') && !line.contains('X'))
 }
 
 #[test]
@@ -126,16 +109,17 @@ fn what_a_killed_tool_left_is_cleared_away_by_the_next() {
         .expect("the binary starts");
     let is_written =
         |name: &str| fs::read_to_string(corefit.path(name)).is_ok_and(|text| text.ends_with('\n'));
-    wait_until("the program runs", || is_written("daemon") && is_written("tool"));
+    wait_until(|| is_written("daemon") && is_written("tool"), "the program does not run");
     tool.kill().expect("it runs");
     tool.wait().expect("it was started here");
 
     let group = format!("corefit-{}-", corefit.read("tool").trim());
     corefit.run(&["doctor"]).assert_code(0);
-    wait_until("the group is gone", || {
+    let is_gone = || {
         let names = fs::read_dir(&folder).expect("it is there").flatten().map(|entry| entry.file_name());
         !names.into_iter().any(|name| name.to_string_lossy().starts_with(&group))
-    });
+    };
+    wait_until(is_gone, "the group is still there");
     assert!(!is_running(corefit.read("daemon").trim()), "it was in the group");
 }
 
@@ -229,14 +213,8 @@ fn without_permission_the_way_out_is_told_and_nothing_is_measured() {
     // The same file system, read-only, in a mount namespace of its own.
     let script = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\" && exec \"$@\"";
     let args = ["sweep", "--cpus", "0.5", "--", "true"];
-    let output = Command::new("unshare")
-        .args(["-m", "sh", "-c", script])
-        .arg(&folder)
-        .arg(env!("CARGO_BIN_EXE_corefit"))
-        .args(args)
-        .current_dir(corefit.path("."))
-        .output();
-    let Ok(output) = output else {
+    let wrapper = ["unshare", "-m", "sh", "-c", script, folder.to_str().expect("a plain path")];
+    let Ok(output) = corefit.command_under(&wrapper, &args).output() else {
         println!("skipped: no `unshare`");
         return;
     };

@@ -13,7 +13,7 @@ use ::corefit::measure::serve::{self, Roles, Serving};
 use ::corefit::measure::{Conditions, Sample, Status};
 use ::corefit::target::{Invocation, Ready};
 
-use corefit::Corefit;
+use corefit::{Corefit, is_running};
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_corefit");
 
@@ -49,12 +49,6 @@ fn served(server: &str, load: &str) -> Sample {
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("the program wrote UTF-8").trim()
-}
-
-/// Whether a process of that id runs (a zombie does not).
-fn is_running(pid: &str) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z') && !line.contains('X'))
 }
 
 /// A file that the scripts may write to, and the folder that it goes away with.
