@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use corefit::{Corefit, Done, has_child, interrupt, permitted, wait_for_rows, wait_until};
+use corefit::{Corefit, Done, column, has_child, interrupt, permitted, wait_for_rows, wait_until};
 use serde_json::Value;
 
 /// A quick sweep of a workload sized for tests.
@@ -14,14 +14,6 @@ fn quick_sweep(corefit: &Corefit, workload: &str) -> Value {
     let done = corefit.run(&["sweep", workload, "--quick", "--scale", "0.1", "--json", "--out", "p"]);
     done.assert_code(0);
     done.json()
-}
-
-fn column<'a>(csv: &'a str, name: &str) -> Vec<&'a str> {
-    let mut lines = csv.lines();
-    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
-    let index =
-        header.iter().position(|column| *column == name).unwrap_or_else(|| panic!("no column {name}"));
-    lines.map(|line| line.split(',').nth(index).expect("as many fields as the header")).collect()
 }
 
 #[test]

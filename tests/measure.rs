@@ -14,7 +14,7 @@ use ::corefit::machine::CpuList;
 use ::corefit::measure::{self, Conditions, Sample, Status, counters};
 use ::corefit::target::Invocation;
 
-use corefit::is_running;
+use corefit::{is_running, text};
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_corefit");
 
@@ -59,10 +59,6 @@ fn ok(script: &str) -> Sample {
         String::from_utf8_lossy(&sample.stderr)
     );
     sample
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("the program wrote UTF-8").trim()
 }
 
 #[test]

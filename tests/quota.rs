@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use corefit::{Corefit, is_running, wait_until};
+use corefit::{Corefit, column, is_running, wait_until};
 use serde_json::Value;
 
 /// Where groups are made here; `None`, with the reason printed, where the tool may make none.
@@ -27,8 +27,8 @@ fn folder(corefit: &Corefit) -> Option<PathBuf> {
     None
 }
 
-/// One sample of a shell script at one worker count, under `--cpus`; the manifest and the row as columns.
-fn sample(corefit: &Corefit, cpus: &str, options: &[&str], script: &str) -> (Value, Vec<(String, String)>) {
+/// One sample of a shell script at one worker count, under `--cpus`; the manifest and the journal.
+fn sample(corefit: &Corefit, cpus: &str, options: &[&str], script: &str) -> (Value, String) {
     let fixed = [
         "sweep", "--cpus", cpus, "--procs", "1", "--rounds", "1..1", "--warmup", "0", "--json", "--name", "t",
     ];
@@ -36,15 +36,7 @@ fn sample(corefit: &Corefit, cpus: &str, options: &[&str], script: &str) -> (Val
         fixed.iter().chain(options).chain(&["--no-flamegraph", "--", "sh", "-c", script]).copied().collect();
     let done = corefit.run(&args);
     done.assert_code(0);
-    let journal = corefit.read("profiles/t/samples.csv");
-    let mut lines = journal.lines().map(|line| line.split(',').map(str::to_owned));
-    let (header, row) = (lines.next().expect("a header"), lines.next().expect("a row"));
-    (done.json()["sweeps"][0].clone(), header.zip(row).collect())
-}
-
-#[track_caller]
-fn column<'a>(row: &'a [(String, String)], name: &str) -> &'a str {
-    &row.iter().find(|(column, _)| column == name).unwrap_or_else(|| panic!("no column {name}")).1
+    (done.json()["sweeps"][0].clone(), corefit.read("profiles/t/samples.csv"))
 }
 
 #[test]
@@ -56,9 +48,9 @@ fn a_program_without_gomaxprocs_sees_the_quota_and_rounds_it_up() {
     let script = format!("env -u GOMAXPROCS '{}' doctor --json", env!("CARGO_BIN_EXE_corefit"));
     for (cpus, procs) in [("0.5", "1"), ("1.5", "2")] {
         let metric = r#""default_procs":\s*\{[^}]*"procs":\s*(\d+)"#;
-        let (manifest, row) = sample(&corefit, cpus, &["--metric", metric], &script);
-        assert_eq!(column(&row, "throughput"), procs);
-        assert_eq!(column(&row, "cpu_quota"), cpus);
+        let (manifest, journal) = sample(&corefit, cpus, &["--metric", metric], &script);
+        assert_eq!(column(&journal, "throughput"), [procs]);
+        assert_eq!(column(&journal, "cpu_quota"), [cpus]);
         assert_eq!(manifest["plan"]["cpu_quota"].to_string(), cpus);
     }
 }
@@ -70,8 +62,9 @@ fn what_the_quota_holds_back_is_counted_and_named() {
     // Works until it has been held back in many periods, however fast it is and however late it gets the CPU.
     let group = format!("{}/corefit-$PPID-*", folder.display());
     let script = format!("until grep -qE '^nr_throttled ([5-9]|[1-9][0-9])' {group}/cpu.stat; do :; done");
-    let (manifest, row) = sample(&corefit, "0.05", &[], &script);
-    let number = |name: &str| column(&row, name).parse::<f64>().unwrap_or_else(|_| panic!("{name} is empty"));
+    let (manifest, journal) = sample(&corefit, "0.05", &[], &script);
+    let number =
+        |name: &str| column(&journal, name)[0].parse::<f64>().unwrap_or_else(|_| panic!("{name} is empty"));
     assert!(number("throttled_s") > 0.0);
     assert!(1.0 <= number("throttled_periods") && number("throttled_periods") <= number("quota_periods"));
     let reasons = manifest["recommendation"]["reasons"].as_array().expect("reasons");

@@ -92,6 +92,28 @@ impl Done {
     }
 }
 
+/// The column of that name in a table whose fields hold no comma.
+#[track_caller]
+pub(crate) fn column<'a>(csv: &'a str, name: &str) -> Vec<&'a str> {
+    let mut lines = csv.lines();
+    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let index =
+        header.iter().position(|column| *column == name).unwrap_or_else(|| panic!("no column {name}"));
+    lines.map(|line| line.split(',').nth(index).expect("as many fields as the header")).collect()
+}
+
+/// Worker count and status of each row of a journal.
+#[track_caller]
+pub(crate) fn statuses(journal: &str) -> Vec<(&str, &str)> {
+    column(journal, "procs").into_iter().zip(column(journal, "status")).collect()
+}
+
+/// What a program wrote, without the blanks around it.
+#[track_caller]
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("the program wrote UTF-8").trim()
+}
+
 /// The first of `wrappers` under which `probe` succeeds; `None`, which is printed, where this machine permits none.
 pub(crate) fn permitted<'a>(wrappers: &[&'a [&'a str]], probe: &[&str]) -> Option<&'a [&'a str]> {
     let is_permitted = |wrapper: &&&[&str]| {
