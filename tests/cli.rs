@@ -3,10 +3,10 @@
 mod corefit;
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use corefit::{Corefit, Done, has_child, interrupt, wait_for_rows, wait_until};
+use corefit::{Corefit, Done, column, has_child, interrupt, permitted, wait_for_rows, wait_until};
 use serde_json::Value;
 
 /// A quick sweep of a workload sized for tests.
@@ -14,14 +14,6 @@ fn quick_sweep(corefit: &Corefit, workload: &str) -> Value {
     let done = corefit.run(&["sweep", workload, "--quick", "--scale", "0.1", "--json", "--out", "p"]);
     done.assert_code(0);
     done.json()
-}
-
-fn column<'a>(csv: &'a str, name: &str) -> Vec<&'a str> {
-    let mut lines = csv.lines();
-    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
-    let index =
-        header.iter().position(|column| *column == name).unwrap_or_else(|| panic!("no column {name}"));
-    lines.map(|line| line.split(',').nth(index).expect("as many fields as the header")).collect()
 }
 
 #[test]
@@ -562,26 +554,15 @@ fn an_interrupted_run_or_flame_graph_ends_with_130() {
 
 #[test]
 fn a_sample_is_taken_in_a_container_whose_session_began_outside() {
-    let ways = [&["--pid", "--fork", "--mount-proc"][..], &["-Ur", "--pid", "--fork", "--mount-proc"]];
-    let is_permitted = |way: &&[&str]| {
-        Command::new("unshare").args(*way).arg("true").output().is_ok_and(|done| done.status.success())
-    };
-    let Some(unshare) = ways.into_iter().find(is_permitted) else {
-        eprintln!("not tested: no pid namespace can be made here");
-        return;
-    };
+    let ways = [
+        &["unshare", "--pid", "--fork", "--mount-proc"][..],
+        &["unshare", "-Ur", "--pid", "--fork", "--mount-proc"],
+    ];
+    let Some(unshare) = permitted(&ways, &["true"]) else { return };
     let corefit = Corefit::new();
     let fixed = ["sweep", "--procs", "1", "--rounds", "1..1", "--no-flamegraph", "--json", "--name", "boxed"];
-    let run = corefit.command(&[&fixed[..], &["--", "sh", "-c", "sleep 0.01 & wait"]].concat());
-    let output = Command::new("unshare")
-        .args(unshare)
-        .arg(run.get_program())
-        .args(run.get_args())
-        .current_dir(corefit.path("."))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let done = Done::of(output);
+    let args = [&fixed[..], &["--", "sh", "-c", "sleep 0.01 & wait"]].concat();
+    let done = Done::of(corefit.command_under(unshare, &args).output().unwrap());
     done.assert_code(0);
     assert_eq!(done.json()["sweeps"][0]["recommendation"]["points"][0]["samples"], 1, "{}", done.out);
 }

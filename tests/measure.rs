@@ -1,5 +1,7 @@
 //! Samples of real small programs, through the real launcher.
 
+mod corefit;
+
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -8,9 +10,11 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use corefit::machine::CpuList;
-use corefit::measure::{self, Conditions, Sample, Status, counters};
-use corefit::target::Invocation;
+use ::corefit::machine::CpuList;
+use ::corefit::measure::{self, Conditions, Sample, Status, counters};
+use ::corefit::target::Invocation;
+
+use corefit::{is_running, text};
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_corefit");
 
@@ -55,16 +59,6 @@ fn ok(script: &str) -> Sample {
         String::from_utf8_lossy(&sample.stderr)
     );
     sample
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("the program wrote UTF-8").trim()
-}
-
-/// Whether a process of that id runs (a zombie does not).
-fn is_running(pid: &str) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z') && !line.contains('X'))
 }
 
 #[test]

@@ -4,11 +4,9 @@ mod corefit;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
-use corefit::Corefit;
+use corefit::{Corefit, column, is_running, wait_until};
 use serde_json::Value;
 
 /// Where groups are made here; `None`, with the reason printed, where the tool may make none.
@@ -29,8 +27,8 @@ fn folder(corefit: &Corefit) -> Option<PathBuf> {
     None
 }
 
-/// One sample of a shell script at one worker count, under `--cpus`; the manifest and the row as columns.
-fn sample(corefit: &Corefit, cpus: &str, options: &[&str], script: &str) -> (Value, Vec<(String, String)>) {
+/// One sample of a shell script at one worker count, under `--cpus`; the manifest and the journal.
+fn sample(corefit: &Corefit, cpus: &str, options: &[&str], script: &str) -> (Value, String) {
     let fixed = [
         "sweep", "--cpus", cpus, "--procs", "1", "--rounds", "1..1", "--warmup", "0", "--json", "--name", "t",
     ];
@@ -38,30 +36,7 @@ fn sample(corefit: &Corefit, cpus: &str, options: &[&str], script: &str) -> (Val
         fixed.iter().chain(options).chain(&["--no-flamegraph", "--", "sh", "-c", script]).copied().collect();
     let done = corefit.run(&args);
     done.assert_code(0);
-    let journal = corefit.read("profiles/t/samples.csv");
-    let mut lines = journal.lines().map(|line| line.split(',').map(str::to_owned));
-    let (header, row) = (lines.next().expect("a header"), lines.next().expect("a row"));
-    (done.json()["sweeps"][0].clone(), header.zip(row).collect())
-}
-
-#[track_caller]
-fn column<'a>(row: &'a [(String, String)], name: &str) -> &'a str {
-    &row.iter().find(|(column, _)| column == name).unwrap_or_else(|| panic!("no column {name}")).1
-}
-
-/// Waits for what another process does; fails the test after five minutes.
-#[track_caller]
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(300), "{what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn is_running(pid: &str) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z') && !line.contains('X'))
+    (done.json()["sweeps"][0].clone(), corefit.read("profiles/t/samples.csv"))
 }
 
 #[test]
@@ -73,9 +48,9 @@ fn a_program_without_gomaxprocs_sees_the_quota_and_rounds_it_up() {
     let script = format!("env -u GOMAXPROCS '{}' doctor --json", env!("CARGO_BIN_EXE_corefit"));
     for (cpus, procs) in [("0.5", "1"), ("1.5", "2")] {
         let metric = r#""default_procs":\s*\{[^}]*"procs":\s*(\d+)"#;
-        let (manifest, row) = sample(&corefit, cpus, &["--metric", metric], &script);
-        assert_eq!(column(&row, "throughput"), procs);
-        assert_eq!(column(&row, "cpu_quota"), cpus);
+        let (manifest, journal) = sample(&corefit, cpus, &["--metric", metric], &script);
+        assert_eq!(column(&journal, "throughput"), [procs]);
+        assert_eq!(column(&journal, "cpu_quota"), [cpus]);
         assert_eq!(manifest["plan"]["cpu_quota"].to_string(), cpus);
     }
 }
@@ -87,8 +62,9 @@ fn what_the_quota_holds_back_is_counted_and_named() {
     // Works until it has been held back in many periods, however fast it is and however late it gets the CPU.
     let group = format!("{}/corefit-$PPID-*", folder.display());
     let script = format!("until grep -qE '^nr_throttled ([5-9]|[1-9][0-9])' {group}/cpu.stat; do :; done");
-    let (manifest, row) = sample(&corefit, "0.05", &[], &script);
-    let number = |name: &str| column(&row, name).parse::<f64>().unwrap_or_else(|_| panic!("{name} is empty"));
+    let (manifest, journal) = sample(&corefit, "0.05", &[], &script);
+    let number =
+        |name: &str| column(&journal, name)[0].parse::<f64>().unwrap_or_else(|_| panic!("{name} is empty"));
     assert!(number("throttled_s") > 0.0);
     assert!(1.0 <= number("throttled_periods") && number("throttled_periods") <= number("quota_periods"));
     let reasons = manifest["recommendation"]["reasons"].as_array().expect("reasons");
@@ -126,16 +102,17 @@ fn what_a_killed_tool_left_is_cleared_away_by_the_next() {
         .expect("the binary starts");
     let is_written =
         |name: &str| fs::read_to_string(corefit.path(name)).is_ok_and(|text| text.ends_with('\n'));
-    wait_until("the program runs", || is_written("daemon") && is_written("tool"));
+    wait_until(|| is_written("daemon") && is_written("tool"), "the program does not run");
     tool.kill().expect("it runs");
     tool.wait().expect("it was started here");
 
     let group = format!("corefit-{}-", corefit.read("tool").trim());
     corefit.run(&["doctor"]).assert_code(0);
-    wait_until("the group is gone", || {
+    let is_gone = || {
         let names = fs::read_dir(&folder).expect("it is there").flatten().map(|entry| entry.file_name());
         !names.into_iter().any(|name| name.to_string_lossy().starts_with(&group))
-    });
+    };
+    wait_until(is_gone, "the group is still there");
     assert!(!is_running(corefit.read("daemon").trim()), "it was in the group");
 }
 
@@ -229,14 +206,8 @@ fn without_permission_the_way_out_is_told_and_nothing_is_measured() {
     // The same file system, read-only, in a mount namespace of its own.
     let script = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\" && exec \"$@\"";
     let args = ["sweep", "--cpus", "0.5", "--", "true"];
-    let output = Command::new("unshare")
-        .args(["-m", "sh", "-c", script])
-        .arg(&folder)
-        .arg(env!("CARGO_BIN_EXE_corefit"))
-        .args(args)
-        .current_dir(corefit.path("."))
-        .output();
-    let Ok(output) = output else {
+    let wrapper = ["unshare", "-m", "sh", "-c", script, folder.to_str().expect("a plain path")];
+    let Ok(output) = corefit.command_under(&wrapper, &args).output() else {
         println!("skipped: no `unshare`");
         return;
     };

@@ -4,10 +4,10 @@ mod corefit;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use corefit::{Corefit, Done};
+use corefit::{Corefit, Done, permitted};
 
 /// A sweep of `rounds` rounds whose every sample says the same.
 fn sweep<'a>(rounds: &'a str, more: &[&'a str], command: &[&'a str]) -> Vec<&'a str> {
@@ -87,11 +87,8 @@ fn a_lost_manifest_or_journal_starts_afresh_or_is_told() {
 
 /// Runs the binary where no file may grow beyond `kib` KiB.
 fn limited(corefit: &Corefit, kib: u32, args: &[&str]) -> Done {
-    let run = corefit.command(args);
     let script = format!("ulimit -f {kib} && exec \"$0\" \"$@\"");
-    let mut command = Command::new("bash");
-    command.args(["-c", &script]).arg(run.get_program()).args(run.get_args());
-    Done::of(command.current_dir(corefit.path(".")).stdin(Stdio::null()).output().expect("bash is there"))
+    Done::of(corefit.command_under(&["bash", "-c", &script], args).output().expect("bash is there"))
 }
 
 #[test]
@@ -130,7 +127,7 @@ fn a_disk_that_is_full_from_the_start_ends_with_1_and_leaves_nothing() {
 #[test]
 fn a_full_file_system_is_outlived_too() {
     let corefit = Corefit::new();
-    let ways = [&["-m"][..], &["-Urm"]];
+    let ways = [&["unshare", "-m"][..], &["unshare", "-Urm"]];
     let script = r#"
         mount -t tmpfs -o size=128k tmpfs "$PWD" && cd "$PWD" || exit 9
         head -c 110000 /dev/zero > ballast
@@ -139,25 +136,10 @@ fn a_full_file_system_is_outlived_too() {
         "$0" "$1" --resume "${@:2}"; echo "code $?"
         echo "lines $(wc -l < profiles/x/samples.csv)"
     "#;
-    let is_permitted = |way: &&[&str]| {
-        let probe = ["bash", "-c", "mount -t tmpfs tmpfs /mnt"];
-        Command::new("unshare").args(*way).args(probe).output().is_ok_and(|done| done.status.success())
-    };
-    let Some(way) = ways.into_iter().find(is_permitted) else {
-        eprintln!("not tested: no mount namespace can be made here");
-        return;
-    };
-    let run = corefit.command(&sweep("40..40", &METRIC, &SAY));
-    let output = Command::new("unshare")
-        .args(way)
-        .args(["bash", "-c", script])
-        .arg(run.get_program())
-        .args(run.get_args())
-        .current_dir(corefit.path("."))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let done = Done::of(output);
+    let Some(way) = permitted(&ways, &["bash", "-c", "mount -t tmpfs tmpfs /mnt"]) else { return };
+    let wrapper = [way, &["bash", "-c", script]].concat();
+    let mut command = corefit.command_under(&wrapper, &sweep("40..40", &METRIC, &SAY));
+    let done = Done::of(command.output().unwrap());
     for said in ["code 1", "code 0", "lines 81"] {
         assert!(done.out.contains(said), "no `{said}` in {}{}", done.out, done.err);
     }

@@ -2,26 +2,14 @@
 
 mod corefit;
 
-use std::process::{Command, Stdio};
-
-use corefit::{Corefit, Done};
+use corefit::{Corefit, Done, permitted};
 use serde_json::Value;
 
 /// Starts the binary below `wrapper`; `None`, with the reason printed, where the wrapper does not work here.
 fn run_in(corefit: &Corefit, wrapper: &[&str], args: &[&str]) -> Option<Done> {
-    let (program, options) = wrapper.split_first().expect("a wrapper");
-    let start = |program: &str, args: &[&str]| {
-        let mut command = Command::new(program);
-        command.args(options).args(args).current_dir(corefit.path(".")).stdin(Stdio::null());
-        command.env_remove("GOMAXPROCS").env("TMPDIR", "/no/such/folder").output()
-    };
-    let trial = start(program, &["true"]);
-    if !trial.as_ref().is_ok_and(|output| output.status.success()) {
-        println!("skipped: `{program}` does not work here: {trial:?}");
-        return None;
-    }
-    let args: Vec<&str> = [env!("CARGO_BIN_EXE_corefit")].iter().chain(args).copied().collect();
-    Some(Done::of(start(program, &args).expect("the trial went well")))
+    let wrapper = permitted(&[wrapper], &["true"])?;
+    let output = corefit.command_under(wrapper, args).env("TMPDIR", "/no/such/folder").output();
+    Some(Done::of(output.expect("the trial went well")))
 }
 
 /// Forbids a system call, as the filters of containers do, then becomes its arguments.

@@ -13,7 +13,7 @@ use ::corefit::measure::serve::{self, Roles, Serving};
 use ::corefit::measure::{Conditions, Sample, Status};
 use ::corefit::target::{Invocation, Ready};
 
-use corefit::Corefit;
+use corefit::{Corefit, is_running, statuses, text};
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_corefit");
 
@@ -45,16 +45,6 @@ fn sample_of(main: &Invocation, ready: &str, load: &str, conditions: &Conditions
 /// The same of a server that is a shell script too.
 fn served(server: &str, load: &str) -> Sample {
     sample_of(&shell(server), "line:^ready$", load, &conditions())
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("the program wrote UTF-8").trim()
-}
-
-/// Whether a process of that id runs (a zombie does not).
-fn is_running(pid: &str) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z') && !line.contains('X'))
 }
 
 /// A file that the scripts may write to, and the folder that it goes away with.
@@ -428,13 +418,12 @@ fn a_server_that_fails_at_one_worker_count_is_one_row_each_and_a_warning() {
     assert!(warnings.contains("the server ended before it was ready; exited with code 9"), "{warnings}");
     assert!(warnings.contains("no memory"), "{warnings}");
     let rows = corefit.read("p/s/samples.csv");
-    let statuses = |procs: &str| -> Vec<String> {
-        let of = rows.lines().filter(|line| line.starts_with(&format!("s,{procs},")));
-        of.map(|line| line.split(',').nth(4).unwrap().to_owned()).collect()
+    let statuses_at = |at: &str| -> Vec<&str> {
+        statuses(&rows).into_iter().filter(|(procs, _)| *procs == at).map(|(_, status)| status).collect()
     };
-    assert_eq!(statuses("1"), ["ok"; 3]);
-    assert_eq!(statuses("2"), ["failed"; 2], "and then it is left out");
-    assert_eq!(statuses("3"), ["ok"; 3]);
+    assert_eq!(statuses_at("1"), ["ok"; 3]);
+    assert_eq!(statuses_at("2"), ["failed"; 2], "and then it is left out");
+    assert_eq!(statuses_at("3"), ["ok"; 3]);
 }
 
 #[test]

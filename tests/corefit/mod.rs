@@ -33,8 +33,14 @@ impl Corefit {
 
     /// The binary with `args`, ready to start.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_corefit"));
-        command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
+        self.command_under(&[], args)
+    }
+
+    /// The same at the end of `wrapper`: the words of a command that becomes the one after them.
+    pub(crate) fn command_under(&self, wrapper: &[&str], args: &[&str]) -> Command {
+        let words = [wrapper, &[env!("CARGO_BIN_EXE_corefit")], args].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).current_dir(self.folder.path()).stdin(Stdio::null());
         for name in ["GOMAXPROCS", "COREFIT_TRACE", "COREFIT_TRACE_LEVEL", "COREFIT_TRACE_LIMIT"] {
             command.env_remove(name);
         }
@@ -86,6 +92,43 @@ impl Done {
     }
 }
 
+/// The column of that name in a table whose fields hold no comma.
+#[track_caller]
+pub(crate) fn column<'a>(csv: &'a str, name: &str) -> Vec<&'a str> {
+    let mut lines = csv.lines();
+    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let index =
+        header.iter().position(|column| *column == name).unwrap_or_else(|| panic!("no column {name}"));
+    lines.map(|line| line.split(',').nth(index).expect("as many fields as the header")).collect()
+}
+
+/// Worker count and status of each row of a journal.
+#[track_caller]
+pub(crate) fn statuses(journal: &str) -> Vec<(&str, &str)> {
+    column(journal, "procs").into_iter().zip(column(journal, "status")).collect()
+}
+
+/// What a program wrote, without the blanks around it.
+#[track_caller]
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("the program wrote UTF-8").trim()
+}
+
+/// The first of `wrappers` under which `probe` succeeds; `None`, which is printed, where this machine permits none.
+pub(crate) fn permitted<'a>(wrappers: &[&'a [&'a str]], probe: &[&str]) -> Option<&'a [&'a str]> {
+    let is_permitted = |wrapper: &&&[&str]| {
+        let trial = Command::new(wrapper[0]).args(&wrapper[1..]).args(probe).stdin(Stdio::null()).output();
+        trial.is_ok_and(|output| output.status.success())
+    };
+    let found = wrappers.iter().find(is_permitted).copied();
+    if found.is_none() {
+        println!("skipped: not permitted here: {wrappers:?}");
+    }
+    found
+}
+
+/// Waits for what another process does; fails the test after five minutes.
+#[track_caller]
 pub(crate) fn wait_until(is_so: impl Fn() -> bool, otherwise: &str) {
     let begun = Instant::now();
     while !is_so() {
@@ -98,6 +141,12 @@ pub(crate) fn wait_until(is_so: impl Fn() -> bool, otherwise: &str) {
 pub(crate) fn wait_for_rows(journal: &Path, rows: usize) {
     let is_there = || fs::read_to_string(journal).is_ok_and(|text| text.lines().count() > rows);
     wait_until(is_there, "rows are missing");
+}
+
+/// Whether a process of that id runs (a zombie does not).
+pub(crate) fn is_running(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z') && !line.contains('X'))
 }
 
 /// Whether the process has started another one: a sample, which it does only when it listens to interruptions.
