@@ -7,6 +7,7 @@ use crate::measure::serve::{self, Roles, Served, Serving};
 use crate::measure::{Conditions, Sample, ready};
 use crate::plan::Pinning;
 use crate::results::{Note, SampleRow};
+use crate::stats::median;
 use crate::target::{LoadKind, Procs, Service, Target};
 
 /// Busy part of a thread, or of all its CPUs, from which a load generator may be what limits the throughput. Guess.
@@ -95,7 +96,8 @@ fn points(rows: &[SampleRow]) -> Vec<Point> {
     counts.dedup();
     let point = |procs: u32| {
         let of = |value: &dyn Fn(&SampleRow) -> Option<f64>| {
-            median(rows.iter().filter(|row| row.is_ok() && row.procs == procs).filter_map(value))
+            let of_point = rows.iter().filter(|row| row.is_ok() && row.procs == procs);
+            median(&mut of_point.filter_map(value).collect::<Vec<_>>())
         };
         let busy =
             |row: &SampleRow, cpu_s: Option<f64>| Some(cpu_s? / row.wall_s.filter(|wall| *wall > 0.0)?);
@@ -108,17 +110,6 @@ fn points(rows: &[SampleRow]) -> Vec<Point> {
         })
     };
     counts.into_iter().filter_map(point).collect()
-}
-
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        length if length % 2 == 1 => Some(values[middle]),
-        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
-    }
 }
 
 /// Load generator and server on the same CPUs.
