@@ -95,6 +95,14 @@ mod tests {
         assert_eq!(CpuList::new([]), None);
     }
 
+    #[test]
+    fn a_list_of_cpus_has_ranges_and_single_ones() {
+        let cpu_list = |text: &str| text.parse::<CpuList>().map(|list| list.iter().collect::<Vec<_>>());
+        assert_eq!(cpu_list("0-2,5,7-8\n").unwrap(), [0, 1, 2, 5, 7, 8]);
+        assert_eq!(cpu_list("0\n").unwrap(), [0]);
+        assert!(cpu_list("\n").is_err());
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 

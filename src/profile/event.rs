@@ -9,6 +9,7 @@ use perf_event_open_sys as sys;
 use perf_event_open_sys::bindings;
 
 use super::{Event, Stacks};
+use crate::machine::CpuList;
 
 /// What each sample holds; `record` parses by the same word.
 pub(super) const SAMPLE_FORMAT: u64 = (bindings::PERF_SAMPLE_IP
@@ -138,20 +139,11 @@ pub(super) fn is_forbidden(error: &io::Error) -> bool {
 /// The numbers of the CPUs that are online, ascending, at least one.
 pub(super) fn online_cpus() -> Vec<u32> {
     let listed = std::fs::read_to_string("/sys/devices/system/cpu/online").ok();
-    let cpus = listed.as_deref().map(cpu_list).unwrap_or_default();
-    if cpus.is_empty() { (0..u32::try_from(num_cpus::get()).unwrap_or(1)).collect() } else { cpus }
-}
-
-/// The kernel's list format, such as `0-3,8`; parts that are not numbers are left out.
-fn cpu_list(text: &str) -> Vec<u32> {
-    text.trim()
-        .split(',')
-        .filter_map(|part| {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            Some(first.parse::<u32>().ok()?..=last.parse::<u32>().ok()?)
-        })
-        .flatten()
-        .collect()
+    let cpus = listed.and_then(|text| text.parse::<CpuList>().ok());
+    cpus.map_or_else(
+        || (0..u32::try_from(num_cpus::get()).unwrap_or(1)).collect(),
+        |cpus| cpus.iter().collect(),
+    )
 }
 
 /// A number of `/proc/sys/kernel`, such as `perf_event_paranoid`.
@@ -163,13 +155,6 @@ pub(super) fn kernel_setting(name: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_list_of_cpus_has_ranges_and_single_ones() {
-        assert_eq!(cpu_list("0-2,5,7-8\n"), [0, 1, 2, 5, 7, 8]);
-        assert_eq!(cpu_list("0\n"), [0]);
-        assert!(cpu_list("\n").is_empty());
-    }
 
     #[test]
     fn there_is_a_cpu_online() {
