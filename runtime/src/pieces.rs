@@ -1,44 +1,46 @@
-//! Small pieces of memory, all of one size, kept by whoever frees them for whoever asks next: one list for each processor.
+//! Small pieces of memory, all of one size, kept by whoever frees them for whoever asks next: one list for each processor,
+//! and one for all behind a lock, which lists exchange batches with.
 //!
 //! Of the packets that pass on results (`packet.rs`), whole batches are made and then freed; the allocator's own cache is
-//! too small for that (glibc keeps seven of a size), and a list costs two moves.
+//! too small for that (glibc keeps seven of a size), and a list costs two moves. Pieces are cut from slabs: glibc takes
+//! about 190 bytes for each 64 that are aligned to 64, a slab's share is 65. Slabs are not given back, as Go keeps the
+//! `g` of every goroutine that it once had.
 #![allow(unsafe_code, reason = "memory by its address")]
 
 use crate::current;
 use std::alloc::{self, Layout};
 use std::ptr::NonNull;
+// Not from `primitives`: models check how a packet is handed over, not where its memory comes from.
+use std::sync::{Mutex, PoisonError};
 
 /// Bytes of a piece, and what its address is a multiple of.
 pub(crate) const PIECE_BYTES: usize = 64;
 
-/// What a piece is to the allocator.
-const LAYOUT: Layout = match Layout::from_size_align(PIECE_BYTES, PIECE_BYTES) {
+/// Pieces that are moved at a time between a processor's list and the one for all, and cut from one slab.
+const BATCH: usize = 64;
+
+/// What a slab is to the allocator.
+const SLAB: Layout = match Layout::from_size_align(BATCH * PIECE_BYTES, PIECE_BYTES) {
     Ok(layout) => layout,
-    Err(_) => panic!("a piece has a layout"),
+    Err(_) => panic!("a slab has a layout"),
 };
 
-/// Most pieces that one list keeps.
+/// Most pieces that a processor's list keeps.
 const MOST: usize = 1024;
 
-/// A piece that no one uses: memory of `LAYOUT`.
+/// Pieces that no processor keeps.
+static SPARE: Mutex<Vec<Piece>> = Mutex::new(Vec::new());
+
+/// A piece that no one uses: `PIECE_BYTES` of a slab, which is never freed.
 pub(crate) struct Piece(NonNull<u8>);
 
 // SAFETY: it is owned memory, and refers to no thread.
 unsafe impl Send for Piece {}
 
 impl Piece {
-    /// A piece from the allocator.
-    fn fresh() -> Self {
-        // SAFETY: the layout's size is not 0.
-        let memory = unsafe { alloc::alloc(LAYOUT) };
-        Self(NonNull::new(memory).unwrap_or_else(|| alloc::handle_alloc_error(LAYOUT)))
-    }
-
     /// Its memory: `PIECE_BYTES`, for `from_raw`.
     pub(crate) fn into_raw(self) -> NonNull<u8> {
-        let memory = self.0;
-        std::mem::forget(self);
-        memory
+        self.0
     }
 
     /// The piece of which this is the memory.
@@ -50,10 +52,27 @@ impl Piece {
     }
 }
 
-impl Drop for Piece {
-    fn drop(&mut self) {
-        // SAFETY: from `alloc` with this layout (`fresh`), and owned.
-        unsafe { alloc::dealloc(self.0.as_ptr(), LAYOUT) };
+/// The pieces of a new slab.
+fn slab() -> impl Iterator<Item = Piece> {
+    // SAFETY: the layout's size is not 0.
+    let memory = unsafe { alloc::alloc(SLAB) };
+    let first = NonNull::new(memory).unwrap_or_else(|| alloc::handle_alloc_error(SLAB));
+    (0..BATCH).map(move |index| {
+        // SAFETY: within the slab.
+        Piece(unsafe { first.add(index * PIECE_BYTES) })
+    })
+}
+
+/// Moves a batch from those for all, or from a new slab, into `list`.
+#[cold]
+fn refill(list: &mut Vec<Piece>) {
+    let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+    if spare.is_empty() {
+        drop(spare);
+        list.extend(slab());
+    } else {
+        let from = spare.len().saturating_sub(BATCH);
+        list.extend(spare.drain(from..));
     }
 }
 
@@ -64,26 +83,48 @@ pub(crate) struct Pieces(Vec<Piece>);
 impl Pieces {
     /// A piece: a kept one, if there is one.
     pub(crate) fn take(&mut self) -> Piece {
-        self.0.pop().unwrap_or_else(Piece::fresh)
+        loop {
+            match self.0.pop() {
+                Some(piece) => return piece,
+                None => refill(&mut self.0),
+            }
+        }
     }
 
-    /// Keeps a piece, unless there are enough.
+    /// Keeps a piece, and moves a batch to those for all if there are enough.
     pub(crate) fn give(&mut self, piece: Piece) {
-        if self.0.len() < MOST {
-            self.0.push(piece);
+        if self.0.len() >= MOST {
+            self.spill(MOST - BATCH);
         }
+        self.0.push(piece);
+    }
+
+    /// Moves all but `kept` to those for all.
+    #[cold]
+    fn spill(&mut self, kept: usize) {
+        let moved = self.0.drain(kept.min(self.0.len())..);
+        SPARE.lock().unwrap_or_else(PoisonError::into_inner).extend(moved);
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        self.spill(0);
     }
 }
 
 /// A piece, of those that this thread's processor keeps.
 pub(crate) fn take() -> Piece {
-    current::with_pieces(Pieces::take).unwrap_or_else(Piece::fresh)
+    current::with_pieces(Pieces::take).unwrap_or_else(|| Pieces::default().take())
 }
 
 /// Gives a piece to those that this thread's processor keeps.
 pub(crate) fn give(piece: Piece) {
-    // Dropped if this thread holds none.
-    let _ = current::with_pieces(|pieces| pieces.give(piece));
+    let mut left = Some(piece);
+    let kept = current::with_pieces(|pieces| left.take().map(|piece| pieces.give(piece)));
+    if kept.is_none() {
+        SPARE.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
+    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -101,9 +142,23 @@ mod tests {
         let raw = again.into_raw();
         // SAFETY: from the line above.
         pieces.give(unsafe { Piece::from_raw(raw) });
-        for _ in 0..MOST + 5 {
-            pieces.give(Piece::fresh());
+        let taken: Vec<Piece> = (0..MOST + 5).map(|_| pieces.take()).collect();
+        for piece in taken {
+            pieces.give(piece);
+            assert!(pieces.0.len() <= MOST);
         }
-        assert_eq!(pieces.0.len(), MOST);
+    }
+
+    #[test]
+    fn pieces_are_aligned_and_do_not_overlap() {
+        let mut pieces = Pieces::default();
+        let taken: Vec<Piece> = (0..3 * BATCH).map(|_| pieces.take()).collect();
+        let mut addresses: Vec<usize> = taken.iter().map(|piece| piece.0.addr().get()).collect();
+        addresses.sort_unstable();
+        assert!(addresses.iter().all(|address| address.is_multiple_of(PIECE_BYTES)));
+        assert!(addresses.windows(2).all(|pair| pair[0] + PIECE_BYTES <= pair[1]));
+        for piece in taken {
+            pieces.give(piece);
+        }
     }
 }
