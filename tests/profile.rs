@@ -4,21 +4,25 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use corefit::measure::{self, Conditions};
-use corefit::profile::{self, Error, Folded, Profile, Request, Source, Title, self_sample};
+use corefit::profile::{self, Error, Folded, Profile, Request, Source, Split, Title, self_sample};
 use corefit::target::Invocation;
 
 const PART: &str = "COREFIT_TEST_PART";
 
 /// Two threads of work at most, and an end in any case.
-const REQUEST: Request =
-    Request { frequency_hz: 997, max_samples: Some(60), max_time: Duration::from_secs(10) };
+const REQUEST: Request = Request {
+    frequency_hz: 997,
+    max_samples: Some(60),
+    max_time: Duration::from_secs(10),
+    split: Split::Merged,
+};
 
 /// A part that runs; ended and reaped when the test is over, however it ends.
 struct Running(Child);
@@ -93,6 +97,25 @@ fn cpu_time() -> Duration {
 fn part_burns() {
     if begins("part_burns") {
         burn(10);
+    }
+}
+
+#[test]
+#[ignore = "a part, run by the tests"]
+fn part_burns_in_a_goroutine() {
+    if begins("part_burns_in_a_goroutine") {
+        corefit_runtime::run(|| corefit_runtime::go(|| burn(10)).join().unwrap());
+    }
+}
+
+#[test]
+#[ignore = "a part, run by the tests"]
+fn part_burns_in_two_threads() {
+    if begins("part_burns_in_two_threads") {
+        let burner = |name: &str| std::thread::Builder::new().name(name.into()).spawn(|| burn(10)).unwrap();
+        for thread in [burner("first-one"), burner("second-one")] {
+            thread.join().unwrap();
+        }
     }
 }
 
@@ -201,7 +224,8 @@ fn a_launched_child_is_sampled_without_its_launcher() {
 #[test]
 fn a_child_that_does_nothing_is_an_error_and_not_an_empty_graph() {
     let mut child = launched("sleep", &["60"], &[]);
-    let request = Request { frequency_hz: 1, max_samples: None, max_time: Duration::from_millis(200) };
+    let request =
+        Request { frequency_hz: 1, max_time: Duration::from_millis(200), max_samples: None, ..REQUEST };
     let error = profile::record_child(&mut child, request).unwrap_err();
     assert!(matches!(error, Error::NoSamples { .. } | Error::Forbidden { .. }), "{error}");
 }
@@ -243,6 +267,162 @@ fn a_process_that_has_ended_is_gone() {
     let error = profile::record_pid(running.0.id(), REQUEST).unwrap_err();
     assert!(matches!(error, Error::Gone { .. }), "{error}");
     assert_eq!(error.exit_code(), 2);
+}
+
+#[test]
+fn a_goroutine_is_rooted_at_the_function_that_was_spawned() {
+    let running = Running::start("part_burns_in_a_goroutine", &[]);
+    let Some(profile) = permitted(profile::record_pid(running.0.id(), REQUEST)) else {
+        return;
+    };
+    check_that_work_was_found(&profile);
+    let root = |(frames, count): (&[String], u64)| {
+        let is_found = frames[0].starts_with("profile::part_burns_in_a_goroutine::{{closure}}")
+            && frames.iter().any(|frame| frame == "profile::burn");
+        if is_found { count } else { 0 }
+    };
+    let rooted: u64 = profile.folded().iter().map(root).sum();
+    assert!(rooted * 2 > profile.samples, "{rooted} of {}: {:#?}", profile.samples, profile.folded());
+}
+
+#[test]
+fn threads_are_told_apart_by_name_and_number() {
+    let running = Running::start("part_burns_in_two_threads", &[]);
+    let request = Request { split: Split::ByThread, max_samples: Some(200), ..REQUEST };
+    let Some(profile) = permitted(profile::record_pid(running.0.id(), request)) else {
+        return;
+    };
+    let of = |name: &str| {
+        let is_of = |(frames, _): &(&[String], u64)| frames[0].starts_with(name) && frames[0].ends_with(')');
+        profile.folded().iter().filter(is_of).map(|(_, count)| count).sum::<u64>()
+    };
+    let counts = [of("first-one ("), of("second-one (")];
+    assert!(counts.iter().all(|&count| count > 0), "{counts:?} {:#?}", profile.folded());
+    assert!(counts.iter().sum::<u64>() * 2 > profile.samples);
+}
+
+/// Compiles a program of `tests/programs`; `None`, and a line, where there is no compiler.
+fn compiled(compiler: &str, flags: &[&str], source: &str, folder: &Path) -> Option<PathBuf> {
+    let program = folder.join("program");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(source);
+    let done = Command::new(compiler).args(flags).arg("-o").arg(&program).arg(source).output();
+    let Ok(done) = done else {
+        println!("skipped: there is no `{compiler}` here");
+        return None;
+    };
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    Some(program)
+}
+
+/// Counts of the stacks that have the one function, the other, and either among their frames.
+fn counts_of(profile: &Profile, functions: [&str; 2]) -> [u64; 3] {
+    let has = |frames: &[String], name: &str| frames.iter().any(|frame| frame == name);
+    let mut counts = [0; 3];
+    for (frames, count) in profile.folded().iter() {
+        let [first, second] = functions.map(|name| has(frames, name));
+        for (total, is_there) in counts.iter_mut().zip([first, second, first || second]) {
+            *total += if is_there { count } else { 0 };
+        }
+    }
+    counts
+}
+
+/// Of a program that burns 3:1 in what its two functions call, by its own clock. Wide bounds: a busy machine loses samples,
+/// but none of them more of one function than of the other.
+#[track_caller]
+fn check_callers(compiler: &str, flags: &[&str], source: &str, functions: [&str; 2]) {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = compiled(compiler, flags, source, folder.path()) else {
+        return;
+    };
+    let mut child = launched(program.to_str().unwrap(), &["2"], &[]);
+    let request = Request { max_samples: None, max_time: Duration::from_secs(30), ..REQUEST };
+    let Some(profile) = permitted(profile::record_child(&mut child, request)) else {
+        return;
+    };
+    let [first, second, either] = counts_of(&profile, functions);
+    assert!(either * 10 > profile.samples * 9, "callers are lost: {:#?}", profile.folded());
+    let share = first as f64 / (first + second) as f64;
+    assert!((0.6..0.9).contains(&share), "{first} to {second}: {:#?}", profile.folded());
+}
+
+#[test]
+fn the_callers_of_a_leaf_and_of_libc_are_there_with_frame_pointers_and_without() {
+    for flag in ["-fno-omit-frame-pointer", "-fomit-frame-pointer"] {
+        check_callers("cc", &["-O2", flag], "c/split.c", ["three_quarters", "one_quarter"]);
+    }
+}
+
+#[test]
+fn names_of_cpp_are_demangled() {
+    let functions = ["work::Split<double (*)()>::three_quarters", "work::Split<double (*)()>::one_quarter"];
+    check_callers("c++", &["-O2", "-fomit-frame-pointer"], "cpp/split.cpp", functions);
+}
+
+/// Runs a compiled program that has to be ended.
+fn started(program: &Path, args: &[&str]) -> Running {
+    Running(Command::new(program).args(args).stdout(Stdio::piped()).spawn().unwrap())
+}
+
+#[test]
+fn a_stripped_program_has_functions_by_where_they_begin_and_a_word_about_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = compiled("cc", &["-O2", "-s"], "c/split.c", folder.path()) else {
+        return;
+    };
+    let running = started(&program, &["30"]);
+    let request = Request { max_samples: Some(300), ..REQUEST };
+    let Some(profile) = permitted(profile::record_pid(running.0.id(), request)) else {
+        return;
+    };
+    let folded = profile.folded();
+    let mut callers: Vec<&str> = folded
+        .iter()
+        .filter_map(|(frames, _)| {
+            frames.iter().rev().map(String::as_str).find(|name| name.starts_with("[program+"))
+        })
+        .collect();
+    callers.sort_unstable();
+    callers.dedup();
+    assert!(callers.len() >= 2, "functions are told apart: {folded:#?}");
+    assert!(profile.warnings.iter().any(|warning| warning.contains("stripped")), "{:?}", profile.warnings);
+}
+
+#[test]
+fn a_program_that_is_deleted_while_it_runs_keeps_its_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = compiled("cc", &["-O2"], "c/split.c", folder.path()) else {
+        return;
+    };
+    let running = started(&program, &["30"]);
+    let request = Request { max_samples: Some(100), ..REQUEST };
+    // The first recording waits until it runs, and the second finds no file.
+    if permitted(profile::record_pid(running.0.id(), request)).is_none() {
+        return;
+    }
+    std::fs::remove_file(&program).unwrap();
+    let profile = profile::record_pid(running.0.id(), request).unwrap();
+    let [.., either] = counts_of(&profile, ["three_quarters", "one_quarter"]);
+    assert!(either * 10 > profile.samples * 9, "{:#?}", profile.folded());
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn code_made_at_run_time_has_the_names_that_its_program_gives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = compiled("cc", &["-O2"], "c/jit.c", folder.path()) else {
+        return;
+    };
+    let mut running = started(&program, &[]);
+    let output = running.0.stdout.as_mut().unwrap();
+    assert!(BufReader::new(output).lines().map_while(Result::ok).any(|line| line == "begun"));
+    let profile = permitted(profile::record_pid(running.0.id(), REQUEST));
+    std::fs::remove_file(format!("/tmp/perf-{}.map", running.0.id())).unwrap();
+    let Some(profile) = profile else {
+        return;
+    };
+    let [made, _, _] = counts_of(&profile, ["JS:*countDown:app.js:1", "main"]);
+    assert!(made * 2 > profile.samples, "{:#?}", profile.folded());
 }
 
 #[test]

@@ -147,6 +147,9 @@ pub struct FlamegraphArgs {
     /// Longest time to sample; a program that was started for it is stopped then
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::plan::parse_duration)]
     pub duration: std::time::Duration,
+    /// Tell threads apart: the outermost frame is `name (tid)`
+    #[arg(long)]
+    pub per_thread: bool,
     /// How the workload is sized
     #[command(flatten)]
     pub workload_args: WorkloadArgs,

@@ -6,7 +6,7 @@ use super::print;
 use super::sweep::{profiles, targets};
 use crate::cli::FlamegraphArgs;
 use crate::error::Error;
-use crate::profile::{self, Folded, Profile, Request, Scale, Title};
+use crate::profile::{self, Folded, Profile, Request, Scale, Split, Title};
 use crate::target::Target;
 use crate::{machine, measure, results};
 
@@ -32,6 +32,9 @@ pub(super) fn flamegraph(args: &FlamegraphArgs) -> Result<(), Error> {
     match *args.procs.as_slice() {
         [] => one(args, &target, all_cpus(), &output),
         [procs] => one(args, &target, procs, &output),
+        [_, _] if args.per_thread => Err(Error::Usage(
+            "`--per-thread` takes one worker count: the threads of two runs cannot be compared".to_owned(),
+        )),
         [a, b] if a != b => {
             let before = record(args, &target, a)?;
             let after = record(args, &target, b)?;
@@ -84,7 +87,8 @@ fn refuse_interrupted() -> Result<(), Error> {
 }
 
 fn request(args: &FlamegraphArgs) -> Request {
-    Request { frequency_hz: args.frequency, max_samples: None, max_time: args.duration }
+    let split = if args.per_thread { Split::ByThread } else { Split::Merged };
+    Request { frequency_hz: args.frequency, max_samples: None, max_time: args.duration, split }
 }
 
 fn all_cpus() -> u32 {

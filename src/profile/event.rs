@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use perf_event_open_sys as sys;
 use perf_event_open_sys::bindings;
 
+use super::unwind::STACK_BYTES;
 use super::{Event, Stacks};
 use crate::machine::CpuList;
 
@@ -16,7 +17,37 @@ pub(super) const SAMPLE_FORMAT: u64 = (bindings::PERF_SAMPLE_IP
     | bindings::PERF_SAMPLE_TID
     | bindings::PERF_SAMPLE_TIME
     | bindings::PERF_SAMPLE_CPU
-    | bindings::PERF_SAMPLE_CALLCHAIN) as u64;
+    | bindings::PERF_SAMPLE_CALLCHAIN
+    | bindings::PERF_SAMPLE_REGS_USER
+    | bindings::PERF_SAMPLE_STACK_USER) as u64;
+
+/// The registers that lead from a frame to its caller, as this machine numbers them.
+pub(super) const REGISTERS: RegisterNumbers = if cfg!(target_arch = "aarch64") {
+    RegisterNumbers { instruction: 32, stack: 31, frame: 29, link: Some(30) }
+} else {
+    RegisterNumbers { instruction: 8, stack: 7, frame: 6, link: None }
+};
+
+/// The kernel's numbers of registers, `PERF_REG_X86_IP` and the like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RegisterNumbers {
+    pub(super) instruction: u64,
+    pub(super) stack: u64,
+    pub(super) frame: u64,
+    /// Where a call leaves the return address in a register.
+    pub(super) link: Option<u64>,
+}
+
+impl RegisterNumbers {
+    /// One bit for each register that is asked for.
+    pub(super) const fn mask(self) -> u64 {
+        let link = match self.link {
+            Some(link) => 1 << link,
+            None => 0,
+        };
+        1 << self.instruction | 1 << self.stack | 1 << self.frame | link
+    }
+}
 
 /// Whose samples one event takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +103,8 @@ fn attributes(settings: &Settings, who: Who) -> bindings::perf_event_attr {
         size: u32::try_from(size_of::<bindings::perf_event_attr>())
             .expect("the structure is some hundred bytes"),
         sample_type: SAMPLE_FORMAT,
+        sample_regs_user: REGISTERS.mask(),
+        sample_stack_user: STACK_BYTES,
         clockid: libc::CLOCK_MONOTONIC,
         ..Default::default()
     };

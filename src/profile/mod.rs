@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! event ─▶ ring ─▶ record ─▶ tree (whose, where) ─▶ symbols (name) ─▶ Profile ─▶ folded ─▶ flame
-//! └──────── sampler ────────┘                        self_sample ──────┘
+//! └──────── sampler ────────┘   └ unwind              self_sample ──────┘
 //! ```
 //!
 //! One event per CPU samples the whole system and `tree` keeps what belongs to the process tree; where that is not allowed,
-//! each task has events of its own, which its threads inherit ([`availability`]). Stacks are walked by the kernel along frame
-//! pointers. Bundled workloads can sample themselves where the kernel refuses perf events ([`self_sample`]).
+//! each task has events of its own, which its threads inherit ([`availability`]). Stacks are walked by the tables of each module
+//! (`unwind`), from a copy of their inner end, and by the kernel along frame pointers. Bundled workloads can sample themselves where the kernel refuses perf events ([`self_sample`]).
 
 mod availability;
 mod event;
 mod flame;
 mod folded;
+mod goroutine;
+mod image;
+mod jit;
 mod name;
 mod record;
 mod ring;
@@ -20,7 +23,9 @@ mod sampler;
 pub mod self_sample;
 mod space;
 mod symbols;
+mod threads;
 mod tree;
+mod unwind;
 
 use std::fmt;
 use std::io;
@@ -33,6 +38,7 @@ pub use folded::{Folded, write_folded};
 pub use sampler::{record_child, record_pid, record_served};
 
 use crate::measure;
+use symbols::{Inlined, Names};
 
 /// How long and how finely to sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +49,29 @@ pub struct Request {
     pub max_samples: Option<u64>,
     /// End after so long.
     pub max_time: Duration,
+    /// Whether threads are told apart.
+    pub split: Split,
+}
+
+/// Whether the stacks of different threads are counted together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Split {
+    /// All together.
+    #[default]
+    Merged,
+    /// Each thread has an outermost frame of its own, `name (tid)`.
+    ByThread,
 }
 
 impl Default for Request {
     /// 1000 stacks or 2 s; 997 Hz is prime, so that it does not fall into step with what a program does every millisecond.
     fn default() -> Self {
-        Self { frequency_hz: 997, max_samples: Some(1000), max_time: Duration::from_secs(2) }
+        Self {
+            frequency_hz: 997,
+            max_samples: Some(1000),
+            max_time: Duration::from_secs(2),
+            split: Split::Merged,
+        }
     }
 }
 
@@ -196,16 +219,21 @@ impl Profile {
             return Err(Error::NoSamples { duration });
         }
         warnings.extend(warnings_about(tree, choice, frequency_hz));
-        let folded = symbols::folded(&tree.stacks, &tree.modules, symbols::Inlined::Shown);
+        let names = Names::of(&tree.stacks, tree, Inlined::Shown);
+        warnings.extend(names.warnings(&tree.stacks, tree));
+        let folded = names.folded(&tree.stacks);
         let profile = Self::of_folded(&folded, choice.source, choice.event);
         Ok(Self { lost: tree.lost, frequency_hz, duration, warnings, ..profile })
     }
 }
 
+/// Of so many samples one must be of a kind that makes a profile worse, before it is worth a word.
+const WORTH_A_WORD: u64 = 20;
+
 fn warnings_about(tree: &tree::Tree, choice: availability::Choice, frequency_hz: u32) -> Vec<String> {
     let mut warnings = Vec::new();
     let period_ns = 1_000_000_000 / u64::from(frequency_hz);
-    let (short, ended) = tree.short_lived(period_ns);
+    let (short, ended) = tree.threads.short_lived(period_ns);
     if choice.source == Source::PerTask && short > 0 {
         warnings.push(format!(
             "{short} of {ended} threads lived for less than the sampling period of {:.1} ms and may be missing: \
@@ -230,9 +258,26 @@ fn warnings_about(tree: &tree::Tree, choice: availability::Choice, frequency_hz:
     }
     if tree.cut > 0 {
         warnings.push(format!(
-            "{} of {} stacks are deeper than the kernel walks and lack their outermost frames: raise \
-             `sysctl kernel.perf_event_max_stack`",
-            tree.cut, tree.samples
+            "{} of {} stacks lack their outermost frames: they are deeper than the {} KiB that are copied of each, and \
+             beyond that only frame pointers lead on, for {} frames (`sysctl kernel.perf_event_max_stack`)",
+            tree.cut,
+            tree.samples,
+            unwind::STACK_BYTES / 1024,
+            sampler::max_frames()
+        ));
+    }
+    if tree.unwinder.without_tables * WORTH_A_WORD > tree.samples {
+        warnings.push(format!(
+            "{} of {} stacks begin in code without tables for unwinding, where only frame pointers lead on: a function that \
+             keeps none (Go's smallest, built with `-ldflags=-w` or `-s`) hides its caller",
+            tree.unwinder.without_tables, tree.samples
+        ));
+    }
+    if tree.without_copy > 0 {
+        warnings.push(format!(
+            "{} of {} stacks were walked along frame pointers alone, for want of registers (32-bit code?): callers may \
+             be missing",
+            tree.without_copy, tree.samples
         ));
     }
     warnings

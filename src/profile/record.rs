@@ -11,7 +11,8 @@ use linux_perf_event_reader::{
     SampleFormat, SampleRecord, SamplingPolicy, SoftwareCounterType, WakeupPolicy,
 };
 
-use super::event::SAMPLE_FORMAT;
+use super::event::{REGISTERS, SAMPLE_FORMAT};
+use super::unwind::{Captured, Registers, STACK_BYTES};
 
 /// Bytes of a record's header: type, flags, size.
 const HEADER_BYTES: usize = 8;
@@ -26,14 +27,17 @@ pub(super) struct Record {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    /// A thread of process `pid` was running; `chain` holds addresses and context markers, innermost first.
-    Sample { pid: u32, chain: Vec<u64> },
-    /// Process `parent` started thread `tid` of process `pid` (the same process if it is a thread).
-    Fork { pid: u32, parent: u32, tid: u32 },
+    /// Thread `tid` of process `pid` was running; `chain` holds addresses and context markers, innermost first. Nothing is
+    /// captured of a thread of the kernel, and of a 32-bit program.
+    Sample { pid: u32, tid: u32, chain: Vec<u64>, captured: Option<Captured> },
+    /// Thread `starter` of process `parent` started thread `tid` of process `pid` (the same process if it is a thread).
+    Fork { pid: u32, parent: u32, tid: u32, starter: u32 },
+    /// Thread `tid` has a new name; one that is started has that of its starter until then.
+    Name { tid: u32, name: String },
     /// Thread `tid` ended.
     Exit { tid: u32 },
     /// Process `pid` became another program: its mappings are gone.
-    Exec { pid: u32 },
+    Exec { pid: u32, name: String },
     /// Process `pid` mapped code.
     Map { pid: u32, region: Region },
     /// The kernel dropped records, for want of room.
@@ -72,8 +76,8 @@ impl Parser {
             flags: AttrFlags::SAMPLE_ID_ALL,
             wakeup_policy: WakeupPolicy::EventCount(0),
             branch_sample_format: BranchSampleFormat::empty(),
-            sample_regs_user: 0,
-            sample_stack_user: 0,
+            sample_regs_user: REGISTERS.mask(),
+            sample_stack_user: STACK_BYTES,
             clock: PerfClock::Default,
             sample_regs_intr: 0,
             aux_watermark: 0,
@@ -118,10 +122,18 @@ fn kept(raw: &RawEventRecord<'_>, parsed: EventRecord<'_>) -> Option<Record> {
     let what = match parsed {
         EventRecord::Sample(sample) => sampled(&sample)?,
         EventRecord::Fork(fork) => {
-            What::Fork { pid: id(fork.pid)?, parent: id(fork.ppid)?, tid: id(fork.tid)? }
+            let [pid, parent, tid, starter] = [fork.pid, fork.ppid, fork.tid, fork.ptid].map(id);
+            What::Fork { pid: pid?, parent: parent?, tid: tid?, starter: starter? }
         }
         EventRecord::Exit(exit) => What::Exit { tid: id(exit.tid)? },
-        EventRecord::Comm(comm) if comm.is_execve => What::Exec { pid: id(comm.pid)? },
+        EventRecord::Comm(comm) => {
+            let name = String::from_utf8_lossy(&comm.name.as_slice()).into_owned();
+            if comm.is_execve {
+                What::Exec { pid: id(comm.pid)?, name }
+            } else {
+                What::Name { tid: id(comm.tid)?, name }
+            }
+        }
         EventRecord::Mmap2(map) => What::Map { pid: id(map.pid)?, region: region(&map) },
         EventRecord::Lost(lost) => What::Lost { count: lost.count },
         EventRecord::Throttle(_) => What::Throttle,
@@ -139,7 +151,25 @@ fn kept(raw: &RawEventRecord<'_>, parsed: EventRecord<'_>) -> Option<Record> {
 fn sampled(sample: &SampleRecord<'_>) -> Option<What> {
     let chain = sample.callchain?;
     let chain = (0..chain.len()).filter_map(|index| chain.get(index)).collect();
-    Some(What::Sample { pid: id(sample.pid?)?, chain })
+    let (pid, tid) = (id(sample.pid?)?, id(sample.tid?)?);
+    Some(What::Sample { pid, tid, chain, captured: captured(sample) })
+}
+
+fn captured(sample: &SampleRecord<'_>) -> Option<Captured> {
+    /// Pages end the 32-bit address space below it. No stack of a 64-bit program is as low.
+    const FIRST_64_BIT: u64 = 1 << 32;
+    let register = |number| sample.user_regs.as_ref()?.get(number);
+    let registers = Registers {
+        instruction: register(REGISTERS.instruction)?,
+        stack: register(REGISTERS.stack).filter(|&stack| stack >= FIRST_64_BIT)?,
+        frame: register(REGISTERS.frame)?,
+        link: REGISTERS.link.and_then(register).unwrap_or(0),
+    };
+    let (bytes, copied) = sample.user_stack.as_ref()?;
+    let bytes = bytes.as_slice();
+    // What the kernel could not read is left as it was in the ring.
+    let stack = &bytes[..bytes.len().min(usize::try_from(*copied).unwrap_or(0))];
+    Some(Captured { registers, stack: stack.into() })
 }
 
 fn region(map: &Mmap2Record<'_>) -> Region {
@@ -187,11 +217,18 @@ pub(super) mod tests {
     }
 
     fn sample(pid: u32, time_ns: u64, chain: &[u64]) -> Vec<u8> {
+        let mut body = start_of_sample(pid, time_ns, chain);
+        // No registers, no stack: as of a thread of the kernel.
+        body.extend(words(&[0, 0]));
+        record(PERF_RECORD_SAMPLE, 2, &body, None)
+    }
+
+    fn start_of_sample(pid: u32, time_ns: u64, chain: &[u64]) -> Vec<u8> {
         let mut body = words(&[chain[0]]);
         body.extend(ids(&[pid, pid]));
         body.extend(words(&[time_ns, 0, chain.len() as u64]));
         body.extend(words(chain));
-        record(PERF_RECORD_SAMPLE, 2, &body, None)
+        body
     }
 
     fn parse(bytes: &[u8]) -> Vec<Record> {
@@ -204,7 +241,26 @@ pub(super) mod tests {
     fn a_sample_keeps_its_chain() {
         let records = parse(&sample(42, 1000, &[PERF_CONTEXT_USER, 0x1000, 0x2000]));
         let chain = vec![PERF_CONTEXT_USER, 0x1000, 0x2000];
-        assert_eq!(records, [Record { time_ns: 1000, what: What::Sample { pid: 42, chain } }]);
+        let what = What::Sample { pid: 42, tid: 42, chain, captured: None };
+        assert_eq!(records, [Record { time_ns: 1000, what }]);
+    }
+
+    #[test]
+    fn a_sample_keeps_registers_and_the_stack_that_could_be_read() {
+        let mut body = start_of_sample(42, 1000, &[0x1000]);
+        // On both kinds of machine the registers come by their numbers: 6 (frame), 7 (stack), 8 (instruction) on x86-64.
+        let registers: Vec<u64> =
+            (0..u64::from(REGISTERS.mask().count_ones())).map(|i| (1 << 40) + i).collect();
+        body.extend(words(&[2]));
+        body.extend(words(&registers));
+        body.extend(words(&[16, 7, 8, 8]));
+        let records = parse(&record(PERF_RECORD_SAMPLE, 2, &body, None));
+        let What::Sample { captured: Some(captured), .. } = &records[0].what else {
+            panic!("{records:?}");
+        };
+        assert_eq!(*captured.stack, 7_u64.to_ne_bytes(), "8 of 16 bytes were read");
+        let Registers { frame, stack, instruction, .. } = captured.registers;
+        assert!(frame < stack && stack < instruction, "{captured:?}");
     }
 
     #[test]
@@ -215,9 +271,10 @@ pub(super) mod tests {
         bytes.extend(record(PERF_RECORD_COMM, 0, &renamed, Some(7)));
         bytes.extend(record(PERF_RECORD_COMM, PERF_RECORD_MISC_COMM_EXEC, &renamed, Some(8)));
         let expected = [
-            Record { time_ns: 5, what: What::Fork { pid: 7, parent: 6, tid: 8 } },
+            Record { time_ns: 5, what: What::Fork { pid: 7, parent: 6, tid: 8, starter: 6 } },
             Record { time_ns: 6, what: What::Exit { tid: 8 } },
-            Record { time_ns: 8, what: What::Exec { pid: 7 } },
+            Record { time_ns: 7, what: What::Name { tid: 7, name: "name".into() } },
+            Record { time_ns: 8, what: What::Exec { pid: 7, name: "name".into() } },
         ];
         assert_eq!(parse(&bytes), expected);
     }

@@ -62,6 +62,11 @@ impl Ring {
         Ok(Self { header, page_bytes, data_bytes, tail: 0 })
     }
 
+    /// Bytes that it holds.
+    pub(super) fn data_bytes(&self) -> usize {
+        self.data_bytes
+    }
+
     /// Appends what has come in since the last call to `bytes`: whole records, one after the other. Gives the room back to
     /// the kernel.
     pub(super) fn drain(&mut self, bytes: &mut Vec<u8>) {

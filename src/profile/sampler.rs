@@ -8,19 +8,23 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, getrlimit, setrlimit};
 
 use super::availability::{Choice, choose};
 use super::event::{self, Settings, Who};
 use super::record::{Parser, Record};
 use super::ring::Ring;
 use super::tree::Tree;
+use super::unwind::STACK_BYTES;
 use super::{Error, Profile, Request, Source};
 use crate::measure::serve::Served;
 use crate::measure::{self, Child};
 
-/// How long the tool sleeps between two looks at the rings: it wakes at most ten times a second while it samples.
-const ROUND: Duration = Duration::from_millis(100);
+/// How long the tool sleeps between two looks at the rings, where they hold so much: it wakes ten times a second.
+const LONGEST_ROUND: Duration = Duration::from_millis(100);
+
+/// Bytes of one sample: the copy of the stack, and some hundred bytes for registers and an ordinary chain.
+const SAMPLE_BYTES: usize = STACK_BYTES as usize + 512;
 
 /// Records the child from its exec until it ends, or enough stacks or time have been seen. The child is paused before its exec;
 /// this starts it, and leaves it running if it has not ended by itself. An interruption ends the recording early.
@@ -32,7 +36,7 @@ pub fn record_child(child: &mut Child, request: Request) -> Result<Profile, Erro
     let session = Session::open(&HashSet::from([pid]), &request)?;
     session.enable()?;
     child.start()?;
-    session.record(Tree::of_launched(pid), request, |patience| child.wait_up_to(patience))
+    session.record(Tree::of_launched(pid, request.split), request, |patience| child.wait_up_to(patience))
 }
 
 /// Records a running process, its threads and its children, until it ends, or enough stacks or time have been seen.
@@ -47,7 +51,7 @@ pub fn record_pid(pid: u32, request: Request) -> Result<Profile, Error> {
     let session = Session::open(&HashSet::from([pid]), &request)?;
     session.enable()?;
     // The events are on before `/proc` is read: what starts in between comes as a record.
-    let tree = Tree::of_running(&with_descendants(pid));
+    let tree = Tree::of_running(&with_descendants(pid), request.split);
     session.record(tree, request, |patience| has_ended(&process, patience))
 }
 
@@ -59,7 +63,7 @@ pub fn record_served(served: &mut Served, request: Request) -> Result<Profile, E
     let pid = served.server_pid();
     let session = Session::open(&HashSet::from([pid]), &request)?;
     session.enable()?;
-    let tree = Tree::of_running(&with_descendants(pid));
+    let tree = Tree::of_running(&with_descendants(pid), request.split);
     session.record(tree, request, |patience| served.wait_up_to(patience))
 }
 
@@ -141,7 +145,10 @@ impl Session {
             &everyone[..]
         } else {
             let pids = roots.iter().flat_map(|&pid| with_descendants(pid));
-            tasks = pids.flat_map(|pid| numbers_in(&format!("/proc/{pid}/task"))).map(Who::Task).collect();
+            let tids: Vec<u32> = pids.flat_map(|pid| numbers_in(&format!("/proc/{pid}/task"))).collect();
+            let most = most_tasks(tids.len(), cpus.len());
+            session.warnings.extend(too_many(tids.len(), most));
+            tasks = tids.into_iter().take(most).map(Who::Task).collect();
             &tasks
         };
         for cpu in cpus {
@@ -184,11 +191,13 @@ impl Session {
     ) -> Result<Profile, Error> {
         let started = Instant::now();
         let max_frames = max_frames();
+        let patience =
+            patience(self.rings.iter().map(Ring::data_bytes).min().unwrap_or(0), self.frequency_hz);
         let mut merger = Merger::default();
         loop {
             let left = request.max_time.saturating_sub(started.elapsed());
             // An interruption ends the wait early, each time: what was seen until then is the profile.
-            let is_over = has_ended(left.min(ROUND)) || measure::interrupted();
+            let is_over = has_ended(left.min(patience)) || measure::interrupted();
             for record in merger.round(&mut self.rings) {
                 tree.take(record, max_frames);
             }
@@ -272,17 +281,47 @@ fn allowed_frequency(wanted_hz: u32) -> (u32, Option<String>) {
     }
 }
 
-/// Bytes of each ring, one a CPU. A CPU writes about 100 KB of samples between two rounds at the usual 997 Hz, but the starts and
+/// How long a busy CPU takes to fill a quarter of its ring.
+fn patience(ring_bytes: usize, frequency_hz: u32) -> Duration {
+    let samples = (ring_bytes / 4 / SAMPLE_BYTES).max(1);
+    Duration::from_secs_f64(samples as f64 / f64::from(frequency_hz.max(1))).min(LONGEST_ROUND)
+}
+
+/// Bytes of each ring, one a CPU. A CPU writes about 900 KB of samples between two rounds at the usual 997 Hz, and the starts and
 /// ends of threads come on top, of all processes: a program that starts 30 000 threads a second filled 512 KiB. A user who may
-/// not lock so much memory gets less ([`Ring::map`]).
+/// not lock so much memory gets less ([`Ring::map`]), and then the rounds are shorter.
 fn ring_bytes(cpus: usize) -> u32 {
     const MEMORY: usize = 64 << 20;
     let share = (MEMORY / cpus.max(1)).clamp(512 << 10, 4 << 20);
     u32::try_from(share.next_power_of_two()).expect("at most 4 MiB")
 }
 
+/// How many of `tasks` may have an event on each CPU: descriptors are limited. The limit is raised if it can be.
+fn most_tasks(tasks: usize, cpus: usize) -> usize {
+    /// For all else that is open: files, pipes, the terminal.
+    const OTHERS: u64 = 64;
+    let wanted = (tasks as u64).saturating_mul(cpus as u64).saturating_add(OTHERS);
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+        // A refusal leaves the limit as it was, which is read below.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), ..limit });
+    }
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(wanted);
+    usize::try_from(allowed.saturating_sub(OTHERS)).unwrap_or(usize::MAX) / cpus.max(1)
+}
+
+fn too_many(tasks: usize, most: usize) -> Option<String> {
+    (tasks > most).then(|| {
+        format!(
+            "only {most} of {tasks} threads are sampled, as each needs a descriptor on each CPU: raise `ulimit -n`, or sample \
+             the whole system (`sysctl kernel.perf_event_paranoid=0`, CAP_PERFMON or root)"
+        )
+    })
+}
+
 /// Frames after which the kernel cuts a stack.
-fn max_frames() -> usize {
+pub(super) fn max_frames() -> usize {
     event::kernel_setting("perf_event_max_stack")
         .and_then(|frames| usize::try_from(frames).ok())
         .unwrap_or(127)
@@ -341,6 +380,23 @@ mod tests {
     fn rings_are_bounded_on_one_cpu_and_on_many() {
         assert_eq!([0, 1, 16].map(ring_bytes), [4 << 20; 3]);
         assert_eq!([64, 128, 4096].map(ring_bytes), [1 << 20, 512 << 10, 512 << 10]);
+    }
+
+    #[test]
+    fn rounds_are_short_enough_for_a_small_ring() {
+        assert_eq!(patience(4 << 20, 997), LONGEST_ROUND);
+        for ring_bytes in [32 << 10, 512 << 10, 4 << 20] {
+            let written = patience(ring_bytes, 9973).as_secs_f64() * 9973.0 * SAMPLE_BYTES as f64;
+            assert!(written < ring_bytes as f64 / 3.0, "{written} bytes in a round into {ring_bytes}");
+        }
+    }
+
+    #[test]
+    fn as_many_threads_are_sampled_as_there_are_descriptors_for() {
+        assert!(most_tasks(1, 2) >= 1);
+        let most = most_tasks(usize::MAX >> 8, 1 << 20);
+        assert!(too_many(most + 1, most).unwrap().contains("ulimit -n"));
+        assert_eq!(too_many(most, most), None);
     }
 
     #[test]

@@ -5,18 +5,25 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::image::is_anonymous;
 use super::record::Region;
 
 /// Number of a module in [`Modules`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct ModuleId(usize);
+pub(super) struct ModuleId(u32);
+
+impl ModuleId {
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+}
 
 /// A file, or named memory, with code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Module {
     /// The file, or a name such as `[vdso]` or `//anon`.
     pub(super) path: PathBuf,
-    /// The file's inode; 0 if there is no file or it is not known.
+    /// The file's inode; 0 if it is not known. The process that made it, of code that was made at run time.
     pub(super) inode: u64,
     /// A process that has mapped it, and where: the way to a file that is deleted or seen by that process alone.
     pub(super) seen_in: (u32, std::ops::Range<u64>),
@@ -33,15 +40,16 @@ impl Modules {
     fn intern(&mut self, pid: u32, region: Region) -> ModuleId {
         let range = region.start..region.start.saturating_add(region.length);
         let list = &mut self.list;
+        let number = u32::try_from(list.len()).expect("fewer modules than would fit in memory");
         *self.by_file.entry((region.path, region.inode)).or_insert_with_key(|(path, inode)| {
             list.push(Module { path: path.clone(), inode: *inode, seen_in: (pid, range) });
-            ModuleId(list.len() - 1)
+            ModuleId(number)
         })
     }
 
     /// The module of that number.
     pub(super) fn get(&self, id: ModuleId) -> &Module {
-        &self.list[id.0]
+        &self.list[id.0 as usize]
     }
 }
 
@@ -72,7 +80,11 @@ impl Space {
     }
 
     /// Adds a mapping; what it covers of older ones is gone.
-    pub(super) fn map(&mut self, pid: u32, region: Region, modules: &mut Modules) {
+    pub(super) fn map(&mut self, pid: u32, mut region: Region, modules: &mut Modules) {
+        if is_anonymous(&region.path) {
+            // Code made at run time: no file says what it is, but the process may (`jit`), by address.
+            (region.offset, region.inode) = (region.start, u64::from(pid));
+        }
         let (start, end) = (region.start, region.start.saturating_add(region.length));
         if start == end {
             return;
@@ -168,6 +180,17 @@ mod tests {
         first.map(1, region(0x1000, 0x1000, 0, "/bin/a"), &mut modules);
         second.map(2, region(0x9000, 0x1000, 0, "/bin/a"), &mut modules);
         assert_eq!(first.locate(0x1004), second.locate(0x9004));
+    }
+
+    #[test]
+    fn code_made_at_run_time_is_that_of_its_process_and_keeps_its_address() {
+        let mut modules = Modules::default();
+        let (mut first, mut second) = (Space::default(), Space::default());
+        first.map(1, region(0x1000, 0x1000, 0, "//anon"), &mut modules);
+        second.map(2, region(0x1000, 0x1000, 0, "//anon"), &mut modules);
+        assert_ne!(first.locate(0x1004), second.locate(0x1004));
+        assert_eq!(first.locate(0x1004).unwrap().1, 0x1004);
+        assert_eq!(first.clone().locate(0x1004), first.locate(0x1004), "a child runs its parent's code");
     }
 
     #[test]

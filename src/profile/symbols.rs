@@ -4,33 +4,51 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use blazesym::MaybeDefault;
-use blazesym::symbolize::source::{Elf, Kernel, Source};
+use blazesym::symbolize::source::{Elf, Kernel, Process, Source};
 use blazesym::symbolize::{Input, Symbolized, Symbolizer};
+use blazesym::{MaybeDefault, Pid};
 
-use super::Folded;
+use super::goroutine;
+use super::image::{Image, is_anonymous, own_vdso};
+use super::jit;
 use super::name::{bare, plain};
-use super::space::{Module, ModuleId, Modules};
-use super::tree::Place;
+use super::space::{Module, ModuleId};
+use super::tree::{Place, Tree};
+use super::{Folded, WORTH_A_WORD};
 
-type Names = HashMap<Place, Named>;
+/// What all places of some stacks are called.
+#[derive(Debug, Default)]
+pub(super) struct Names(HashMap<Place, Named>);
 
 /// What a place is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Named {
     /// A function and what was inlined into it there, outermost first; at least one name.
     frames: Vec<String>,
     /// As a return address, which is one further, it would lead to the first instruction of a function: no call is before it.
     returns_to_start: bool,
+    /// Why the function's own name is not known.
+    unnamed: Option<Unnamed>,
+}
+
+/// Why a function has no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unnamed {
+    /// Its file has no symbol for it.
+    NoSymbol,
+    /// Its file could not be read.
+    NoFile,
+    /// It was made at run time, and nobody has said what it is.
+    MadeAtRunTime,
 }
 
 impl Named {
-    fn only(name: &str) -> Self {
-        Self { frames: vec![name.to_owned()], returns_to_start: false }
+    fn only(name: impl Into<String>) -> Self {
+        Self { frames: vec![name.into()], ..Self::default() }
     }
 }
 
@@ -43,68 +61,129 @@ pub(super) enum Inlined {
     Hidden,
 }
 
-/// Names the frames of all stacks and counts stacks of equal names together. Neighbouring frames without a name in the same
-/// module become one: their number says nothing.
-pub(super) fn folded(stacks: &HashMap<Vec<Place>, u64>, modules: &Modules, inlined: Inlined) -> Folded {
-    let names = names(stacks.keys().flatten().copied(), modules, inlined);
-    let mut folded = Folded::default();
-    for (places, count) in stacks {
-        folded.add(frames(places, &names), *count);
+impl Names {
+    /// Names all frames of the stacks, and the threads that they belong to.
+    pub(super) fn of(stacks: &HashMap<Vec<Place>, u64>, tree: &Tree, inlined: Inlined) -> Self {
+        Self::of_places(stacks.keys().flatten().copied(), tree, inlined)
     }
-    folded
-}
 
-/// The frames of a stack, outermost first.
-fn frames(places: &[Place], names: &Names) -> Vec<String> {
-    let mut frames: Vec<String> = Vec::new();
-    for (depth, place) in places.iter().enumerate().rev() {
-        let named = &names[place];
-        let is_above_root = depth > 0 && names[&places[depth - 1]].frames == [COROUTINE_ROOT];
-        if is_above_root && named.returns_to_start {
-            continue;
-        }
-        for name in &named.frames {
-            if !(name.starts_with('[') && frames.last() == Some(name)) {
-                frames.push(name.clone());
+    /// Where no symbol is found the name is that of the module in brackets, with the function's beginning in it if that can
+    /// be told, such as `[libc.so.6+0x29ca8]`; `[kernel]`, or `[unknown]`.
+    fn of_places(places: impl IntoIterator<Item = Place>, tree: &Tree, inlined: Inlined) -> Self {
+        let mut in_kernel = BTreeSet::new();
+        let mut in_modules: BTreeMap<ModuleId, BTreeSet<u64>> = BTreeMap::new();
+        let mut names = HashMap::from([(Place::Unknown, Named::only("[unknown]"))]);
+        for place in places {
+            match place {
+                Place::Kernel(address) => {
+                    in_kernel.insert(address);
+                }
+                Place::Module(module, offset) => {
+                    in_modules.entry(module).or_default().insert(offset);
+                }
+                Place::Thread(id) => {
+                    names.entry(place).or_insert_with(|| Named::only(plain_title(&tree.threads.title(id))));
+                }
+                Place::Unknown => {}
             }
         }
+        let symbolizer = Symbolizer::builder()
+            .enable_auto_reload(false)
+            .enable_inlined_fns(inlined == Inlined::Shown)
+            .build();
+        let addresses: Vec<u64> = in_kernel.into_iter().collect();
+        let found = kernel_names(&symbolizer, &addresses);
+        names.extend(addresses.into_iter().map(Place::Kernel).zip(found));
+        for (id, offsets) in in_modules {
+            let offsets: Vec<u64> = offsets.into_iter().collect();
+            let image = tree.unwinder.images().get(id);
+            let found = module_names(&symbolizer, tree.modules.get(id), image, &offsets);
+            names.extend(offsets.into_iter().map(|offset| Place::Module(id, offset)).zip(found));
+        }
+        Self(names)
     }
-    frames
+
+    /// Names the frames of the stacks and counts stacks of equal names together. Neighbouring frames without a name in the
+    /// same function or module become one: their number says nothing.
+    pub(super) fn folded(&self, stacks: &HashMap<Vec<Place>, u64>) -> Folded {
+        let mut folded = Folded::default();
+        for (places, count) in stacks {
+            let (places, thread) = match places.split_last() {
+                Some((thread @ Place::Thread(_), places)) => (places, Some(thread)),
+                _ => (&places[..], None),
+            };
+            let mut frames = self.frames(places);
+            goroutine::rooted(&mut frames);
+            frames.splice(0..0, thread.into_iter().flat_map(|thread| self.0[thread].frames.clone()));
+            folded.add(frames, *count);
+        }
+        folded
+    }
+
+    /// The frames of a stack, outermost first.
+    fn frames(&self, places: &[Place]) -> Vec<String> {
+        let mut frames: Vec<String> = Vec::new();
+        for (depth, place) in places.iter().enumerate().rev() {
+            let named = &self.0[place];
+            let is_above_root = depth > 0 && self.0[&places[depth - 1]].frames == [COROUTINE_ROOT];
+            if is_above_root && named.returns_to_start {
+                continue;
+            }
+            for name in &named.frames {
+                if !(name.starts_with('[') && frames.last() == Some(name)) {
+                    frames.push(name.clone());
+                }
+            }
+        }
+        frames
+    }
+
+    /// What a reader must know about frames without a name: one line for each module in which much time is spent without it.
+    pub(super) fn warnings(&self, stacks: &HashMap<Vec<Place>, u64>, tree: &Tree) -> Vec<String> {
+        let mut samples: BTreeMap<ModuleId, (u64, Place)> = BTreeMap::new();
+        for (places, count) in stacks {
+            let innermost = places[0];
+            if let Place::Module(id, _) = innermost
+                && self.0[&innermost].unnamed.is_some()
+            {
+                samples.entry(id).or_insert((0, innermost)).0 += count;
+            }
+        }
+        let all: u64 = stacks.values().sum();
+        let many = samples.into_iter().filter(|(_, (count, _))| count * WORTH_A_WORD >= all);
+        let warning = |(id, (count, place)): (ModuleId, (u64, Place))| {
+            let Named { frames, unnamed, .. } = &self.0[&place];
+            let module = tree.modules.get(id);
+            let path = module.path.display();
+            let why = match (*unnamed)? {
+                Unnamed::NoSymbol => format!(
+                    "`{path}` that have no symbols (stripped?) and are called by where they begin, such as {}: build \
+                     without `strip`, or put its debug file into /usr/lib/debug",
+                    frames[0]
+                ),
+                Unnamed::NoFile => format!(
+                    "`{path}`, which could not be read (deleted, or of another user?): they have no names"
+                ),
+                Unnamed::MadeAtRunTime => format!(
+                    "code that process {} made at run time: it has names if the program writes /tmp/perf-PID.map \
+                     (`node --perf-basic-prof`, `python -X perf`, Java's perf-map-agent)",
+                    module.seen_in.0
+                ),
+            };
+            Some(format!("{count} of {all} stacks end in functions of {why}"))
+        };
+        many.filter_map(warning).collect()
+    }
+}
+
+/// A thread's name may hold anything.
+fn plain_title(title: &str) -> String {
+    title.chars().map(|c| if c == ';' { ':' } else { c }).filter(|c| !c.is_control()).collect()
 }
 
 /// The frame at the root of a goroutine's stack (corosensei). Beside the link to the worker's stack it keeps the goroutine's
 /// function, which looks like a return address but is none.
 const COROUTINE_ROOT: &str = "stack_init_trampoline";
-
-/// Names all places. Where no symbol is found the name is that of the module in brackets, such as `[libc.so.6]`, of the kernel
-/// (`[kernel]`), or `[unknown]`.
-fn names(places: impl IntoIterator<Item = Place>, modules: &Modules, inlined: Inlined) -> Names {
-    let mut in_kernel = BTreeSet::new();
-    let mut in_modules: BTreeMap<ModuleId, BTreeSet<u64>> = BTreeMap::new();
-    let mut names = Names::from([(Place::Unknown, Named::only("[unknown]"))]);
-    for place in places {
-        match place {
-            Place::Kernel(address) => {
-                in_kernel.insert(address);
-            }
-            Place::Module(module, offset) => {
-                in_modules.entry(module).or_default().insert(offset);
-            }
-            Place::Unknown => {}
-        }
-    }
-    let symbolizer =
-        Symbolizer::builder().enable_auto_reload(false).enable_inlined_fns(inlined == Inlined::Shown).build();
-    let addresses: Vec<u64> = in_kernel.into_iter().collect();
-    let found = kernel_names(&symbolizer, &addresses);
-    names.extend(addresses.into_iter().map(Place::Kernel).zip(found));
-    for (id, offsets) in in_modules {
-        let offsets: Vec<u64> = offsets.into_iter().collect();
-        let found = module_names(&symbolizer, modules.get(id), &offsets);
-        names.extend(offsets.into_iter().map(|offset| Place::Module(id, offset)).zip(found));
-    }
-    names
-}
 
 fn kernel_names(symbolizer: &Symbolizer, addresses: &[u64]) -> Vec<Named> {
     let kernel = Kernel { vmlinux: MaybeDefault::None, ..Kernel::default() };
@@ -113,7 +192,7 @@ fn kernel_names(symbolizer: &Symbolizer, addresses: &[u64]) -> Vec<Named> {
     } else {
         looked_up(symbolizer, &Source::Kernel(kernel), Input::AbsAddr(addresses))
     };
-    let named = |symbol: Symbol| Named { frames: symbol.frames, returns_to_start: false };
+    let named = |symbol: Symbol| Named { frames: symbol.frames, ..Named::default() };
     found.into_iter().map(|symbol| symbol.map_or_else(|| Named::only("[kernel]"), named)).collect()
 }
 
@@ -130,29 +209,71 @@ pub(super) fn kernel_addresses_are_shown() -> bool {
     BufReader::new(symbols).lines().map_while(Result::ok).any(|line| is_in_kernel(&line))
 }
 
-fn module_names(symbolizer: &Symbolizer, module: &Module, offsets: &[u64]) -> Vec<Named> {
-    let unnamed = title(&module.path);
-    let Some(file) = readable_file(module) else {
-        return vec![Named::only(&unnamed); offsets.len()];
-    };
-    let table = Elf { debug_syms: false, ..Elf::new(&file) };
-    let source = Source::Elf(Elf::new(file));
-    let mut found = looked_up(symbolizer, &source, Input::FileOffset(offsets));
-    // Line tables name a function without its path (`multiply`), the symbol table with it (`app::matrix::multiply`).
-    let in_full = looked_up(symbolizer, &Source::Elf(table), Input::FileOffset(offsets));
-    for (symbol, full) in found.iter_mut().zip(in_full) {
-        if let (Some(symbol), Some(full)) = (symbol, full) {
-            symbol.frames[0].clone_from(&full.frames[0]);
-        }
+fn module_names(
+    symbolizer: &Symbolizer,
+    module: &Module,
+    image: Option<&Image>,
+    offsets: &[u64],
+) -> Vec<Named> {
+    let title = title(&module.path);
+    if is_anonymous(&module.path) {
+        let names = jit::names(module.seen_in.0, offsets).into_iter();
+        let unnamed = Named { unnamed: Some(Unnamed::MadeAtRunTime), ..Named::only(title) };
+        return names.map(|name| name.map_or_else(|| unnamed.clone(), Named::only)).collect();
     }
+    if module.path == Path::new("[vdso]") {
+        let named = vdso_names(symbolizer, offsets).into_iter();
+        return named.map(|symbol| symbol.unwrap_or_else(|| Named::only(title.clone()))).collect();
+    }
+    let opened = if image.is_none() { Image::of(module) } else { None };
+    let image = image.or(opened.as_ref());
+    let Some(file) = image.and_then(|image| image.file_of(module)) else {
+        let unnamed = Named { unnamed: Some(Unnamed::NoFile), ..Named::only(title) };
+        return vec![unnamed; offsets.len()];
+    };
+    let named = names_in_file(symbolizer, file, offsets).into_iter().zip(offsets).map(|(named, &offset)| {
+        named.unwrap_or_else(|| {
+            let function = image.and_then(|image| image.function_at(offset));
+            let name = match function {
+                Some(start) => format!("{}+{start:#x}]", title.trim_end_matches(']')),
+                None => title.clone(),
+            };
+            Named { unnamed: Some(Unnamed::NoSymbol), ..Named::only(name) }
+        })
+    });
+    named.collect()
+}
+
+/// By this process's own vdso, which is the same as that of all others.
+fn vdso_names(symbolizer: &Symbolizer, offsets: &[u64]) -> Vec<Option<Named>> {
+    let Some(Range { start, .. }) = own_vdso() else {
+        return vec![None; offsets.len()];
+    };
+    let addresses: Vec<u64> = offsets.iter().map(|offset| start + offset).collect();
+    let source = Source::Process(Process { map_files: false, perf_map: false, ..Process::new(Pid::Slf) });
+    let found = looked_up(symbolizer, &source, Input::AbsAddr(&addresses)).into_iter();
+    found.map(|symbol| symbol.map(|symbol| Named { frames: symbol.frames, ..Named::default() })).collect()
+}
+
+fn names_in_file(symbolizer: &Symbolizer, file: PathBuf, offsets: &[u64]) -> Vec<Option<Named>> {
+    let table = Source::Elf(Elf { debug_syms: false, ..Elf::new(&file) });
+    let found = looked_up(symbolizer, &Source::Elf(Elf::new(file)), Input::FileOffset(offsets));
+    // Line tables name a function without its path (`multiply`), the symbol table with it (`app::matrix::multiply`).
+    let in_full = looked_up(symbolizer, &table, Input::FileOffset(offsets));
     // A caller's place is one before the return address, to be within the call. But a stack made by hand, a signal handler's for one,
     // returns to the first instruction of a function, and before that may be nothing.
     let next: Vec<u64> = offsets.iter().map(|offset| offset + 1).collect();
-    let found_next = looked_up(symbolizer, &source, Input::FileOffset(&next));
-    let named = found.into_iter().zip(found_next).map(|(here, next)| {
+    let next = looked_up(symbolizer, &table, Input::FileOffset(&next));
+    let named = found.into_iter().zip(in_full).zip(next).map(|((found, full), next)| {
         let returns_to_start = next.as_ref().is_some_and(|next| next.is_start);
-        let frames = here.or(next).map_or_else(|| vec![unnamed.clone()], |symbol| symbol.frames);
-        Named { frames, returns_to_start }
+        let frames = match (found, full) {
+            (Some(mut found), Some(full)) => {
+                found.frames[0].clone_from(&full.frames[0]);
+                found.frames
+            }
+            (found, full) => found.or(full).or(next)?.frames,
+        };
+        Some(Named { frames, returns_to_start, unnamed: None })
     });
     named.collect()
 }
@@ -183,29 +304,6 @@ fn looked_up(symbolizer: &Symbolizer, source: &Source<'_>, input: Input<&[u64]>)
     found.iter().map(symbol).collect()
 }
 
-/// A path under which the module's file can be read now: its own, or by way of a process that still has it mapped, which
-/// helps when the file is deleted or in another mount namespace. `None` for memory without a file and for a file that is gone.
-fn readable_file(module: &Module) -> Option<PathBuf> {
-    let Module { path, inode, seen_in: (pid, range) } = module;
-    if !path.is_absolute() || is_anonymous(path) {
-        return None;
-    }
-    let is_the_file =
-        |candidate: &PathBuf| std::fs::metadata(candidate).is_ok_and(|file| file.ino() == *inode);
-    let inside = Path::new("/proc").join(pid.to_string()).join("root").join(path.strip_prefix("/").ok()?);
-    let mapped = PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", range.start, range.end));
-    [path.clone(), inside, mapped]
-        .into_iter()
-        .find(is_the_file)
-        // On stacked file systems the kernel's inode may differ from what `stat` says: trust the path, unless it was deleted.
-        .or_else(|| path.is_file().then(|| path.clone()))
-}
-
-fn is_anonymous(path: &Path) -> bool {
-    let path = path.as_os_str().as_bytes();
-    path.starts_with(b"//anon") || path.starts_with(b"/memfd:") || path.starts_with(b"/dev/zero")
-}
-
 /// What an unnamed frame of the module is called: its file's name in brackets.
 fn title(path: &Path) -> String {
     if path.as_os_str().as_bytes().starts_with(b"//anon") {
@@ -218,7 +316,7 @@ fn title(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::space::Space;
+    use super::super::space::{Modules, Space};
     use super::*;
 
     #[test]
@@ -236,25 +334,25 @@ mod tests {
         }
     }
 
-    fn own_place(address: u64) -> (Place, Modules) {
-        let mut modules = Modules::default();
-        let space = Space::of_process(std::process::id(), &mut modules);
+    fn own_place(address: u64) -> (Place, Tree) {
+        let mut tree = Tree::default();
+        let space = Space::of_process(std::process::id(), &mut tree.modules);
         let (module, offset) = space.locate(address).unwrap();
-        (Place::Module(module, offset), modules)
+        (Place::Module(module, offset), tree)
     }
 
     #[test]
     fn a_function_of_this_binary_is_found_by_its_place_in_the_file() {
-        let (place, modules) = own_place(title as *const () as u64);
-        let names = names([place], &modules, Inlined::Shown);
-        let outermost = &names[&place].frames[0];
+        let (place, tree) = own_place(title as *const () as u64);
+        let names = Names::of_places([place], &tree, Inlined::Shown);
+        let outermost = &names.0[&place].frames[0];
         assert!(outermost.contains("symbols::title"), "{outermost}");
         assert!(!outermost.contains("::h"), "{outermost}");
     }
 
     #[test]
     fn what_is_not_found_is_named_after_its_module_and_never_missing() {
-        let (mut space, mut modules) = (Space::default(), Modules::default());
+        let (mut space, mut tree) = (Space::default(), Tree::default());
         let region = |start, path: &str| super::super::record::Region {
             start,
             length: 0x1000,
@@ -262,18 +360,22 @@ mod tests {
             path: path.into(),
             inode: 0,
         };
-        space.map(1, region(0x1000, "/nonexistent/lib.so"), &mut modules);
-        space.map(1, region(0x2000, "/proc/version"), &mut modules);
+        space.map(1, region(0x1000, "/nonexistent/lib.so"), &mut tree.modules);
+        space.map(1, region(0x2000, "/proc/version"), &mut tree.modules);
         let place = |address| {
             let (module, offset) = space.locate(address).unwrap();
             Place::Module(module, offset)
         };
         let places = [place(0x1004), place(0x2004), Place::Unknown];
-        let names = names(places, &modules, Inlined::Shown);
+        let names = Names::of_places(places, &tree, Inlined::Shown);
         assert_eq!(
-            places.map(|place| names[&place].frames.join(";")),
+            places.map(|place| names.0[&place].frames.join(";")),
             ["[lib.so]", "[version]", "[unknown]"]
         );
+        let stacks = HashMap::from([(vec![places[0]], 19), (vec![places[2], places[1]], 1)]);
+        let warnings = names.warnings(&stacks, &tree);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].starts_with("19 of 20 stacks end in functions of `/nonexistent/lib.so`"));
     }
 
     #[test]
@@ -286,24 +388,25 @@ mod tests {
             &mut modules,
         );
         let place = |address| Place::Module(space.locate(address).unwrap().0, address);
-        let named = |name: &str, returns_to_start| Named { frames: vec![name.into()], returns_to_start };
-        let names = Names::from([
+        let named = |name: &str, returns_to_start| Named { returns_to_start, ..Named::only(name) };
+        let names = HashMap::from([
             (place(1), named("work", false)),
             (place(2), named(COROUTINE_ROOT, false)),
             (place(3), named("before_the_function", true)),
             (place(4), named("resume", false)),
             (Place::Unknown, Named::only("[a]")),
         ]);
+        let names = Names(names);
         let stack = [1, 2, 3, 4].map(place);
-        assert_eq!(frames(&stack, &names), ["resume", COROUTINE_ROOT, "work"]);
+        assert_eq!(names.frames(&stack), ["resume", COROUTINE_ROOT, "work"]);
         let stack = [place(1), place(3), Place::Unknown, Place::Unknown];
-        assert_eq!(frames(&stack, &names), ["[a]", "before_the_function", "work"]);
+        assert_eq!(names.frames(&stack), ["[a]", "before_the_function", "work"]);
     }
 
     #[test]
     fn kernel_places_are_always_named() {
         let places = [Place::Kernel(0xffff_ffff_8100_0000), Place::Kernel(1)];
-        let names = names(places, &Modules::default(), Inlined::Shown);
-        assert!(places.iter().all(|place| !names[place].frames.is_empty()));
+        let names = Names::of_places(places, &Tree::default(), Inlined::Shown);
+        assert!(places.iter().all(|place| !names.0[place].frames.is_empty()));
     }
 }

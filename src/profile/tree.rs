@@ -7,8 +7,11 @@ use std::collections::{HashMap, HashSet};
 
 use linux_perf_event_reader::constants::{PERF_CONTEXT_KERNEL, PERF_CONTEXT_MAX, PERF_CONTEXT_USER};
 
+use super::Split;
 use super::record::{Record, What};
 use super::space::{ModuleId, Modules, Space};
+use super::threads::{ThreadId, Threads};
+use super::unwind::{Captured, Unwinder, Walk};
 
 /// Where a frame is, in a form that outlives its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +22,8 @@ pub(super) enum Place {
     Module(ModuleId, u64),
     /// In memory of which nothing is known.
     Unknown,
+    /// No frame, but whose stack it is: above the outermost frame, where threads are told apart.
+    Thread(ThreadId),
 }
 
 /// The processes that are followed, and what was seen of them.
@@ -36,39 +41,48 @@ pub(super) struct Tree {
     pub(super) lost: u64,
     /// Times the kernel slowed sampling down.
     pub(super) throttled: u64,
-    /// Stacks that reached the kernel's limit of frames: they lack their outermost ones.
+    /// Stacks that are deeper than what was copied and than the kernel walks: they lack their outermost frames.
     pub(super) cut: u64,
-    threads: Threads,
-}
-
-/// Threads whose start was seen, to find those that live too short to be sampled.
-#[derive(Debug, Default)]
-struct Threads {
-    started_ns: HashMap<u32, u64>,
-    lifetimes_ns: Vec<u64>,
+    /// Stacks of user space that the kernel walked alone, for want of registers or of a copy.
+    pub(super) without_copy: u64,
+    pub(super) unwinder: Unwinder,
+    pub(super) threads: Threads,
 }
 
 impl Tree {
     /// Follows a process that is about to execute its program, and counts from there on.
-    pub(super) fn of_launched(pid: u32) -> Self {
+    pub(super) fn of_launched(pid: u32, split: Split) -> Self {
         let processes = HashMap::from([(pid, Space::default())]);
-        Self { processes, awaits_exec: Some(pid), ..Self::default() }
+        Self { processes, awaits_exec: Some(pid), threads: Threads::new(split), ..Self::default() }
     }
 
     /// Follows running processes.
-    pub(super) fn of_running(pids: &HashSet<u32>) -> Self {
+    pub(super) fn of_running(pids: &HashSet<u32>, split: Split) -> Self {
         let mut modules = Modules::default();
-        let processes = pids.iter().map(|&pid| (pid, Space::of_process(pid, &mut modules))).collect();
-        Self { processes, modules, ..Self::default() }
+        let mut threads = Threads::new(split);
+        let mut processes = HashMap::new();
+        for &pid in pids {
+            processes.insert(pid, Space::of_process(pid, &mut modules));
+            threads.add_running(pid);
+        }
+        Self { processes, modules, threads, ..Self::default() }
     }
 
     /// Takes the next record, in the order of time.
     pub(super) fn take(&mut self, record: Record, max_frames: usize) {
         match record.what {
-            What::Sample { pid, chain } => self.sample(pid, &chain, max_frames),
-            What::Fork { pid, parent, tid } => self.fork(pid, parent, tid, record.time_ns),
+            What::Sample { pid, tid, chain, captured } => {
+                self.sample(pid, tid, &chain, captured.as_ref(), max_frames);
+            }
+            What::Fork { pid, parent, tid, starter } => {
+                self.fork(pid, parent);
+                if self.processes.contains_key(&pid) {
+                    self.threads.start(tid, starter, record.time_ns);
+                }
+            }
+            What::Name { tid, name } => self.threads.rename(tid, name),
             What::Exit { tid } => self.threads.end(tid, record.time_ns),
-            What::Exec { pid } => self.exec(pid),
+            What::Exec { pid, name } => self.exec(pid, name),
             What::Map { pid, region } => {
                 if let Some(space) = self.processes.get_mut(&pid) {
                     space.map(pid, region, &mut self.modules);
@@ -79,7 +93,7 @@ impl Tree {
         }
     }
 
-    fn fork(&mut self, pid: u32, parent: u32, tid: u32, time_ns: u64) {
+    fn fork(&mut self, pid: u32, parent: u32) {
         if pid != parent {
             match self.processes.get(&parent).cloned() {
                 Some(space) => self.processes.insert(pid, space),
@@ -87,27 +101,40 @@ impl Tree {
                 None => self.processes.remove(&pid),
             };
         }
-        if self.processes.contains_key(&pid) {
-            self.threads.started_ns.insert(tid, time_ns);
-        }
     }
 
-    fn exec(&mut self, pid: u32) {
+    fn exec(&mut self, pid: u32, name: String) {
         if let Some(space) = self.processes.get_mut(&pid) {
             space.clear();
+            self.threads.rename(pid, name);
             if self.awaits_exec == Some(pid) {
                 self.awaits_exec = None;
             }
         }
     }
 
-    fn sample(&mut self, pid: u32, chain: &[u64], max_frames: usize) {
+    fn sample(&mut self, pid: u32, tid: u32, chain: &[u64], captured: Option<&Captured>, max_frames: usize) {
         let Some(space) = self.processes.get(&pid).filter(|_| self.awaits_exec.is_none()) else {
             return;
         };
         self.samples += 1;
-        let places = places(chain, space);
-        self.cut += u64::from(places.len() >= max_frames);
+        let (in_kernel, in_user) = sides(chain);
+        let by_kernel = along_frame_pointers(in_kernel, in_user, space, max_frames);
+        let walk = match captured {
+            Some(captured) => self.unwinder.walk(captured, &by_kernel, space, &self.modules),
+            None => {
+                self.without_copy += u64::from(!by_kernel.addresses.is_empty());
+                by_kernel
+            }
+        };
+        self.cut += u64::from(walk.is_cut);
+        let mut places: Vec<Place> = code(in_kernel).map(Place::Kernel).collect();
+        let located = code(&walk.addresses).map_while(|address| space.locate(address));
+        places.extend(located.map(|(module, offset)| Place::Module(module, offset)));
+        if places.is_empty() {
+            places.push(Place::Unknown);
+        }
+        places.extend(self.threads.told_apart(tid).map(Place::Thread));
         *self.stacks.entry(places).or_default() += 1;
     }
 
@@ -115,51 +142,33 @@ impl Tree {
     pub(super) fn saw_kernel(&self) -> bool {
         self.stacks.keys().any(|places| matches!(places[0], Place::Kernel(_)))
     }
-
-    /// How many threads ended within `period_ns` of their start, and how many ended at all.
-    pub(super) fn short_lived(&self, period_ns: u64) -> (usize, usize) {
-        let lifetimes = &self.threads.lifetimes_ns;
-        (lifetimes.iter().filter(|&&lifetime| lifetime < period_ns).count(), lifetimes.len())
-    }
 }
 
-impl Threads {
-    fn end(&mut self, tid: u32, time_ns: u64) {
-        if let Some(started_ns) = self.started_ns.remove(&tid) {
-            self.lifetimes_ns.push(time_ns.saturating_sub(started_ns));
-        }
-    }
+/// The addresses in the kernel and in user space, without the markers between them. Those of a guest or a hypervisor are
+/// nothing that could be named.
+fn sides(chain: &[u64]) -> (&[u64], &[u64]) {
+    let is_marker = |address: &u64| *address >= PERF_CONTEXT_MAX;
+    let after = |marker: u64| {
+        let start = chain.iter().position(|&address| address == marker)? + 1;
+        chain[start..].split(is_marker).next()
+    };
+    let in_kernel = after(PERF_CONTEXT_KERNEL).unwrap_or_default();
+    let unmarked = chain.split(is_marker).next().unwrap_or_default();
+    (in_kernel, after(PERF_CONTEXT_USER).unwrap_or(unmarked))
 }
 
-/// The frames of a chain, innermost first, at least one, [`Place::Unknown`] where there would be none. A user stack ends at the first return address that is in no code of
-/// the process: frame pointers beyond the root, or kept for something else, lead anywhere.
-fn places(chain: &[u64], space: &Space) -> Vec<Place> {
-    let mut places = Vec::with_capacity(chain.len());
-    let mut context = None;
-    let mut is_innermost = true;
-    for &address in chain {
-        if address >= PERF_CONTEXT_MAX {
-            context = Some(address);
-            is_innermost = true;
-            continue;
-        }
-        // A return address is the one after the call, which may belong to the next line or even the next function.
-        let code = if is_innermost { address } else { address.saturating_sub(1) };
-        match context {
-            Some(PERF_CONTEXT_KERNEL) => places.push(Place::Kernel(code)),
-            Some(PERF_CONTEXT_USER) | None => match space.locate(code) {
-                Some((module, offset)) => places.push(Place::Module(module, offset)),
-                None => break,
-            },
-            // A guest's or a hypervisor's: nothing that could be named.
-            Some(_) => {}
-        }
-        is_innermost = false;
-    }
-    if places.is_empty() {
-        places.push(Place::Unknown);
-    }
-    places
+/// The addresses by which code is looked up: a return address is the one after the call, which may belong to the next line or
+/// even the next function.
+fn code(addresses: &[u64]) -> impl Iterator<Item = u64> {
+    addresses.iter().enumerate().map(|(depth, &address)| address.saturating_sub(u64::from(depth > 0)))
+}
+
+/// The kernel's walk of the user stack. It ends at the first return address that is in no code of the process: frame pointers
+/// beyond the root, or kept for something else, lead anywhere.
+fn along_frame_pointers(in_kernel: &[u64], in_user: &[u64], space: &Space, max_frames: usize) -> Walk {
+    let known = code(in_user).take_while(|&address| space.locate(address).is_some()).count();
+    let is_cut = in_kernel.len() + known >= max_frames;
+    Walk { addresses: in_user[..known].to_vec(), is_cut }
 }
 
 #[cfg(test)]
@@ -174,7 +183,7 @@ mod tests {
     }
 
     fn sample(pid: u32, chain: &[u64]) -> What {
-        What::Sample { pid, chain: chain.to_vec() }
+        What::Sample { pid, tid: pid, chain: chain.to_vec(), captured: None }
     }
 
     fn map(pid: u32, start: u64, path: &str) -> What {
@@ -183,8 +192,8 @@ mod tests {
 
     /// A tree of process 10, which has executed a program mapped at 0x1000.
     fn started() -> Tree {
-        let mut tree = Tree::of_launched(10);
-        take(&mut tree, What::Exec { pid: 10 });
+        let mut tree = Tree::of_launched(10, Split::Merged);
+        take(&mut tree, What::Exec { pid: 10, name: "a".into() });
         take(&mut tree, map(10, 0x1000, "/bin/a"));
         tree
     }
@@ -205,11 +214,11 @@ mod tests {
 
     #[test]
     fn the_launchers_own_samples_do_not_count() {
-        let mut tree = Tree::of_launched(10);
+        let mut tree = Tree::of_launched(10, Split::Merged);
         take(&mut tree, map(10, 0x1000, "/bin/launcher"));
         take(&mut tree, sample(10, &[PERF_CONTEXT_USER, 0x1001]));
         assert_eq!(tree.samples, 0);
-        take(&mut tree, What::Exec { pid: 10 });
+        take(&mut tree, What::Exec { pid: 10, name: "a".into() });
         take(&mut tree, sample(10, &[PERF_CONTEXT_USER, 0x1001]));
         assert_eq!(tree.samples, 1);
         assert_eq!(tree.stacks.keys().next().unwrap(), &[Place::Unknown], "the launcher's mappings are gone");
@@ -218,9 +227,9 @@ mod tests {
     #[test]
     fn children_and_their_children_are_followed_and_strangers_are_not() {
         let mut tree = started();
-        take(&mut tree, What::Fork { pid: 11, parent: 10, tid: 11 });
-        take(&mut tree, What::Fork { pid: 12, parent: 11, tid: 12 });
-        take(&mut tree, What::Fork { pid: 90, parent: 89, tid: 90 });
+        take(&mut tree, What::Fork { pid: 11, parent: 10, tid: 11, starter: 10 });
+        take(&mut tree, What::Fork { pid: 12, parent: 11, tid: 12, starter: 11 });
+        take(&mut tree, What::Fork { pid: 90, parent: 89, tid: 90, starter: 89 });
         for pid in [11, 12, 90] {
             take(&mut tree, sample(pid, &[PERF_CONTEXT_USER, 0x1001]));
         }
@@ -231,9 +240,9 @@ mod tests {
     #[test]
     fn a_number_used_again_by_a_stranger_is_not_followed() {
         let mut tree = started();
-        take(&mut tree, What::Fork { pid: 11, parent: 10, tid: 11 });
+        take(&mut tree, What::Fork { pid: 11, parent: 10, tid: 11, starter: 10 });
         take(&mut tree, What::Exit { tid: 11 });
-        take(&mut tree, What::Fork { pid: 11, parent: 1, tid: 11 });
+        take(&mut tree, What::Fork { pid: 11, parent: 1, tid: 11, starter: 1 });
         take(&mut tree, sample(11, &[PERF_CONTEXT_USER, 0x1001]));
         assert_eq!(tree.samples, 0);
     }
@@ -292,12 +301,16 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_live_shorter_than_a_period_are_found() {
-        let mut tree = started();
-        for (tid, end_ns) in [(20, 50), (21, 5_000)] {
-            tree.take(Record { time_ns: 0, what: What::Fork { pid: 10, parent: 10, tid } }, MAX_FRAMES);
-            tree.take(Record { time_ns: end_ns, what: What::Exit { tid } }, MAX_FRAMES);
+    fn stacks_of_threads_that_are_told_apart_end_in_the_thread() {
+        let mut tree = Tree::of_launched(10, Split::ByThread);
+        take(&mut tree, What::Exec { pid: 10, name: "a".into() });
+        take(&mut tree, What::Fork { pid: 10, parent: 10, tid: 11, starter: 10 });
+        for tid in [10, 11, 11] {
+            take(&mut tree, What::Sample { pid: 10, tid, chain: vec![], captured: None });
         }
-        assert_eq!(tree.short_lived(1_000), (1, 2));
+        let mut counts: Vec<u64> = tree.stacks.values().copied().collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [1, 2]);
+        assert!(tree.stacks.keys().all(|places| matches!(places[..], [Place::Unknown, Place::Thread(_)])));
     }
 }

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use linux_perf_event_reader::constants::PERF_CONTEXT_USER;
 
 use super::record::{Record, What};
-use super::symbols::{self, Inlined};
+use super::symbols::{Inlined, Names};
 use super::tree::Tree;
-use super::{Error, Event, Folded, Profile, Source, write_folded};
+use super::{Error, Event, Folded, Profile, Source, Split, write_folded};
 use crate::measure::Child;
 
 /// The variable that asks a workload to sample itself, and names the file for its stacks.
@@ -58,19 +58,22 @@ impl Guard {
     pub fn folded(&self) -> io::Result<Folded> {
         let report = self.profiler.report().build_unresolved().map_err(io::Error::other)?;
         let pid = std::process::id();
-        let mut tree = Tree::of_running(&HashSet::from([pid]));
+        let mut tree = Tree::of_running(&HashSet::from([pid]), Split::Merged);
         for (sample, &count) in &report.data {
             let frames = sample.frames.iter().map(|frame| frame.ip as u64);
             let chain: Vec<u64> = std::iter::once(PERF_CONTEXT_USER).chain(frames).collect();
             for _ in 0..count {
                 tree.take(
-                    Record { time_ns: 0, what: What::Sample { pid, chain: chain.clone() } },
+                    Record {
+                        time_ns: 0,
+                        what: What::Sample { pid, tid: pid, chain: chain.clone(), captured: None },
+                    },
                     usize::MAX,
                 );
             }
         }
         // pprof counts stacks of the same functions as one and keeps one address of each: not enough to tell what was inlined.
-        Ok(symbols::folded(&tree.stacks, &tree.modules, Inlined::Hidden))
+        Ok(Names::of(&tree.stacks, &tree, Inlined::Hidden).folded(&tree.stacks))
     }
 }
 
