@@ -133,9 +133,17 @@ fn is_entry(frame: &str) -> bool {
 fn is_lock(frame: &str) -> bool {
     let last = frame.rsplit("::").next().unwrap_or(frame);
     ["lock", "unlock", "lock_slowly", "try_lock", "read_lock", "write_lock"].contains(&last)
-        || ["mutex", "rwlock", "futex", "runtime.lock"]
-            .iter()
-            .any(|word| frame.to_ascii_lowercase().contains(word))
+        || [
+            "pthread_mutex",
+            "pthread_rwlock",
+            "futex",
+            "raw_mutex",
+            "raw_rwlock",
+            "runtime.lock",
+            "sync.(*Mutex)",
+        ]
+        .iter()
+        .any(|word| frame.contains(word))
 }
 
 /// The innermost frame of the program's own: one with a path, else, in languages without paths, any.
