@@ -142,7 +142,7 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ModelChoice, Observation, decide};
+    use super::super::{ModelChoice, Observation, Places, decide};
     use super::*;
     use crate::plan::Policy;
 
@@ -169,6 +169,7 @@ mod tests {
             quick: false,
             is_workload: true,
             warnings: Vec::new(),
+            places: Places::default(),
             default: Vec::new(),
         };
         at_quota(&evidence, &decide(&evidence).unwrap(), cpus).unwrap()

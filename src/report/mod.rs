@@ -9,6 +9,7 @@ pub mod number;
 pub mod progress;
 pub mod quotas;
 pub mod sample;
+pub mod stack;
 pub mod summary;
 pub mod table;
 pub mod wrap;

@@ -43,6 +43,22 @@ pub fn load(path: &Path) -> Result<Vec<Saved>, Error> {
         .collect()
 }
 
+/// The folded stacks of the CPU profiles in a target's folder, by worker count. One that cannot be read is left out: they only
+/// tell where in the code a cause may be.
+#[must_use]
+pub fn folded(folder: &Path) -> Vec<(u32, String)> {
+    let files = fs::read_dir(folder.join("flame")).into_iter().flatten().flatten();
+    let mut found: Vec<(u32, String)> = files
+        .filter_map(|file| {
+            let name = file.file_name();
+            let procs = name.to_str()?.strip_prefix("procs-")?.strip_suffix(".folded")?.parse().ok()?;
+            Some((procs, fs::read_to_string(file.path()).ok()?))
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
 /// The folders of the targets in an `--out` folder, by name. Hidden folders and those of former sweeps are none.
 pub(super) fn targets_in(out: &Path) -> Result<Vec<PathBuf>, Error> {
     let fail = |error: std::io::Error| Error::Input(format!("cannot read `{}`: {error}", quote::path(out)));

@@ -24,9 +24,11 @@ mod table;
 mod whole;
 
 pub use folder::{Folder, Resumed};
-pub use load::{Saved, load};
+pub use load::{Saved, folded, load};
 pub use manifest::Manifest;
-pub use recommendation::{DefaultPoint, Model, ModelIntervals, Note, Point, Recommendation, Regret};
+pub use recommendation::{
+    DefaultPoint, Model, ModelIntervals, Note, Point, Recommendation, Regret, Stack, StackPart,
+};
 pub use row::{COLUMNS, Place, SampleRow};
 pub use summary::index;
 pub use table::{Columns, Table, TableRow, table};

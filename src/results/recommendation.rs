@@ -55,6 +55,9 @@ pub struct Recommendation {
     /// `--with-default` measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<DefaultPoint>,
+    /// Where the time of the processors goes at each worker count, ascending; not there where no CPU time was measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<Stack>,
     /// Why it does not scale further, the strongest first.
     pub reasons: Vec<Note>,
     /// What to know before believing it.
@@ -129,6 +132,57 @@ pub struct Point {
     pub latency_p99_s: Option<f64>,
     /// Peak resident memory, median, bytes.
     pub max_rss_bytes: Option<f64>,
+}
+
+/// Where the time of the processors goes at one worker count: a speedup stack. The whole is what `procs` processors have
+/// while one operation is done, `procs` × wall time an operation; workers beyond the CPUs are part of it, and wait in the
+/// run queue. Every part is measured by itself, and `unexplained` says how well they add up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stack {
+    /// The worker count.
+    #[serde(with = "number")]
+    pub procs: f64,
+    /// Samples it is made of.
+    pub samples: u32,
+    /// Processor seconds of one operation, by all `procs`.
+    pub whole_s_per_op: f64,
+    /// Every part, in the order that a picture stacks them.
+    pub parts: Vec<StackPart>,
+    /// The share that no part accounts for; below 0 if the parts are more than the whole, as where threads beside the
+    /// workers compute.
+    pub unexplained: f64,
+}
+
+/// One part of a [`Stack`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StackPart {
+    /// What it is; one of [`StackPart::NAMES`].
+    pub name: String,
+    /// Its share of the whole; `null` where it was not measured.
+    pub share: Option<f64>,
+    /// Processor seconds of it in one operation; `null` where it was not measured.
+    pub s_per_op: Option<f64>,
+}
+
+impl StackPart {
+    /// The names of all parts, in the order of a stack, with what each is, for legends.
+    pub const NAMES: [(&str, &str); 12] = [
+        ("useful-work", "CPU time in user mode that an operation takes at the smallest worker count too"),
+        ("extra-cpu", "CPU time in user mode beyond that: memory, coherency, spinning, more instructions"),
+        ("searching", "processors that look for a goroutine to run, on the CPU"),
+        ("kernel", "CPU time in the kernel"),
+        ("run-queue-wait", "workers with something to run that wait for a CPU"),
+        ("throttling", "workers that a CPU quota holds back"),
+        ("lock-wait", "processors that idle until a lock is free"),
+        ("channel-wait", "processors that idle until a channel has an item, or room for one"),
+        ("io-wait", "processors that idle until the network, a pipe or a blocking call is done"),
+        ("sleep", "processors that idle until a timer is due"),
+        (
+            "too-little-work",
+            "processors that idle for lack of parallel work: joins, barriers, nothing started yet",
+        ),
+        ("critical-goroutine", "the same while one goroutine runs alone, and all else depends on it"),
+    ];
 }
 
 /// The target as it runs when nobody sets its worker count. It is measured in the same rounds and compared, but never

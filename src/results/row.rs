@@ -59,10 +59,26 @@ pub struct SampleRow {
     pub quota_periods: Option<u64>,
     pub load_cpu_s: Option<f64>,
     pub load_busiest_thread_s: Option<f64>,
+    pub timed_user_s: Option<f64>,
+    pub timed_sys_s: Option<f64>,
+    pub timed_run_queue_wait_s: Option<f64>,
+    pub idle_lock_s: Option<f64>,
+    pub idle_channel_s: Option<f64>,
+    pub idle_io_s: Option<f64>,
+    pub idle_sleep_s: Option<f64>,
+    pub idle_slack_s: Option<f64>,
+    pub idle_critical_s: Option<f64>,
+    pub waking_s: Option<f64>,
+    pub searching_s: Option<f64>,
+    pub outside_cpu_s: Option<f64>,
+    pub lock_waits: Option<f64>,
+    pub busiest_goroutine_s: Option<f64>,
+    pub goroutines_run_s: Option<f64>,
+    pub longest_run_s: Option<f64>,
 }
 
 /// The columns of `samples.csv`: [`SampleRow`]'s fields in their order. More may come at the end, none may go.
-pub const COLUMNS: [&str; 48] = [
+pub const COLUMNS: [&str; 64] = [
     "target",
     "procs",
     "round",
@@ -111,6 +127,22 @@ pub const COLUMNS: [&str; 48] = [
     "quota_periods",
     "load_cpu_s",
     "load_busiest_thread_s",
+    "timed_user_s",
+    "timed_sys_s",
+    "timed_run_queue_wait_s",
+    "idle_lock_s",
+    "idle_channel_s",
+    "idle_io_s",
+    "idle_sleep_s",
+    "idle_slack_s",
+    "idle_critical_s",
+    "waking_s",
+    "searching_s",
+    "outside_cpu_s",
+    "lock_waits",
+    "busiest_goroutine_s",
+    "goroutines_run_s",
+    "longest_run_s",
 ];
 
 /// The columns that hold text; all others hold a number or nothing.
@@ -145,6 +177,8 @@ impl SampleRow {
         let latency = |key: &str| finite(report.and_then(|report| report.latency_s.get(key).copied()));
         let runtime = |key: &str| finite(report.and_then(|report| report.runtime.get(key).copied()));
         let counts = &sample.counts;
+        let workers = place.procs.count().zip(sample.blocked.as_ref());
+        let blocked = workers.map(|(workers, blocked)| blocked.of(workers, sample.wall_s));
         Self {
             target: place.target.to_owned(),
             procs: place.procs,
@@ -195,6 +229,22 @@ impl SampleRow {
             quota_periods: sample.quota_periods,
             load_cpu_s: finite(sample.load.and_then(|load| load.cpu_s)),
             load_busiest_thread_s: finite(sample.load.and_then(|load| load.busiest_thread_s)),
+            timed_user_s: runtime("timed_user_s"),
+            timed_sys_s: runtime("timed_sys_s"),
+            timed_run_queue_wait_s: runtime("timed_run_queue_wait_s"),
+            idle_lock_s: runtime("idle_lock_s").or(finite(blocked.map(|blocked| blocked.lock_s))),
+            idle_channel_s: runtime("idle_channel_s"),
+            idle_io_s: runtime("idle_io_s").or(finite(blocked.map(|blocked| blocked.io_s))),
+            idle_sleep_s: runtime("idle_sleep_s").or(finite(blocked.map(|blocked| blocked.sleep_s))),
+            idle_slack_s: runtime("idle_slack_s").or(finite(blocked.map(|blocked| blocked.slack_s))),
+            idle_critical_s: runtime("idle_critical_s"),
+            waking_s: runtime("waking_s"),
+            searching_s: runtime("searching_s"),
+            outside_cpu_s: runtime("outside_cpu_s"),
+            lock_waits: runtime("lock_waits"),
+            busiest_goroutine_s: runtime("busiest_goroutine_s"),
+            goroutines_run_s: runtime("goroutines_run_s"),
+            longest_run_s: runtime("longest_run_s"),
         }
     }
 
@@ -281,6 +331,7 @@ mod tests {
             throttled_periods: Some(3),
             quota_periods: Some(4),
             run_queue_wait_s: Some(9.0),
+            blocked: None,
             steal_s: Some(f64::NAN),
             load: None,
             counts: Counts { context_switches: Some(7.0), ..Counts::default() },

@@ -14,7 +14,7 @@ use self::noise::{Noise, Source};
 use crate::plan::forecast::time_left;
 use crate::plan::rounds::{Done, Next, StopReason, next};
 use crate::plan::{Plan, Policy, Rounds};
-use crate::recommend::{Evidence, ModelChoice, Observation, decide_with};
+use crate::recommend::{Evidence, ModelChoice, Observation, Places, decide_with};
 use crate::results::Recommendation;
 use crate::target::Procs;
 
@@ -208,6 +208,7 @@ fn evidence(target: &str, cpus: Option<f64>, plan: &Plan, policy: Policy, done: 
         quick: plan.quick,
         is_workload: false,
         warnings: Vec::new(),
+        places: Places::default(),
     }
 }
 

@@ -8,6 +8,7 @@ mod latency;
 mod loopback;
 mod random;
 mod settings;
+mod stopwatch;
 #[cfg(test)]
 mod trial;
 mod word;
@@ -40,9 +41,9 @@ pub mod starvation;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use hdrhistogram::Histogram;
+pub use stopwatch::Timed;
 
 /// A bundled workload: what it is, and the function that does it.
 #[derive(Clone, Copy, Debug)]
@@ -92,8 +93,8 @@ pub struct Settings {
 pub struct Outcome {
     /// Operations done.
     pub ops: u64,
-    /// How long they took, without setting up and checking.
-    pub elapsed: Duration,
+    /// What they cost, without setting up and checking.
+    pub timed: Timed,
     /// Latency of one operation in nanoseconds, where an operation has one.
     pub latency_ns: Option<Histogram<u64>>,
 }
