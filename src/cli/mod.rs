@@ -13,15 +13,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use command::{CommandArgs, ProgramArgs};
 pub use compare::CompareArgs;
 pub use serve::ServeArgs;
 pub use sweep::{SweepArgs, WorkloadArgs};
 pub use view::{
-    CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, SchemaArgs, SchemaOf,
-    TableArgs, TraceArgs, TraceFormat,
+    CompletionsArgs, CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ManArgs, ModelArg,
+    RecommendArgs, SchemaArgs, SchemaOf, TableArgs, TraceArgs, TraceFormat,
 };
 
 /// Everything typed.
@@ -93,6 +93,10 @@ pub enum Command {
     List(ListArgs),
     /// Say what this machine is and what can be measured on it
     Doctor(DoctorArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man(ManArgs),
 }
 
 /// `corefit run`.
@@ -158,6 +162,12 @@ pub struct FlamegraphArgs {
     pub program: ProgramArgs,
 }
 
+/// The definition that everything reads: the parser, `--help`, completions, the manual.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Why there is nothing to do, or only to print.
 #[derive(Debug)]
 pub enum Error {
@@ -189,7 +199,7 @@ pub fn parse_from(args: &[OsString]) -> Result<Cli, Error> {
     if let Some(cli) = config::expand(args)? {
         return Ok(cli);
     }
-    let cli = Cli::try_parse_from(args)?;
+    let cli = Cli::from_arg_matches(&command().try_get_matches_from(args)?)?;
     // clap takes no command for none at all, and none means every workload.
     if args.last().is_some_and(|last| last == "--") {
         return Err(Error::Config("there is no command after `--`; give one, or leave out `--`".to_owned()));
@@ -239,7 +249,6 @@ fn bare_line(error: &clap::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_consistent() {

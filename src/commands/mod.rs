@@ -1,12 +1,15 @@
 //! One short file a subcommand: each reads as the story of that subcommand.
 
 mod compare;
+mod completions;
 mod costs;
 mod doctor;
+mod documents;
 mod evidence;
 mod export;
 mod flamegraph;
 mod list;
+mod man;
 mod print;
 mod recommend;
 mod run;
@@ -35,6 +38,8 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::Schema(args) => schema::schema(args),
         Command::List(args) => list::list(args),
         Command::Doctor(args) => doctor::doctor(args),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man(args) => man::man(args),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod compare;
 pub mod costs;
 pub mod doctor;
 pub mod explain;
+pub mod markdown;
 pub mod number;
 pub mod progress;
 pub mod quotas;

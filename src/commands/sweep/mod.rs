@@ -12,8 +12,7 @@ mod under_load;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
-
+use super::documents::{Explained, Sweeps};
 use super::{evidence, print, trace};
 use crate::cli::SweepArgs;
 use crate::error::Error;
@@ -139,8 +138,8 @@ fn explained(outcome: &Outcome, args: &SweepArgs) -> Option<Explanation> {
 }
 
 /// The document, or the table over all targets.
-fn show_all(
-    outcomes: &[Outcome],
+fn show_all<'a>(
+    outcomes: &'a [Outcome],
     targets: &[Target],
     args: &SweepArgs,
     surroundings: &Surroundings,
@@ -148,16 +147,17 @@ fn show_all(
     let manifests: Vec<_> = outcomes.iter().map(|outcome| &outcome.saved.manifest).collect();
     let compared = quotas::compared(targets, outcomes);
     if args.json {
-        let mut document = json!({ "schema": SCHEMA, "sweeps": manifests });
-        for (index, outcome) in outcomes.iter().enumerate() {
-            if let Some(explained) = explained(outcome, args) {
-                document["sweeps"][index]["explain"] = json!(report::explain::in_json(&explained));
-            }
-        }
-        if args.cpus_sweep.is_some() || args.sweeps.iter().any(|args| args.cpus_sweep.is_some()) {
-            document["quotas"] = json!(compared);
-        }
-        return print::json(&document);
+        let over_quotas =
+            args.cpus_sweep.is_some() || args.sweeps.iter().any(|args| args.cpus_sweep.is_some());
+        let written = |outcome: &'a Outcome| Explained {
+            document: &outcome.saved.manifest,
+            explain: explained(outcome, args).map(|explained| report::explain::in_json(&explained)),
+        };
+        return print::json(&Sweeps {
+            schema: SCHEMA,
+            sweeps: outcomes.iter().map(written).collect(),
+            quotas: over_quotas.then_some(&*compared),
+        });
     }
     for comparison in &compared {
         print::text(&report::quotas::text(comparison))?;
