@@ -179,6 +179,7 @@ pub struct ManArgs {
 
 /// `corefit list`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  corefit list --json")]
 pub struct ListArgs {
     /// Print a JSON array of name, about, scaling and unit
     #[arg(long)]
@@ -187,6 +188,9 @@ pub struct ListArgs {
 
 /// `corefit doctor`.
 #[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  corefit doctor\n  corefit doctor --json > doctor.json    for a bug report"
+)]
 pub struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]

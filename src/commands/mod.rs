@@ -8,6 +8,7 @@ mod documents;
 mod evidence;
 mod export;
 mod flamegraph;
+mod help;
 mod list;
 mod man;
 mod print;
@@ -16,6 +17,7 @@ mod run;
 mod schema;
 mod sweep;
 mod trace;
+mod watch;
 
 use crate::cli::{Cli, Color, Command};
 use crate::error::Error;
@@ -39,7 +41,9 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::List(args) => list::list(args),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Completions(args) => completions::completions(args),
+        Command::Watch(args) => watch::watch(args),
         Command::Man(args) => man::man(args),
+        Command::Help(args) => help::help(args),
     }
 }
 

@@ -25,7 +25,7 @@ mod table;
 mod whole;
 
 pub use folder::{Folder, Resumed};
-pub use load::{Saved, folded, load};
+pub use load::{Saved, folded, load, measured_in};
 pub use manifest::Manifest;
 pub use recommendation::{
     DefaultPoint, Model, ModelIntervals, Note, Point, Recommendation, Regret, Stack, StackPart,

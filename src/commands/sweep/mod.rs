@@ -18,6 +18,7 @@ use crate::cli::SweepArgs;
 use crate::error::Error;
 use crate::machine;
 use crate::measure;
+use crate::profile;
 use crate::quote;
 use crate::recommend::{Explanation, ModelChoice, explain};
 use crate::report::progress::Progress;
@@ -52,6 +53,12 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<(), Error> {
         anstream::eprintln!(
             "corefit: COREFIT_TRACE is left out of a sweep: recording would disturb what it measures"
         );
+    }
+    if args.verbose {
+        let profiles = each.iter().any(|args| !args.no_flamegraph).then(profile::availability);
+        let Surroundings { machine, counters, .. } = &surroundings;
+        let sources = report::sources::text(&targets, machine, counters.as_ref(), profiles.as_ref());
+        anstream::eprint!("{sources}");
     }
     under_load::refuse_taken(&jobs)?;
     measure::watch_interrupts().map_err(Error::Signals)?;

@@ -7,8 +7,11 @@ use std::io::{self, Write};
 
 use crate::results::{SampleRow, Saved};
 
+/// A unit, and what is measured in it.
+type Figure = (&'static str, fn(&SampleRow) -> Option<f64>);
+
 /// What stands for itself; `benchstat` knows that less of these is better, and scales them by their suffix.
-const FIGURES: [(&str, fn(&SampleRow) -> Option<f64>); 4] = [
+const FIGURES: [Figure; 4] = [
     ("cpu-sec/op", |row| cpu_s(row).zip(row.ops).map(|(cpu_s, ops)| cpu_s / ops)),
     ("p50-latency-sec", |row| row.latency_p50_s),
     ("p99-latency-sec", |row| row.latency_p99_s),
