@@ -1,5 +1,6 @@
 //! `corefit completions`: what a shell completes after `corefit`.
 
+use clap::Arg;
 use clap::builder::PossibleValuesParser;
 
 use super::print;
@@ -17,8 +18,9 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<(), Error> {
         let names = corefit_workloads::all().iter().map(|workload| workload.name);
         let all = (subcommand == "sweep").then_some("all");
         let names = PossibleValuesParser::new(names.chain(all));
-        command = command
-            .mut_subcommand(subcommand, |command| command.mut_arg(argument, |arg| arg.value_parser(names)));
+        // All of them are passed by, since changing one moves it behind the others.
+        let offer = |arg: Arg| if arg.get_id() == argument { arg.value_parser(names.clone()) } else { arg };
+        command = command.mut_subcommand(subcommand, |command| command.mut_args(offer));
     }
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "corefit", &mut script);

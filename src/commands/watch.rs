@@ -63,7 +63,10 @@ fn show(view: &View, progress: &Progress, told: &mut Option<(PathBuf, u32)>) -> 
         return Ok(());
     }
     *told = Some(now);
-    print::line(&format!("{} · {} left", view.standing.line(), seconds(view.left_now().as_secs_f64())))
+    let left = view.left_now();
+    let left =
+        if left.is_zero() { String::new() } else { format!(" · {} left", seconds(left.as_secs_f64())) };
+    print::line(&format!("{}{left}", view.standing.line()))
 }
 
 /// What is said where no sweep runs: the newest one that has ended.
