@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use serde::Serialize;
-
+use super::documents::Compared;
 use super::{evidence, print};
 use crate::cli::{CompareArgs, TableArgs};
 use crate::compare::{Gate, Measured, Subject, TargetComparison, compare};
@@ -20,19 +19,6 @@ struct Run {
     manifest: Option<Manifest>,
 }
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Document<'a> {
-    schema: u32,
-    base: &'a Path,
-    new: &'a Path,
-    threshold: f64,
-    alpha: f64,
-    regression: bool,
-    targets: &'a [TargetComparison],
-    warnings: &'a [Note],
-}
-
 /// Compares each target that both paths have, and prints what follows.
 ///
 /// # Errors
@@ -45,7 +31,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<(), Error> {
     let targets: Vec<TargetComparison> =
         pairs.iter().map(|(before, now)| of_target(before, now, gate)).collect::<Result<_, _>>()?;
     if args.json {
-        print::json(&Document {
+        print::json(&Compared {
             schema: SCHEMA,
             base: &args.base,
             new: &args.new,

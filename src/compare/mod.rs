@@ -46,7 +46,7 @@ pub struct Gate {
 }
 
 /// What a comparison of one pair of points says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Slower by more than the threshold, and that is no chance.
@@ -74,7 +74,7 @@ impl Verdict {
 }
 
 /// One side of a pair.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Side {
     /// Its worker count.
     pub procs: f64,
@@ -85,7 +85,7 @@ pub struct Side {
 }
 
 /// Two points compared.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Pair {
     /// As it was.
     pub base: Side,
@@ -104,7 +104,7 @@ pub struct Pair {
 }
 
 /// One target compared.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct TargetComparison {
     /// Its name in the base.
     pub target: String,

@@ -13,7 +13,7 @@ use crate::plan::LimitRule;
 use crate::results::Recommendation;
 
 /// What a rule loses at one quota.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct RuleLoss {
     /// The rule.
     pub rule: LimitRule,
@@ -28,7 +28,7 @@ pub struct RuleLoss {
 }
 
 /// A target at one quota.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct AtQuota {
     /// The quota, in CPUs.
     pub cpus: f64,
@@ -45,7 +45,7 @@ pub struct AtQuota {
 }
 
 /// A target over several quotas.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Comparison {
     /// Name of the target, without a quota.
     pub target: String,

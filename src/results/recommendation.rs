@@ -6,7 +6,7 @@ use crate::machine::Noise;
 use crate::plan::Policy;
 
 /// A reason or a warning: a code for programs, a sentence with its number for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Note {
     /// Stable name, such as `serial-fraction`.
     pub code: String,
@@ -21,9 +21,9 @@ impl From<&Noise> for Note {
 }
 
 /// The answer for one target, as `recommend --json` prints it. What could not be determined is `null`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Recommendation {
-    /// [`SCHEMA`](super::SCHEMA).
+    /// Number of this form: 1; a change that breaks readers raises it.
     pub schema: u32,
     /// Name of the target.
     pub target: String,
@@ -33,6 +33,7 @@ pub struct Recommendation {
     pub policy: Policy,
     /// The chosen worker count: always one that was measured. A whole number is written as one.
     #[serde(with = "number")]
+    #[schemars(with = "f64")]
     pub recommended_procs: f64,
     /// Lowest and highest choice of 95 % of the curves that may be behind the samples.
     pub interval: Option<[f64; 2]>,
@@ -46,6 +47,7 @@ pub struct Recommendation {
     pub noise_floor: Option<f64>,
     /// The measured worker count with the highest throughput.
     #[serde(with = "number")]
+    #[schemars(with = "f64")]
     pub best_procs: f64,
     /// The model that fits best.
     pub model: Model,
@@ -65,7 +67,7 @@ pub struct Recommendation {
 }
 
 /// Quantiles of the regret, as shares.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Regret {
     /// Median.
     pub p50: f64,
@@ -74,7 +76,7 @@ pub struct Regret {
 }
 
 /// A fitted model; fields that its kind does not have, or that no data could fix, are `null`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Model {
     /// `linear`, `amdahl`, `usl`, or `none`.
     pub kind: String,
@@ -96,7 +98,7 @@ pub struct Model {
 }
 
 /// 95 % intervals of a model's parameters, from fits to data drawn from it; `null` for those that its kind does not have.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ModelIntervals {
     /// Of the contention.
     pub sigma: Option<[f64; 2]>,
@@ -109,10 +111,11 @@ pub struct ModelIntervals {
 }
 
 /// One worker count, over its samples.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Point {
     /// The worker count.
     #[serde(with = "number")]
+    #[schemars(with = "f64")]
     pub procs: f64,
     /// Successful samples.
     pub samples: u32,
@@ -187,7 +190,7 @@ impl StackPart {
 
 /// The target as it runs when nobody sets its worker count. It is measured in the same rounds and compared, but never
 /// recommended and no part of the model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DefaultPoint {
     /// Successful samples.
     pub samples: u32,

@@ -7,57 +7,104 @@ use crate::plan::rounds::Done;
 use crate::target::{Measured, Procs};
 
 /// One row of `samples.csv`, in the order of its columns. `None` is an empty field: not measured.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
-#[expect(missing_docs, reason = "the columns are documented in profiles/README.md")]
 pub struct SampleRow {
+    /// Name of the target.
     pub target: String,
+    /// The worker count it was given; `default`: none was set.
     pub procs: Procs,
+    /// The round, from 1 on.
     pub round: u32,
+    /// The place in its round, from 1 on.
     pub order: u32,
+    /// `ok`, `failed`, `timeout` or `killed`.
     pub status: String,
+    /// From exec to exit, seconds; of a server, as long as its load ran.
     pub wall_s: Option<f64>,
+    /// Operations done; empty where a metric says the throughput.
     pub ops: Option<f64>,
+    /// Operations per second of `elapsed_s`, else of `wall_s`; with a metric, what it says.
     pub throughput: Option<f64>,
+    /// Median latency of an operation, seconds, as the program reports it.
     pub latency_p50_s: Option<f64>,
+    /// 90th percentile of the latency, seconds.
     pub latency_p90_s: Option<f64>,
+    /// 99th percentile of the latency, seconds, as the program or `--latency-metric` says.
     pub latency_p99_s: Option<f64>,
+    /// 99.9th percentile of the latency, seconds.
     pub latency_p999_s: Option<f64>,
+    /// Longest latency, seconds.
     pub latency_max_s: Option<f64>,
+    /// CPU time in user mode, seconds (`wait4`); of a server, of all its processes under load.
     pub user_s: Option<f64>,
+    /// CPU time in the kernel, seconds, of the same.
     pub sys_s: Option<f64>,
+    /// Peak resident memory, bytes, of the same.
     pub max_rss_bytes: Option<u64>,
+    /// The CPU quota in force, CPUs.
     pub cpu_quota: Option<f64>,
+    /// How long the quota held the program back, seconds.
     pub throttled_s: Option<f64>,
+    /// How long its threads were ready but waited for a CPU, seconds, all together.
     pub run_queue_wait_s: Option<f64>,
+    /// CPU time of the process and its children by the perf counter, seconds.
     pub task_clock_s: Option<f64>,
+    /// Switches of a thread off its CPU.
     pub context_switches: Option<f64>,
+    /// Moves of a thread to another CPU.
     pub cpu_migrations: Option<f64>,
+    /// Page faults.
     pub page_faults: Option<f64>,
+    /// CPU cycles.
     pub cycles: Option<f64>,
+    /// Instructions retired.
     pub instructions: Option<f64>,
+    /// References to the last-level cache.
     pub cache_references: Option<f64>,
+    /// Misses of the last-level cache.
     pub cache_misses: Option<f64>,
+    /// Branches retired.
     pub branches: Option<f64>,
+    /// Branches mispredicted.
     pub branch_misses: Option<f64>,
+    /// Goroutines started; this and the next five are counted by the bundled runtime.
     pub goroutines: Option<f64>,
+    /// Runs that one processor took from another's queue.
     pub steals: Option<f64>,
+    /// Times that a goroutine stopped to wait.
     pub parks: Option<f64>,
+    /// Times that an idle worker was woken.
     pub wakes: Option<f64>,
+    /// Processors handed to another worker because of a blocking call.
     pub handoffs: Option<f64>,
+    /// Goroutines that made way because their slice was used up.
     pub preemptions: Option<f64>,
+    /// Median time from ready to running, seconds, by the bundled runtime.
     pub sched_latency_p50_s: Option<f64>,
+    /// 99th percentile of the time from ready to running, seconds.
     pub sched_latency_p99_s: Option<f64>,
+    /// When it started, Unix time, seconds.
     pub started_unix_s: Option<f64>,
+    /// The timed part by the program's own clock, seconds.
     pub elapsed_s: Option<f64>,
+    /// How it exited; empty if a signal ended it.
     pub exit_code: Option<i32>,
+    /// CPU time that a hypervisor took from this machine meanwhile, seconds.
     pub steal_s: Option<f64>,
+    /// A short hash of what the machine is.
     pub machine: String,
+    /// Median time that a goroutine ran before it stopped, seconds, by the bundled runtime.
     pub run_length_p50_s: Option<f64>,
+    /// 99th percentile of that time, seconds.
     pub run_length_p99_s: Option<f64>,
+    /// Periods of the quota (100 ms) in which it ran out.
     pub throttled_periods: Option<u64>,
+    /// Periods of the quota in which anything ran.
     pub quota_periods: Option<u64>,
+    /// CPU time of a server's load generator, seconds.
     pub load_cpu_s: Option<f64>,
+    /// CPU time of the load generator's busiest thread, seconds.
     pub load_busiest_thread_s: Option<f64>,
     pub timed_user_s: Option<f64>,
     pub timed_sys_s: Option<f64>,

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::measure::{self, Conditions, Quota, Sample, Status};
 use crate::plan::forecast::time_left;
 use crate::plan::rounds::{Done, Next, StopReason, next};
+use crate::report::live::Standing;
 use crate::report::progress::Progress;
 use crate::results::{Folder, Note, Place, SampleRow};
 use crate::target::{Hook, Procs, Target};
@@ -80,10 +81,12 @@ pub(super) fn measure(
                 None => oddities.extend(taken.into_iter().flat_map(|sample| sample.remarks)),
             }
             if job.verbose {
-                anstream::eprintln!("{}", crate::report::sample::line(&row, &job.target.unit));
+                let line = crate::report::sample::line(&row, &job.target.unit);
+                progress.suspend(|| anstream::eprintln!("{line}"));
             }
             done.push(row.done());
             rows.push(row);
+            progress.stands(&Standing::of(&job.target.name, &job.target.unit, rows));
         }
         folder.sync()?;
     }
