@@ -50,6 +50,12 @@
 // A model checker drives single files of this crate (`models/main.rs`); as a whole it runs on std only.
 #![cfg(not(loom))]
 
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!(
+    "corefit-runtime needs 64-bit Linux: it waits by epoll, fences by membarrier, and reserves address space for a million \
+     stacks. On another system use a Linux virtual machine or container"
+);
+
 mod account;
 mod blocking;
 #[doc(hidden)]

@@ -1,4 +1,13 @@
 //! The workloads that corefit measures out of the box, one file each, all on its green-thread runtime.
+//!
+//! ```
+//! use corefit_workloads::{Settings, find};
+//!
+//! let sieve = find("sieve").unwrap();
+//! let settings = Settings { scale: 0.01, input: None, params: Default::default() };
+//! let outcome = corefit_runtime::Config::new().procs(2).run(move || (sieve.run)(&settings));
+//! assert!(outcome.unwrap().ops > 0);
+//! ```
 #![forbid(unsafe_code)]
 
 mod chain;

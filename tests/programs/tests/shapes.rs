@@ -95,11 +95,9 @@ fn an_openmp_program_with_one_lock_needs_one_worker() {
     assert_eq!(answer["recommended_procs"], 1, "{answer}");
 }
 
-#[test]
-fn a_go_program_with_two_permits_needs_two_workers() {
-    let folder = folder();
-    let program = text(&folder.path().join("pool"));
-    let source = text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("go/pool.go"));
+/// Compiles a Go program.
+fn compiled_go(program: &str, source: &str) -> bool {
+    let source = text(&Path::new(env!("CARGO_MANIFEST_DIR")).join(source));
     // Compiled packages of the standard library stay with the build, since they take most of the time.
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache");
     let envs = [
@@ -108,13 +106,32 @@ fn a_go_program_with_two_permits_needs_two_workers() {
         ("GOTOOLCHAIN", Path::new("local")),
         ("CGO_ENABLED", Path::new("0")),
     ];
-    if !compiled("go", &["build", "-o", &program, &source], &envs) {
+    compiled("go", &["build", "-o", program, &source], &envs)
+}
+
+#[test]
+fn a_go_program_with_two_permits_needs_two_workers() {
+    let folder = folder();
+    let program = text(&folder.path().join("pool"));
+    if !compiled_go(&program, "go/pool.go") {
         return;
     }
     let answer =
         answer(folder.path(), &["--preset", "go", "--procs", "1,2,4", "--with-default", "--", &program]);
     assert_eq!(answer["recommended_procs"], 2, "{answer}");
     assert_eq!(answer["default"]["samples"], 4, "{answer}");
+}
+
+#[test]
+fn the_go_program_of_the_tutorial_says_what_the_tutorial_looks_for() {
+    let folder = folder();
+    let program = text(&folder.path().join("service-bench"));
+    if !compiled_go(&program, "../../docs/tutorial/service_bench.go") {
+        return;
+    }
+    let patterns = ["--metric", "rps: ([0-9.]+)", "--latency-metric", "p99=([0-9.]+ms)", "--procs", "2"];
+    let answer = answer(folder.path(), &[&patterns[..], &["--warmup", "0", "--", &program]].concat());
+    assert!(answer["points"][0]["latency_p99_s"].as_f64().is_some_and(|p99_s| p99_s > 0.0), "{answer}");
 }
 
 #[test]
