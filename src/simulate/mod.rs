@@ -27,17 +27,9 @@ pub struct Program {
     pub noise: Noise,
     /// CPUs that it can use; `None`: unknown, as in a plain table.
     pub cpus: Option<f64>,
-    /// How long a sample takes.
-    pub clock: Clock,
-}
-
-/// How long a sample takes by the virtual clock.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Clock {
-    /// The same work whatever the worker count: so many seconds at one worker, less where throughput is higher.
-    FixedWork(f64),
-    /// So many seconds whatever the worker count.
-    FixedTime(f64),
+    /// How long a sample takes at one worker by the virtual clock, seconds; less where throughput is higher, since the
+    /// work is the same.
+    pub single_s: f64,
 }
 
 /// What starting and reaping a sample takes beside the program itself, seconds. As measured by `scripts/sample-cost`.
@@ -47,12 +39,7 @@ impl Program {
     /// A sample by the virtual clock: throughput and wall time.
     fn sample(&self, procs: u32, level: f64) -> (f64, f64) {
         let throughput = self.curve.throughput(procs) * level.exp();
-        let single = self.curve.throughput(1);
-        let wall_s = match self.clock {
-            Clock::FixedWork(seconds) => seconds * single / throughput,
-            Clock::FixedTime(seconds) => seconds,
-        };
-        (throughput, wall_s)
+        (throughput, self.single_s * self.curve.throughput(1) / throughput)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The rounds of one target: ask the planner, measure, write the row, go on.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::one::{self, Job};
@@ -62,7 +63,9 @@ pub(super) fn measure(
         for (place, procs) in order.into_iter().enumerate() {
             let what = format!("{} · round {round} · {}", job.target.name, procs.phrase());
             progress.now(&what, spent(), left.saturating_sub(spent().saturating_sub(began)));
+            let before_sample = Instant::now();
             let taken = take(job, procs, &conditions)?;
+            let took_s = before_sample.elapsed().as_secs_f64();
             if measure::interrupted() {
                 folder.sync()?;
                 let warning = Some(interrupted_in(round));
@@ -84,7 +87,8 @@ pub(super) fn measure(
                 let line = crate::report::sample::line(&row, &job.target.unit);
                 progress.suspend(|| anstream::eprintln!("{line}"));
             }
-            done.push(row.done());
+            // What comes next is planned with what a sample takes in all: hooks, and the start and end of a server, too.
+            done.push(Done { wall_s: took_s, ..row.done() });
             rows.push(row);
             progress.stands(&Standing::of(&job.target.name, &job.target.unit, rows));
         }
@@ -177,12 +181,25 @@ fn remark(job: &Job, reason: StopReason, done: &[Done]) -> Option<Note> {
             );
             Some(Note { code: "budget".to_owned(), text })
         }
+        StopReason::RangeLimit => Some(Note { code: "range-limit".to_owned(), text: range_limit(job, done) }),
         StopReason::NoneLeft => {
             let text = "every worker count failed twice running".to_owned();
             Some(Note { code: "none-left".to_owned(), text })
         }
         _ => None,
     }
+}
+
+/// That the noise was too much for what a long range may cost, and what may be done about it.
+fn range_limit(job: &Job, done: &[Done]) -> String {
+    let measured: BTreeSet<u32> = done.iter().filter_map(|done| done.procs.count()).collect();
+    format!(
+        "the samples that a long range may take are used up before the ratios are known within {:.1} %: {} of its {} worker \
+         counts were measured; list those that matter (`--procs`), or use `--exhaustive`",
+        100.0 * job.plan.precision,
+        measured.len(),
+        job.plan.procs.len()
+    )
 }
 
 fn interrupted_in(round: u32) -> Note {
