@@ -140,10 +140,11 @@ pub struct Point {
 /// Where the time of the processors goes at one worker count: a speedup stack. The whole is what `procs` processors have
 /// while one operation is done, `procs` × wall time an operation; workers beyond the CPUs are part of it, and wait in the
 /// run queue. Every part is measured by itself, and `unexplained` says how well they add up.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Stack {
     /// The worker count.
     #[serde(with = "number")]
+    #[schemars(with = "f64")]
     pub procs: f64,
     /// Samples it is made of.
     pub samples: u32,
@@ -157,7 +158,7 @@ pub struct Stack {
 }
 
 /// One part of a [`Stack`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StackPart {
     /// What it is; one of [`StackPart::NAMES`].
     pub name: String,

@@ -106,21 +106,37 @@ pub struct SampleRow {
     pub load_cpu_s: Option<f64>,
     /// CPU time of the load generator's busiest thread, seconds.
     pub load_busiest_thread_s: Option<f64>,
+    /// CPU time in user mode within `elapsed_s`, seconds, as a bundled workload reports it.
     pub timed_user_s: Option<f64>,
+    /// CPU time in the kernel within `elapsed_s`, seconds, likewise.
     pub timed_sys_s: Option<f64>,
+    /// The wait for a CPU within `elapsed_s`, seconds, likewise.
     pub timed_run_queue_wait_s: Option<f64>,
+    /// Processor time idle for want of a free lock, seconds; of a command its threads on futexes, polled.
     pub idle_lock_s: Option<f64>,
+    /// Processor time idle for want of a channel's item or room, seconds.
     pub idle_channel_s: Option<f64>,
+    /// Processor time idle until a descriptor or a blocking call was ready, seconds; of a command polled.
     pub idle_io_s: Option<f64>,
+    /// Processor time idle until a timer was due, seconds; of a command polled.
     pub idle_sleep_s: Option<f64>,
+    /// Processor time idle for want of parallel work, seconds; of a command the threads that it does not have.
     pub idle_slack_s: Option<f64>,
+    /// The same while one goroutine ran alone, seconds.
     pub idle_critical_s: Option<f64>,
+    /// From a wake-up to its worker, seconds, all together.
     pub waking_s: Option<f64>,
+    /// Workers that look for goroutines, seconds, all together.
     pub searching_s: Option<f64>,
+    /// CPU time of workers without a processor, seconds.
     pub outside_cpu_s: Option<f64>,
+    /// Locks that were not free at once.
     pub lock_waits: Option<f64>,
+    /// Run time of the goroutine that ran longest, seconds, from samples of the runs.
     pub busiest_goroutine_s: Option<f64>,
+    /// Run time of all goroutines, seconds, from samples of the runs.
     pub goroutines_run_s: Option<f64>,
+    /// The longest that a goroutine was seen to keep its processor beyond 10 ms, seconds.
     pub longest_run_s: Option<f64>,
 }
 
