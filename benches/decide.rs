@@ -3,7 +3,7 @@
 //! Run: `cargo bench -p corefit`.
 
 use corefit::plan::Policy;
-use corefit::recommend::{Evidence, ModelChoice, Observation, decide};
+use corefit::recommend::{Evidence, ModelChoice, Observation, Places, decide};
 use divan::{Bencher, black_box};
 
 fn main() {
@@ -34,6 +34,7 @@ fn evidence(points: u32, rounds: u32) -> Evidence {
         quick: false,
         is_workload: false,
         warnings: Vec::new(),
+        places: Places::default(),
     }
 }
 

@@ -121,6 +121,7 @@ impl Error {
                     2
                 }
             }
+            _ if self.is_silent() => 0,
             Self::Signals(_) | Self::Stdout(_) | Self::Incomplete { .. } | Self::Partial(_) => 1,
             Self::Regression { .. } => 3,
             Self::Stopped(_) | Self::Interrupted { .. } => 130,

@@ -7,8 +7,25 @@
 //!                             └▶ profile (stacks ─▶ flame graph) ──────────┘
 //! ```
 //!
-//! `commands` holds one short file a subcommand, which reads as the story of that subcommand.
+//! `commands` holds one short file a subcommand, which reads as the story of that subcommand. This library is made for the
+//! program of the same name, and may change with it; its one stable way in is that of the command line:
+//!
+//! ```
+//! let folder = tempfile::tempdir()?;
+//! let table = folder.path().join("results.csv");
+//! std::fs::write(&table, "procs,throughput\n1,100\n2,190\n4,192\n")?;
+//! let cli = corefit::cli::parse_from(&["corefit".into(), "recommend".into(), table.into()]).unwrap();
+//! // Prints `→ take 2: 1.90× the throughput of 1` and why.
+//! corefit::run(&cli)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![deny(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "corefit needs Linux: it starts, counts and samples programs by clone, /proc, cgroups and perf events. On another system \
+     use a Linux virtual machine or container"
+);
 
 pub mod cli;
 pub mod commands;
@@ -60,3 +77,8 @@ pub fn hidden() -> Option<ExitCode> {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The code in the runtime's guide, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/runtime.md")]
+struct RuntimeGuide;

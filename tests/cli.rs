@@ -748,6 +748,7 @@ fn a_reader_that_goes_away_is_no_error() {
     let mut child = corefit.command(&["list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let done = Done::of(child.wait_with_output().unwrap());
+    done.assert_code(0);
     assert!(done.err.is_empty(), "{}", done.err);
 }
 

@@ -30,6 +30,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "runtime/src/trace/clock.rs",
     "runtime/src/trace/cpu.rs",
     "runtime/src/trace/thread.rs",
+    "runtime/src/usage.rs",
     "src/measure/kernel.rs",
     "src/profile/event.rs",
     "src/profile/ring.rs",

@@ -1,5 +1,6 @@
 //! Calls that block their thread: the processor is given to another worker first.
 
+use crate::account::Missing;
 use crate::current;
 use crate::fiber::{Suspend, catch, suspend};
 use crate::goroutine::{GoroutineRef, Runnable};
@@ -8,9 +9,13 @@ use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::trace;
+use crate::usage;
 use std::any::Any;
 use std::panic::resume_unwind;
 use std::thread;
+
+/// The CPU time of a call is measured once in so many calls: the thread's clock takes two system calls of 0.2 µs.
+const CPU_EVERY: u64 = 16;
 
 /// Runs `f`, which may block its thread. The processor is handed off before `f` starts; the goroutine waits for a
 /// processor after it ends, and may go on on another thread. `f` itself stays on one thread and holds no processor: if it
@@ -36,12 +41,18 @@ use std::thread;
 pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
     let Some((runtime, goroutine, mut core)) = take_core() else { return f() };
     let index = core.processor.index;
-    core.end_sample(|| runtime.now_ns());
+    core.end_sample(&goroutine, || runtime.now_ns());
+    let is_measured = core.stats().handoffs.get().is_multiple_of(CPU_EVERY);
     core.stats().handoffs.bump();
     enter(&runtime, core);
     trace::note(|lane| lane.blocking_begin());
+    let before_ns = is_measured.then(usage::thread_cpu_ns);
     // Caught, since no goroutine changes threads while it unwinds.
     let result = catch(f);
+    if let Some(before_ns) = before_ns {
+        let used_ns = usage::thread_cpu_ns().saturating_sub(before_ns);
+        runtime.stats.outside_cpu_ns.add_shared(used_ns * CPU_EVERY);
+    }
     trace::note(|lane| lane.blocking_end());
     leave(&runtime, goroutine, index);
     drop(runtime);
@@ -103,7 +114,11 @@ fn leave(runtime: &Runtime, goroutine: GoroutineRef, index: usize) {
         abandon(runtime, may_switch);
     }
     match runtime.take_idle(Some(index)) {
-        Some(core) => go_on(runtime, goroutine, core, may_switch),
+        Some(mut core) => {
+            let Core { span, processor, .. } = &mut *core;
+            span.attribute(Missing::Io, &processor.stats.sums);
+            go_on(runtime, goroutine, core, may_switch);
+        }
         // The worker queues it, and is free for others.
         None if may_switch => {
             set_blocked(runtime, false);

@@ -142,6 +142,39 @@ pub(crate) fn with_pieces<R>(f: impl FnOnce(&mut Pieces) -> R) -> Option<R> {
     here()?.with_core(|core| core.map(|core| f(&mut core.pieces)))
 }
 
+/// Counts a lock that was not free at once.
+#[inline(never)]
+pub(crate) fn count_lock_wait() {
+    if let Some(context) = here() {
+        context.with_core(|core| {
+            if let Some(core) = core {
+                core.stats().lock_waits.bump();
+            }
+        });
+    }
+}
+
+/// The run time of the running goroutine counts from now on.
+#[inline(never)]
+pub(crate) fn cut_run() {
+    if let Some(context) = here()
+        && let Some(goroutine) = context.goroutine()
+    {
+        goroutine.forget_run();
+        context.with_core(|core| core.map(|core| core.cut_sample(context.runtime.now_ns())));
+    }
+}
+
+/// The run of the running goroutine counts up to now, if it is measured, and begins anew.
+#[inline(never)]
+pub(crate) fn end_run() {
+    if let Some(context) = here()
+        && let Some(goroutine) = context.goroutine()
+    {
+        context.with_core(|core| core.map(|core| core.end_sample(&goroutine, || context.runtime.now_ns())));
+    }
+}
+
 /// The running goroutine.
 #[inline(never)]
 pub(crate) fn goroutine() -> Option<GoroutineRef> {

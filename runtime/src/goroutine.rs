@@ -39,7 +39,7 @@ use crate::foreign::Sleeper;
 use crate::park::WaitReason;
 use crate::prefetch::prefetch;
 use crate::primitives::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
     fence,
 };
@@ -53,6 +53,9 @@ use std::mem::MaybeUninit;
 use std::ops::{Deref, Range};
 use std::panic::Location;
 use std::ptr::{self, NonNull};
+
+/// In place of a reason's code.
+const NEVER_WAITED: u8 = u8::MAX;
 
 /// What is known about a goroutine before it has a stack.
 #[derive(Clone, Copy)]
@@ -74,6 +77,8 @@ pub(crate) struct Goroutine {
     /// Whether one machine alone may run it, see `Runtime::bind`.
     bound: AtomicBool,
     wait_reason: AtomicU8,
+    /// Run time so far, estimated from the runs that are measured.
+    run_us: AtomicU32,
     runtime: AtomicPtr<Runtime>,
     /// When it was queued, ns of the runtime's clock; 0 if this time is not sampled.
     pub(crate) ready_ns: AtomicU64,
@@ -333,6 +338,10 @@ impl Goroutine {
         // ORDERING: Relaxed; as above.
         self.ready_ns.store(0, Relaxed);
         // ORDERING: Relaxed; as above.
+        self.wait_reason.store(NEVER_WAITED, Relaxed);
+        // ORDERING: Relaxed; as above.
+        self.run_us.store(0, Relaxed);
+        // ORDERING: Relaxed; as above.
         self.site.store(ptr::from_ref(birth.site).cast_mut(), Relaxed);
         // ORDERING: Relaxed; as above.
         self.bottom.store(stack.guard().start, Relaxed);
@@ -390,6 +399,27 @@ impl Goroutine {
         self.wait_reason.store(reason.code(), Relaxed);
         // ORDERING: Relaxed; as above.
         self.wait_object.store(object, Relaxed);
+    }
+
+    /// What it has waited for last; `None` if it never has.
+    pub(crate) fn waited_for(&self) -> Option<WaitReason> {
+        // ORDERING: Relaxed; written by the goroutine itself, and passed on with the right to run it.
+        WaitReason::from_code(self.wait_reason.load(Relaxed))
+    }
+
+    /// Adds to its run time and returns it, microseconds. For the worker that has run it.
+    pub(crate) fn add_run_us(&self, more_us: u64) -> u64 {
+        // ORDERING: Relaxed; a statistic, passed on with the right to run it.
+        let now_us = u64::from(self.run_us.load(Relaxed)) + more_us;
+        // ORDERING: Relaxed; as above.
+        self.run_us.store(u32::try_from(now_us).unwrap_or(u32::MAX), Relaxed);
+        now_us
+    }
+
+    /// Its run time counts from now on. For itself.
+    pub(crate) fn forget_run(&self) {
+        // ORDERING: Relaxed; a statistic.
+        self.run_us.store(0, Relaxed);
     }
 
     /// What it waits for (0: of no interest), if it does.

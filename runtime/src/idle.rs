@@ -31,6 +31,7 @@
 //! Rejected: a wake-up for each goroutine (workers fight over little work), and none on local pushes (may: 10 ms until
 //! another worker looks).
 
+use crate::account::Span;
 use crate::machine::{Machine, Mail};
 use crate::poller::Bell;
 use crate::primitives::Arc;
@@ -106,8 +107,13 @@ impl Runtime {
             let mut synced = self.synced.lock();
             // At the end of the runtime no one is woken for work.
             let core = if self.is_stopping() { None } else { synced.idle_cores.pop() };
-            let chosen = core.and_then(|core| match self.choose_machine(&mut synced) {
-                Some(chosen) => Some((chosen, core)),
+            let chosen = core.and_then(|mut core| match self.choose_machine(&mut synced) {
+                Some(chosen) => {
+                    let now_ns = self.now_ns();
+                    synced.taken(now_ns, &mut core);
+                    core.span.begin_waking(now_ns);
+                    Some((chosen, core))
+                }
                 None => {
                     synced.idle_cores.push(core);
                     None
@@ -165,10 +171,12 @@ impl Runtime {
         if synced.live > synced.target || self.is_stopping() {
             synced.global.extend(core.queue.drain());
             core.release_stacks();
+            core.span = Span::default();
             synced.live -= 1;
+            synced.busy.note(self.now_ns(), synced.live.saturating_sub(synced.idle_cores.len()));
             synced.retired_cores.push(core);
         } else {
-            synced.idle_cores.push(core);
+            synced.put_idle(self.now_ns(), core);
         }
         self.publish(synced);
     }
@@ -201,10 +209,13 @@ impl Runtime {
     pub(crate) fn take_idle(&self, own: Option<usize>) -> Option<Box<Core>> {
         let mut synced = self.synced.lock();
         let at = synced.idle_cores.iter().position(|core| Some(core.processor.index) == own);
-        let core = match at {
+        let mut core = match at {
             Some(at) => Some(synced.idle_cores.swap_remove(at)),
             None => synced.idle_cores.pop(),
         };
+        if let Some(core) = &mut core {
+            synced.taken(self.now_ns(), core);
+        }
         self.publish(&synced);
         drop(synced);
         self.alarm.work_begins();
@@ -229,7 +240,7 @@ impl Runtime {
     ///
     /// # Errors
     /// No further worker can be had, and there is work for it: the processor, and why.
-    pub(crate) fn hand_off(&self, core: Box<Core>) -> Result<(), (io::Error, Box<Core>)> {
+    pub(crate) fn hand_off(&self, mut core: Box<Core>) -> Result<(), (io::Error, Box<Core>)> {
         core.set_running(0);
         let chosen = {
             let mut synced = self.synced.lock();
@@ -241,7 +252,10 @@ impl Runtime {
                 None
             } else {
                 match self.choose_machine(&mut synced) {
-                    Some(chosen) => Some((chosen, core)),
+                    Some(chosen) => {
+                        core.span.begin_waking(self.now_ns());
+                        Some((chosen, core))
+                    }
                     None => {
                         let error = format!(
                             "there are {} already, most in blocking calls; let a `sync::Semaphore` bound how many \
@@ -330,6 +344,7 @@ impl Runtime {
             drop(synced);
             return Some(machine.receive());
         };
+        synced.taken(self.now_ns(), &mut core);
         self.publish(&synced);
         drop(synced);
         self.alarm.work_begins();
@@ -354,6 +369,30 @@ impl Runtime {
     /// Whether one more worker may spin: at most half as many as are busy. A limit that may be missed by a few.
     pub(crate) fn may_spin(&self) -> bool {
         2 * self.wakeups.spinning() < self.live().saturating_sub(self.wakeups.idle())
+    }
+}
+
+impl Synced {
+    /// Puts a processor with empty queues to the idle ones.
+    pub(crate) fn put_idle(&mut self, now_ns: u64, mut core: Box<Core>) {
+        self.busy.note(now_ns, self.live.saturating_sub(self.idle_cores.len() + 1));
+        let Core { span, processor, .. } = &mut *core;
+        span.begin_idle(now_ns, &self.busy, &processor.stats.sums);
+        self.idle_cores.push(core);
+    }
+
+    /// Notes that `core` has been taken out of the idle ones.
+    fn taken(&mut self, now_ns: u64, core: &mut Core) {
+        self.busy.note(now_ns, self.live.saturating_sub(self.idle_cores.len()));
+        core.span.end_idle(now_ns, &self.busy);
+    }
+
+    /// Brings the sums of the processors that are idle now up to date.
+    pub(crate) fn settle(&mut self, now_ns: u64) {
+        for core in &mut self.idle_cores {
+            let Core { span, processor, .. } = &mut **core;
+            span.settle(now_ns, &mut self.busy, &processor.stats.sums);
+        }
     }
 }
 

@@ -50,6 +50,13 @@
 // A model checker drives single files of this crate (`models/main.rs`); as a whole it runs on std only.
 #![cfg(not(loom))]
 
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!(
+    "corefit-runtime needs 64-bit Linux: it waits by epoll, fences by membarrier, and reserves address space for a million \
+     stacks. On another system use a Linux virtual machine or container"
+);
+
+mod account;
 mod blocking;
 #[doc(hidden)]
 pub mod cgroup;
@@ -100,6 +107,7 @@ mod timer_queue;
 mod timers;
 mod token;
 pub mod trace;
+mod usage;
 mod wakeups;
 mod worker;
 
@@ -138,7 +146,7 @@ pub use chan::chan;
 /// fn with_arguments() {}
 /// ```
 pub use corefit_macros::preemptible;
-pub use metrics::{Metrics, metrics};
+pub use metrics::{Costs, Metrics, Stretch, Times, metrics};
 pub use preempt::checkpoint;
 pub use procs::{DefaultProcs, ProcsReason, default_procs};
 pub use scheduler::{Config, gomaxprocs, run, yield_now};

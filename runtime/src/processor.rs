@@ -4,7 +4,8 @@
 //! A `Core` is moved, never shared: to execute goroutines a worker must hold one, and there are at most GOMAXPROCS of
 //! them. That is why no more goroutines execute at once.
 
-use crate::goroutine::Runnable;
+use crate::account::Span;
+use crate::goroutine::{Goroutine, Runnable};
 use crate::lazy::Laziness;
 use crate::metrics::Stats;
 use crate::pieces::Pieces;
@@ -162,6 +163,8 @@ pub(crate) struct Core {
     stacks: Vec<Stack>,
     pub(crate) pieces: Pieces,
     pub(crate) laziness: Laziness,
+    /// What it does while it runs no goroutine.
+    pub(crate) span: Span,
     /// Runs since the last look at the clock, and how many there may be.
     clock_runs: u32,
     clock_every: u32,
@@ -175,6 +178,10 @@ pub(crate) struct Core {
     until_run: u32,
     /// When the run that is now began, ns of the runtime's clock; 0 if it is not measured.
     run_began_ns: u64,
+    /// For how many runs it stands if it is measured, and whether its length goes into the histogram, where long runs must
+    /// not outnumber the others.
+    run_weight: u32,
+    is_turn: bool,
     random: u32,
 }
 
@@ -203,6 +210,7 @@ impl Core {
             stacks: Vec::with_capacity(STACKS_KEPT),
             pieces: Pieces::default(),
             laziness: Laziness::default(),
+            span: Span::default(),
             clock_runs: 0,
             clock_every: 1,
             mean_ns: 0,
@@ -211,6 +219,8 @@ impl Core {
             until_latency: SAMPLE_EVERY,
             until_run: SAMPLE_EVERY,
             run_began_ns: 0,
+            run_weight: 1,
+            is_turn: false,
             random,
         })
     }
@@ -369,20 +379,48 @@ impl Core {
         self.set_running(id);
     }
 
-    /// Begins to measure the run that begins, if it is its turn; `now_ns` reads the runtime's clock.
+    /// Begins to measure the run that begins, if it is its turn; `now_ns` reads the runtime's clock. Long runs are all
+    /// measured, since a look at the clock is nothing to them.
     pub(crate) fn begin_sample(&mut self, now_ns: impl FnOnce() -> u64) {
         self.until_run -= 1;
-        if self.until_run == 0 {
-            self.until_run = self.sample_gap();
-            self.run_began_ns = now_ns();
+        if self.until_run == 0 || self.are_runs_long() {
+            self.begin_measured(now_ns());
         }
     }
 
-    /// Ends the run as far as it had this processor.
-    pub(crate) fn end_sample(&mut self, now_ns: impl FnOnce() -> u64) {
+    /// Ends the run of `goroutine` as far as it had this processor.
+    pub(crate) fn end_sample(&mut self, goroutine: &Goroutine, now_ns: impl FnOnce() -> u64) {
         if self.run_began_ns != 0 {
-            self.stats().run_length.record(now_ns().saturating_sub(self.run_began_ns));
-            self.run_began_ns = 0;
+            self.end_measured(goroutine, now_ns());
+        }
+    }
+
+    #[inline(never)]
+    fn begin_measured(&mut self, now_ns: u64) {
+        self.run_began_ns = now_ns;
+        self.run_weight = if self.are_runs_long() { 1 } else { SAMPLE_EVERY };
+        self.is_turn = self.until_run == 0;
+        if self.is_turn {
+            self.until_run = self.sample_gap();
+        }
+    }
+
+    #[inline(never)]
+    fn end_measured(&mut self, goroutine: &Goroutine, now_ns: u64) {
+        let run_ns = now_ns.saturating_sub(self.run_began_ns);
+        self.run_began_ns = 0;
+        if self.is_turn {
+            self.stats().run_length.record(run_ns);
+        }
+        let run_us = run_ns * u64::from(self.run_weight) / 1000;
+        self.stats().run_us.add(run_us);
+        self.stats().busiest_us.raise(goroutine.add_run_us(run_us));
+    }
+
+    /// What was measured of the run that is now is left out: from `now_ns` on.
+    pub(crate) fn cut_sample(&mut self, now_ns: u64) {
+        if self.run_began_ns != 0 {
+            self.run_began_ns = now_ns;
         }
     }
 

@@ -5,6 +5,7 @@
 //! Processors are alike, so it does not matter which ones go. `live` never exceeds the larger of `target` and what it
 //! was before, and no more goroutines than `live` execute.
 
+use crate::account::Span;
 use crate::runtime::{MOST_PROCS, Runtime};
 
 impl Runtime {
@@ -19,6 +20,7 @@ impl Runtime {
                 && let Some(mut core) = synced.idle_cores.pop()
             {
                 core.release_stacks();
+                core.span = Span::default();
                 synced.retired_cores.push(core);
                 synced.live -= 1;
             }
@@ -28,8 +30,9 @@ impl Runtime {
                 let kept = synced.retired_cores.len().saturating_sub(missing);
                 let mut cores = synced.retired_cores.split_off(kept);
                 cores.extend(self.new_cores(missing - cores.len()));
-                synced.idle_cores.extend(cores);
                 synced.live = target;
+                let now_ns = self.now_ns();
+                cores.into_iter().for_each(|core| synced.put_idle(now_ns, core));
             }
             self.publish(&synced);
             (before, grew)

@@ -3,6 +3,7 @@
 //! What a goroutine does on the common path (spawn, ready, yield) touches its own processor only; the lock here is for
 //! the global queue, for the lists of idle processors and workers, and for resizing.
 
+use crate::account::Busy;
 use crate::global_queue::{GlobalQueue, Queued};
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::idle::MOST_MACHINES;
@@ -91,6 +92,8 @@ pub(crate) struct Synced {
     /// Workers in a blocking call.
     pub(crate) blocked: usize,
     pub(crate) next_machine: usize,
+    /// How many processors have been busy, for how long.
+    pub(crate) busy: Busy,
     /// Why the last worker that could not be started was not.
     pub(crate) start_error: Option<io::Error>,
 }

@@ -28,6 +28,8 @@ pub(crate) struct Slices {
     seen: Vec<Seen>,
     /// When that was, ns of the runtime's clock.
     before_ns: u64,
+    /// The longest that a goroutine was seen to run beyond a slice, ns.
+    pub(crate) longest_ns: u64,
 }
 
 /// The slice that a processor was last seen in.
@@ -99,6 +101,9 @@ impl Slices {
                 *seen = Seen { slice, goroutine, since_ns, ..Seen::default() };
             }
             let ran_ns = now_ns.saturating_sub(seen.since_ns);
+            if ran_ns >= SLICE_NS {
+                self.longest_ns = self.longest_ns.max(ran_ns);
+            }
             let others_wait = queued.are_ready || processor.has_waiting();
             let is_short = processor.is_used_up() && (others_wait || queued.may_come);
             if is_short {

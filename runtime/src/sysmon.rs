@@ -140,6 +140,7 @@ fn watch(runtime: &Arc<Runtime>) {
         };
         let round = slices.look(&runtime.processors(), now_ns, queued);
         due_ns = round.due_ns;
+        runtime.stats.longest_run_ns.raise(std::mem::take(&mut slices.longest_ns));
         (0..round.asked).for_each(|_| runtime.stats.preemptions_asked.bump_shared());
         for (id, ran_ns) in round.hogs {
             hogs.tell(runtime, id, Duration::from_nanos(ran_ns));

@@ -1,5 +1,6 @@
 //! What a worker does: wait for a processor, find goroutines, run them.
 
+use crate::account::Missing;
 use crate::current::{self, Context};
 use crate::fiber::Suspend;
 use crate::goroutine::Runnable;
@@ -11,6 +12,7 @@ use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::stack;
 use crate::trace;
+use crate::usage;
 use std::num::NonZeroU64;
 
 /// How often a worker goes round the other processors before it gives up. As in Go.
@@ -49,7 +51,12 @@ fn work(context: &Context) {
             Mail::Run(core, goroutine) => serve(context, core, Some(goroutine)),
         };
         mail = match idle {
-            Idle::Free => runtime.wait_for_mail(machine),
+            Idle::Free => {
+                let before_ns = usage::thread_cpu_ns();
+                let mail = runtime.wait_for_mail(machine);
+                runtime.stats.outside_cpu_ns.add_shared(usage::thread_cpu_ns().saturating_sub(before_ns));
+                mail
+            }
             Idle::Bound => runtime.wait_for_bound(machine),
         };
     }
@@ -60,6 +67,10 @@ fn serve(context: &Context, core: Box<Core>, mut first: Option<Runnable>) -> Idl
     let was_woken = first.is_none();
     trace::note(|lane| lane.processor(core.processor.index));
     let (mut core, mut is_spinning) = (core, was_woken);
+    if was_woken {
+        let Core { span, processor, .. } = &mut *core;
+        span.begin_serving(context.runtime.now_ns(), &processor.stats.sums);
+    }
     loop {
         let goroutine = match first.take() {
             Some(goroutine) if !context.runtime.is_stopping() => {
@@ -108,6 +119,9 @@ fn find(context: &Context, mut core: Box<Core>, mut is_spinning: bool) -> Option
             && let Some(goroutine) = look_everywhere(runtime, &mut core, &mut is_spinning)
         {
             if is_spinning {
+                let Core { span, processor, .. } = &mut *core;
+                let missing = Missing::until(goroutine.waited_for());
+                span.found(runtime.now_ns(), missing, &processor.stats.sums);
                 runtime.wakeups.end_spinning();
                 // The next one looks for more.
                 runtime.wake_one();
@@ -166,6 +180,7 @@ fn look_further(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -> O
     if *is_spinning || runtime.may_spin() {
         if !*is_spinning {
             *is_spinning = true;
+            core.span.begin_search(runtime.now_ns());
             runtime.wakeups.begin_spinning();
         }
         if let Some(stolen) = steal(runtime, core) {
@@ -307,7 +322,7 @@ fn switch_to(
     let suspend = runnable.resume();
     let mut back = context.end();
     if let Some(core) = &mut back {
-        core.end_sample(|| context.runtime.now_ns());
+        core.end_sample(runnable, || context.runtime.now_ns());
     }
     (suspend, back)
 }

@@ -1,6 +1,6 @@
 //! The counters against programs that are known to do a thing exactly so often.
 
-use corefit_runtime::{Config, Metrics, blocking, chan, checkpoint, go, metrics, yield_now};
+use corefit_runtime::{Config, Metrics, Stretch, blocking, chan, checkpoint, go, metrics, yield_now};
 use std::hint::spin_loop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -172,4 +172,42 @@ fn a_blocking_call_is_no_part_of_a_run() {
     // Some microseconds, unless the system took the CPU away. A bucket's middle may be an eighth off.
     let p50_s = counts.run_length_p50_s.unwrap();
     assert!(p50_s <= longest.as_secs_f64() * 9.0 / 8.0, "{p50_s} of at most {longest:?}");
+}
+
+#[test]
+fn a_processor_without_work_idles_for_lack_of_it() {
+    let costs = Config::new().procs(2).run(|| {
+        let stretch = Stretch::begin();
+        // Alone: the other processor has nothing to do, however slow the machine is.
+        while stretch.begun().elapsed() < Duration::from_millis(100) {
+            std::hint::spin_loop();
+        }
+        stretch.end()
+    });
+    let times = costs.times;
+    assert_eq!(
+        times.idle_lock + times.idle_channel + times.idle_io + times.idle_sleep,
+        Duration::ZERO,
+        "{times:?}"
+    );
+    let without = times.idle_slack + times.idle_critical + times.waking + times.searching;
+    let share = without.as_secs_f64() / costs.elapsed.as_secs_f64();
+    // What it was about when the stretch began or ended counts as a whole or not at all.
+    assert!(share < 2.0, "{costs:?}");
+    assert!(times.busiest_goroutine <= times.goroutines_run, "{times:?}");
+}
+
+#[test]
+fn a_processor_idles_for_what_its_next_goroutine_waited_for() {
+    let idle = |wait: fn()| {
+        Config::new().procs(1).run(move || {
+            let stretch = Stretch::begin();
+            wait();
+            stretch.end().times
+        })
+    };
+    let slept = idle(|| corefit_runtime::time::sleep(Duration::from_millis(20)));
+    assert!(slept.idle_sleep > Duration::ZERO && slept.idle_channel.is_zero(), "{slept:?}");
+    let blocked = idle(|| blocking(|| std::thread::sleep(Duration::from_millis(20))));
+    assert!(blocked.idle_io > Duration::ZERO && blocked.idle_sleep.is_zero(), "{blocked:?}");
 }

@@ -5,24 +5,33 @@
 mod command;
 mod compare;
 pub(crate) mod config;
+mod define;
+mod help;
 mod serve;
 mod sweep;
 mod view;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use command::{CommandArgs, ProgramArgs};
 pub use compare::CompareArgs;
+pub use define::command;
+pub use help::{HelpArgs, TOPICS, Topic};
 pub use serve::ServeArgs;
 pub use sweep::{SweepArgs, WorkloadArgs};
 pub use view::{
-    CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ModelArg, RecommendArgs, SchemaArgs, SchemaOf,
-    TableArgs, TraceArgs, TraceFormat,
+    CompletionsArgs, CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ManArgs, ModelArg,
+    RecommendArgs, SchemaArgs, SchemaOf, TableArgs, TraceArgs, TraceFormat,
 };
+pub use watch::WatchArgs;
+
+use help::FIRST_STEPS;
 
 /// Everything typed.
 #[derive(Clone, Debug, Parser)]
@@ -35,7 +44,8 @@ pub use view::{
     after_help = "Examples:\n  corefit sweep                                   every bundled workload\n  \
                   corefit sweep mandelbrot --procs 1..4           one of them\n  \
                   corefit sweep --env RAYON_NUM_THREADS -- ./app  your own program\n  \
-                  corefit recommend profiles/mandelbrot           decide again from what was measured",
+                  corefit recommend profiles/mandelbrot           decide again from what was measured\n\n\
+                  Pages: corefit help procs|metrics|policies|files, corefit help SUBCOMMAND",
     subcommand_required = true,
     arg_required_else_help = true,
     disable_help_subcommand = true
@@ -52,19 +62,17 @@ pub struct Cli {
 /// Options of every subcommand.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct GlobalArgs {
-    /// When to colour what is printed (`NO_COLOR` is honoured too)
+    /// When to colour what is printed; `auto` heeds the terminal, NO_COLOR and CLICOLOR_FORCE
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub color: Color,
 }
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "a comment would make `--help` list three words on seven lines")]
 pub enum Color {
-    /// On a terminal.
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
@@ -75,6 +83,8 @@ pub enum Command {
     Sweep(Box<SweepArgs>),
     /// Measure one sample of a workload and show it
     Run(RunArgs),
+    /// Follow a sweep that another process measures
+    Watch(WatchArgs),
     /// Sample where a program spends its CPU time, or waits, and draw it
     Flamegraph(FlamegraphArgs),
     /// Decide again from saved results, or from any CSV
@@ -93,6 +103,12 @@ pub enum Command {
     List(ListArgs),
     /// Say what this machine is and what can be measured on it
     Doctor(DoctorArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man(ManArgs),
+    /// Explain what several subcommands share (procs, metrics, policies, files), or one of them
+    Help(HelpArgs),
 }
 
 /// `corefit run`.
@@ -199,7 +215,7 @@ pub fn parse_from(args: &[OsString]) -> Result<Cli, Error> {
     if let Some(cli) = config::expand(args)? {
         return Ok(cli);
     }
-    let cli = Cli::try_parse_from(args)?;
+    let cli = Cli::from_arg_matches(&command().try_get_matches_from(args)?)?;
     // clap takes no command for none at all, and none means every workload.
     if args.last().is_some_and(|last| last == "--") {
         return Err(Error::Config("there is no command after `--`; give one, or leave out `--`".to_owned()));
@@ -212,6 +228,10 @@ pub fn parse_from(args: &[OsString]) -> Result<Cli, Error> {
 pub fn report(error: &Error) -> ExitCode {
     let error = match error {
         Error::Clap(error) if !error.use_stderr() => error,
+        Error::Clap(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            anstream::eprint!("{FIRST_STEPS}");
+            return ExitCode::from(2);
+        }
         Error::Clap(error) => {
             anstream::eprintln!("corefit: {}", usage_line(error));
             return ExitCode::from(2);
@@ -235,11 +255,16 @@ pub fn usage_line(error: &clap::Error) -> String {
 /// clap's message as one line: what is wrong, whatever control characters were typed.
 fn bare_line(error: &clap::Error) -> String {
     let text = error.to_string();
+    // Where `--` is followed by a command, or another argument was meant, a value after `--` is no way out.
+    let is_wrong_tip = |line: &str| {
+        let other_way = text.contains("<CMD>") || text.contains("a similar argument exists");
+        other_way && line.starts_with("tip: to pass ")
+    };
     let parts: Vec<&str> = text
         .lines()
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:"))
-        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information") && !is_wrong_tip(line))
         .collect();
     let line = parts.join(" ").replace(" tip: ", "; ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
@@ -249,16 +274,41 @@ fn bare_line(error: &clap::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_has_examples_and_a_group() {
+        let mut command = command();
+        let help = command.render_help().to_string();
+        for subcommand in command.get_subcommands_mut() {
+            let name = subcommand.get_name().to_owned();
+            let text = subcommand.render_long_help().to_string();
+            assert!(text.contains("Example") && text.contains(&format!("corefit {name}")), "{name}: {text}");
+            assert!(help.contains(&format!("\n  {name} ")), "{name} is not in:\n{help}");
+        }
+    }
+
+    #[test]
+    fn a_negative_value_is_refused_for_what_it_is() {
+        let line = refused(&["corefit", "sweep", "--precision", "-1", "sort"]);
+        assert!(line.contains("'--precision <PCT>'") && line.contains("above 0"), "{line}");
+        let line = refused(&["corefit", "sweep", "-1"]);
+        assert!(line.contains("'-1'") && !line.contains("-- -1"), "{line}");
+        let line = refused(&["corefit", "recommend", "-x"]);
+        assert!(line.contains("use '-- -x'"), "a path may begin like that: {line}");
+    }
+
+    fn parse_args(args: &[&str]) -> Result<Cli, clap::Error> {
+        command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches))
     }
 
     #[track_caller]
     fn refused(args: &[&str]) -> String {
-        let error = Cli::try_parse_from(args).expect_err("these arguments are wrong");
+        let error = parse_args(args).expect_err("these arguments are wrong");
         let line = usage_line(&error);
         assert!(!line.contains('\n'), "{line:?}");
         line
@@ -276,8 +326,7 @@ mod tests {
     #[test]
     fn what_follows_two_dashes_is_the_command() {
         let cli =
-            Cli::try_parse_from(["corefit", "sweep", "--procs", "1,2", "--", "app", "--procs", "{procs}"])
-                .unwrap();
+            parse_args(&["corefit", "sweep", "--procs", "1,2", "--", "app", "--procs", "{procs}"]).unwrap();
         let Command::Sweep(args) = cli.command else { panic!("a sweep") };
         assert_eq!(args.program.argv, ["app", "--procs", "{procs}"]);
         assert!(args.workloads.is_empty());

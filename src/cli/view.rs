@@ -9,7 +9,7 @@ use crate::plan::Policy;
 /// Which columns of a CSV hold what.
 #[derive(Clone, Debug, Args)]
 pub struct TableArgs {
-    /// Column of the worker count (any positive number)
+    /// Column of the worker count (any positive number), or hyperfine's parameter
     #[arg(long, value_name = "NAME", default_value = "procs")]
     pub procs_column: String,
     /// Column of the throughput
@@ -24,10 +24,11 @@ pub struct TableArgs {
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Examples:\n  corefit recommend profiles\n  corefit recommend profiles/sort --policy throughput\n  \
-                  corefit recommend results.csv --procs-column threads --throughput-column rps --json"
+                  corefit recommend results.csv --procs-column threads --throughput-column rps --json\n  \
+                  hyperfine -P threads 1 8 --export-json scan.json './app -j {threads}'; corefit recommend scan.json"
 )]
 pub struct RecommendArgs {
-    /// A target's folder, a folder of targets, or a CSV
+    /// A target's folder, a folder of targets, a CSV, or what `hyperfine --export-json` wrote of a scan
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
     /// How to choose: knee[=0.05], throughput, efficiency=0.7, p99<=5ms, cost[=0.1]
@@ -56,12 +57,16 @@ pub enum ModelArg {
 
 /// `corefit export`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  corefit export profiles/sort --format csv -o sort.csv")]
+#[command(
+    after_help = "Examples:\n  corefit export profiles/sort --format csv -o sort.csv     for pandas, R, DuckDB\n  \
+                  corefit export profiles/sort --format markdown            for a pull request\n  \
+                  corefit export profiles --format benchfmt -o new.txt; benchstat -col /procs new.txt"
+)]
 pub struct ExportArgs {
     /// A target's folder, or a folder of targets
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
-    /// What to write: every sample as CSV, or manifest, points and samples as JSON
+    /// What to write
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub format: ExportFormat,
     /// Where to write (default: standard output)
@@ -72,10 +77,16 @@ pub struct ExportArgs {
 /// A format of `corefit export`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// samples.csv of all targets in one table.
+    /// Every sample of all targets, one row each, the columns of samples.csv
     Csv,
-    /// Manifest, points and samples of all targets in one document.
+    /// Manifest, points and samples of all targets in one document (`corefit schema export`)
     Json,
+    /// A table of the points of each target and what to take, for a pull request
+    Markdown,
+    /// Go's benchmark format: a line a sample, for `benchstat -col /procs`
+    Benchfmt,
+    /// What hyperfine's scripts read: the wall times of each worker count
+    Hyperfine,
 }
 
 /// `corefit trace`.
@@ -105,22 +116,70 @@ pub enum TraceFormat {
 
 /// `corefit schema`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  corefit schema config > corefit.schema.json")]
+#[command(
+    after_help = "Examples:\n  corefit schema config > corefit.schema.json    for an editor that knows JSON schemas\n  \
+                  corefit schema recommendation                  of what `corefit recommend --json` prints"
+)]
 pub struct SchemaArgs {
     /// What the schema is of
     #[arg(value_name = "FILE", value_enum)]
     pub of: SchemaOf,
 }
 
-/// A file with a schema.
+/// A file or document with a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
-    /// The sweeps that `sweep --config` reads.
+    /// The file that `sweep --config` reads
     Config,
+    /// What `sweep --json` prints
+    Sweep,
+    /// sweep.json in a target's folder
+    Manifest,
+    /// What `run --json` prints: a row of samples.csv
+    Run,
+    /// What `recommend --json` prints
+    Recommendation,
+    /// What `export --format json` writes
+    Export,
+    /// What `compare --json` prints
+    Compare,
+    /// What `costs --json` prints
+    Costs,
+    /// What `list --json` prints
+    List,
+    /// What `doctor --json` prints
+    Doctor,
+}
+
+/// `corefit completions`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  corefit completions bash > ~/.local/share/bash-completion/completions/corefit\n  \
+                  corefit completions zsh > ~/.zfunc/_corefit    with `fpath+=~/.zfunc` before compinit in ~/.zshrc\n  \
+                  corefit completions fish > ~/.config/fish/completions/corefit.fish"
+)]
+pub struct CompletionsArgs {
+    /// The shell to write them for
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `corefit man`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  corefit man | man -l -\n  corefit man sweep | man -l -\n  \
+                  corefit man --dir /usr/local/share/man/man1")]
+pub struct ManArgs {
+    /// A subcommand (default: the page of corefit itself)
+    #[arg(value_name = "SUBCOMMAND", conflicts_with = "dir")]
+    pub subcommand: Option<String>,
+    /// Write all pages into this folder: corefit.1, corefit-sweep.1 and so on
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 /// `corefit list`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  corefit list --json")]
 pub struct ListArgs {
     /// Print a JSON array of name, about, scaling and unit
     #[arg(long)]
@@ -129,6 +188,9 @@ pub struct ListArgs {
 
 /// `corefit doctor`.
 #[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  corefit doctor\n  corefit doctor --json > doctor.json    for a bug report"
+)]
 pub struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]

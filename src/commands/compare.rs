@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use serde::Serialize;
-
+use super::documents::Compared;
 use super::{evidence, print};
 use crate::cli::{CompareArgs, TableArgs};
 use crate::compare::{Gate, Measured, Subject, TargetComparison, compare};
 use crate::error::Error;
 use crate::quote;
-use crate::recommend::{Evidence, ModelChoice, decide};
+use crate::recommend::{Evidence, ModelChoice, Observation, decide};
 use crate::report::compare as report;
 use crate::results::{self, Manifest, Note, SCHEMA};
 
@@ -18,19 +17,6 @@ struct Run {
     subject: Subject,
     /// `None` of a plain table.
     manifest: Option<Manifest>,
-}
-
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Document<'a> {
-    schema: u32,
-    base: &'a Path,
-    new: &'a Path,
-    threshold: f64,
-    alpha: f64,
-    regression: bool,
-    targets: &'a [TargetComparison],
-    warnings: &'a [Note],
 }
 
 /// Compares each target that both paths have, and prints what follows.
@@ -45,7 +31,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<(), Error> {
     let targets: Vec<TargetComparison> =
         pairs.iter().map(|(before, now)| of_target(before, now, gate)).collect::<Result<_, _>>()?;
     if args.json {
-        print::json(&Document {
+        print::json(&Compared {
             schema: SCHEMA,
             base: &args.base,
             new: &args.new,
@@ -96,26 +82,33 @@ fn of_sweep(saved: results::Saved) -> Run {
 }
 
 fn subject(evidence: &Evidence) -> Subject {
-    let mut samples: Vec<(f64, f64)> = evidence.observations.iter().map(|o| (o.n, o.throughput)).collect();
+    let mut samples: Vec<&Observation> = evidence.observations.iter().collect();
     // Stable: samples stay in the order they were measured.
-    samples.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let points = samples.chunk_by(|a, b| a.0 == b.0).map(|point| Measured {
-        procs: point[0].0,
-        throughputs: point.iter().map(|(_, throughput)| *throughput).collect(),
-        failed: 0,
-    });
+    samples.sort_by(|a, b| a.n.total_cmp(&b.n));
+    let points = samples.chunk_by(|a, b| a.n == b.n).map(|point| measured(point[0].n, point));
+    let default: Vec<&Observation> = evidence.default.iter().collect();
     Subject {
         target: evidence.target.clone(),
         unit: Some(evidence.unit.clone()),
         points: points.collect(),
         recommended: decide(evidence).map(|answer| answer.recommended_procs),
+        default: (!default.is_empty()).then(|| measured(f64::NAN, &default)),
+    }
+}
+
+fn measured(procs: f64, samples: &[&Observation]) -> Measured {
+    Measured {
+        procs,
+        throughputs: samples.iter().map(|sample| sample.throughput).collect(),
+        latencies_s: samples.iter().filter_map(|sample| sample.latency_p99_s).filter(|s| *s > 0.0).collect(),
+        failed: 0,
     }
 }
 
 fn count_failed(points: &mut Vec<Measured>, procs: f64) {
     let place = points.partition_point(|point| point.procs < procs);
     if points.get(place).is_none_or(|point| point.procs != procs) {
-        points.insert(place, Measured { procs, throughputs: Vec::new(), failed: 0 });
+        points.insert(place, measured(procs, &[]));
     }
     points[place].failed += 1;
 }
@@ -207,7 +200,8 @@ mod tests {
 
     #[test]
     fn failures_are_counted_where_they_belong() {
-        let mut points = vec![Measured { procs: 2.0, throughputs: vec![1.0], failed: 0 }];
+        let sample = Observation { throughput: 1.0, ..Observation::default() };
+        let mut points = vec![measured(2.0, &[&sample])];
         for procs in [4.0, 1.0, 2.0, 4.0] {
             count_failed(&mut points, procs);
         }

@@ -4,9 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use serde_json::json;
 
-use super::print;
+use super::{documents, print};
 use crate::cli::CostsArgs;
 use crate::costs::table::Answers;
 use crate::costs::{Deed, Kind, Question, claims, limits};
@@ -40,15 +39,15 @@ pub(super) fn costs(args: &CostsArgs) -> Result<(), Error> {
     let table = answers.table(&questions);
     let judged = claims::judge(&table);
     if args.json {
-        print::json(&json!({
-            "schema": crate::results::SCHEMA,
-            "corefit_version": env!("CARGO_PKG_VERSION"),
-            "machine": machine,
-            "rounds": rounds,
-            "rows": table,
-            "claims": judged,
-            "remarks": remarks,
-        }))?;
+        print::json(&documents::Costs {
+            schema: crate::results::SCHEMA,
+            corefit_version: env!("CARGO_PKG_VERSION"),
+            machine: &machine,
+            rounds,
+            rows: &table,
+            claims: &judged,
+            remarks: &remarks,
+        })?;
     } else {
         print::text(&report::costs::text(&table.rows, &judged, &remarks, rounds))?;
     }

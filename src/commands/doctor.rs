@@ -1,7 +1,6 @@
 //! `corefit doctor`: what this machine is, what can be measured on it, and how to get the rest.
 
-use serde_json::json;
-
+use super::documents::{DefaultProcs, Diagnosis, Profiles, QuotaSupport};
 use super::print;
 use crate::cli::DoctorArgs;
 use crate::error::Error;
@@ -20,25 +19,28 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<(), Error> {
     let quotas = measure::Quotas::find();
     let default = corefit_runtime::default_procs();
     if args.json {
-        return print::json(&json!({
-            "schema": crate::results::SCHEMA,
-            "corefit_version": env!("CARGO_PKG_VERSION"),
-            "machine": machine,
-            "default_procs": { "procs": default.procs, "reason": report::doctor::reason(&default) },
-            "counters": counters,
-            "profiles": {
-                "source": profiles.source.to_string(),
-                "event": profiles.event.to_string(),
-                "limits": profiles.limits,
+        return print::json(&Diagnosis {
+            schema: crate::results::SCHEMA,
+            corefit_version: env!("CARGO_PKG_VERSION"),
+            machine: &machine,
+            default_procs: DefaultProcs {
+                procs: default.procs,
+                reason: report::doctor::reason(&default).to_owned(),
             },
-            "quotas": {
-                "available": quotas.is_ok(),
-                "version": quotas.as_ref().ok().map(measure::Quotas::version),
-                "folder": quotas.as_ref().ok().map(measure::Quotas::folder),
-                "why_not": quotas.as_ref().err().map(ToString::to_string),
+            counters: &counters,
+            profiles: Profiles {
+                source: profiles.source.to_string(),
+                event: profiles.event.to_string(),
+                limits: &profiles.limits,
             },
-            "warnings": noise.iter().map(Note::from).collect::<Vec<_>>(),
-        }));
+            quotas: QuotaSupport {
+                available: quotas.is_ok(),
+                version: quotas.as_ref().ok().map(measure::Quotas::version),
+                folder: quotas.as_ref().ok().map(measure::Quotas::folder),
+                why_not: quotas.as_ref().err().map(ToString::to_string),
+            },
+            warnings: noise.iter().map(Note::from).collect(),
+        });
     }
     print::text(&report::doctor::text(&machine, &default, &counters, &profiles, quotas.as_ref(), &noise))
 }

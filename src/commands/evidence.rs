@@ -1,9 +1,11 @@
 //! From what is on disk to what a decision is made of. A sweep decides by the same road as `recommend` does afterwards,
 //! so both give the same answer from the same files.
 
+use std::path::Path;
+
 use crate::plan::Policy;
-use crate::recommend::{Evidence, ModelChoice, Observation};
-use crate::results::{Manifest, SampleRow, Saved, Table, TableRow};
+use crate::recommend::{Evidence, ModelChoice, Observation, Places, Spent};
+use crate::results::{self, Manifest, SampleRow, Saved, Table, TableRow};
 use crate::target::Procs;
 
 /// The evidence of a saved sweep; `policy` overrides the one it was measured under.
@@ -22,7 +24,17 @@ pub(super) fn of_sweep(saved: &Saved, policy: Option<Policy>, model: ModelChoice
         quick: plan.quick,
         is_workload: command.is_workload(),
         warnings: warnings.clone(),
+        places: places(&saved.folder),
     }
+}
+
+/// Where the CPU time goes by the profiles in `folder`; what cannot be read is left out.
+fn places(folder: &Path) -> Places {
+    let mut places = Places::default();
+    for (procs, folded) in results::folded(folder) {
+        places.add(procs, &folded);
+    }
+    places
 }
 
 /// The evidence of a plain table: no machine, no ceiling.
@@ -44,6 +56,7 @@ pub(super) fn of_table(file: &str, table: &Table, policy: Option<Policy>, model:
         quick: false,
         is_workload: false,
         warnings: Vec::new(),
+        places: Places::default(),
     }
 }
 
@@ -102,5 +115,28 @@ fn observation(row: &SampleRow) -> Option<Observation> {
         cache_misses: row.cache_misses,
         parks: row.parks,
         handoffs: row.handoffs,
+        spent: spent(row),
     })
+}
+
+/// Where the time of a sample's processors went.
+fn spent(row: &SampleRow) -> Spent {
+    Spent {
+        user_s: row.timed_user_s,
+        sys_s: row.timed_sys_s,
+        run_queue_wait_s: row.timed_run_queue_wait_s,
+        lock_s: row.idle_lock_s,
+        channel_s: row.idle_channel_s,
+        io_s: row.idle_io_s,
+        sleep_s: row.idle_sleep_s,
+        slack_s: row.idle_slack_s,
+        critical_s: row.idle_critical_s,
+        waking_s: row.waking_s,
+        searching_s: row.searching_s,
+        outside_cpu_s: row.outside_cpu_s,
+        lock_waits: row.lock_waits,
+        busiest_goroutine_s: row.busiest_goroutine_s,
+        goroutines_run_s: row.goroutines_run_s,
+        longest_run_s: row.longest_run_s,
+    }
 }

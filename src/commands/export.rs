@@ -3,7 +3,7 @@
 use super::print;
 use crate::cli::{ExportArgs, ExportFormat};
 use crate::error::Error;
-use crate::results;
+use crate::{report, results};
 
 /// Writes every saved sample of the folder.
 ///
@@ -14,5 +14,8 @@ pub(super) fn export(args: &ExportArgs) -> Result<(), Error> {
     print::to(args.output.as_deref(), |to| match args.format {
         ExportFormat::Csv => results::export::csv(&saved, to),
         ExportFormat::Json => results::export::json(&saved, to),
+        ExportFormat::Markdown => to.write_all(report::markdown::text(&saved).as_bytes()),
+        ExportFormat::Benchfmt => results::export::benchfmt(&saved, to),
+        ExportFormat::Hyperfine => results::export::hyperfine(&saved, to),
     })
 }

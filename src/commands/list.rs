@@ -1,8 +1,8 @@
 //! `corefit list`: the bundled workloads.
 
 use corefit_workloads::Workload;
-use serde_json::json;
 
+use super::documents::{Listed, Parameter};
 use super::print;
 use crate::cli::ListArgs;
 use crate::error::Error;
@@ -24,14 +24,19 @@ pub(super) fn list(args: &ListArgs) -> Result<(), Error> {
     print::line(&crate::report::table::text(&table))
 }
 
-fn entry(workload: &Workload) -> serde_json::Value {
-    json!({
-        "name": workload.name,
-        "about": workload.about,
-        "scaling": workload.scaling,
-        "unit": workload.unit,
-        "parameters": workload.parameters.iter()
-            .map(|p| json!({"name": p.name, "default": p.default, "about": p.about}))
-            .collect::<Vec<_>>(),
-    })
+fn entry(workload: &Workload) -> Listed {
+    let parameters = workload.parameters.iter();
+    Listed {
+        name: workload.name,
+        about: workload.about,
+        scaling: workload.scaling,
+        unit: workload.unit,
+        parameters: parameters
+            .map(|parameter| Parameter {
+                name: parameter.name,
+                default: parameter.default,
+                about: parameter.about,
+            })
+            .collect(),
+    }
 }

@@ -1,18 +1,23 @@
 //! One short file a subcommand: each reads as the story of that subcommand.
 
 mod compare;
+mod completions;
 mod costs;
 mod doctor;
+mod documents;
 mod evidence;
 mod export;
 mod flamegraph;
+mod help;
 mod list;
+mod man;
 mod print;
 mod recommend;
 mod run;
 mod schema;
 mod sweep;
 mod trace;
+mod watch;
 
 use crate::cli::{Cli, Color, Command};
 use crate::error::Error;
@@ -35,6 +40,10 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::Schema(args) => schema::schema(args),
         Command::List(args) => list::list(args),
         Command::Doctor(args) => doctor::doctor(args),
+        Command::Completions(args) => completions::completions(args),
+        Command::Watch(args) => watch::watch(args),
+        Command::Man(args) => man::man(args),
+        Command::Help(args) => help::help(args),
     }
 }
 

@@ -1,8 +1,6 @@
 //! `corefit recommend`: decide again from what was saved, or from any CSV.
 
-use serde::Serialize;
-use serde_json::json;
-
+use super::documents::{Explained, Recommendations};
 use super::{evidence, print};
 use crate::cli::{ModelArg, RecommendArgs};
 use crate::error::Error;
@@ -22,13 +20,7 @@ pub(super) fn recommend(args: &RecommendArgs) -> Result<(), Error> {
         anstream::eprintln!("corefit: `{}` has no successful sample", silent.target);
     }
     match (args.json, answers.as_slice()) {
-        (true, [one]) if evidence.len() == 1 => print::json(&written(one, &evidence, args.explain))?,
-        (true, []) if evidence.len() == 1 => print::json(&serde_json::Value::Null)?,
-        (true, several) => {
-            let several: Vec<Written<'_>> =
-                several.iter().map(|one| written(one, &evidence, args.explain)).collect();
-            print::json(&json!({ "schema": SCHEMA, "recommendations": several }))?;
-        }
+        (true, answers) => print::json(&document(answers, &evidence, args.explain))?,
         (false, _) if args.explain => {
             for explained in evidence.iter().filter_map(explain) {
                 print::text(&report::explain::text(&explained))?;
@@ -46,19 +38,32 @@ pub(super) fn recommend(args: &RecommendArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// An answer as it is printed.
-#[derive(Serialize)]
-struct Written<'a> {
-    #[serde(flatten)]
-    answer: &'a Recommendation,
-    /// The reasoning as text, where it was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    explain: Option<String>,
+/// The answers as they are printed.
+fn document<'a>(
+    answers: &'a [Recommendation],
+    evidence: &[Evidence],
+    is_explained: bool,
+) -> Recommendations<'a> {
+    let mut explained: Vec<_> =
+        answers.iter().map(|answer| explained(answer, evidence, is_explained)).collect();
+    match (evidence.len(), explained.pop()) {
+        (1, None) => Recommendations::Nothing,
+        (1, Some(one)) => Recommendations::One(Box::new(one)),
+        (_, last) => {
+            explained.extend(last);
+            Recommendations::Several { schema: SCHEMA, recommendations: explained }
+        }
+    }
 }
 
-fn written<'a>(answer: &'a Recommendation, evidence: &[Evidence], is_explained: bool) -> Written<'a> {
+fn explained<'a>(
+    answer: &'a Recommendation,
+    evidence: &[Evidence],
+    is_explained: bool,
+) -> Explained<'a, Recommendation> {
     let own = evidence.iter().filter(|_| is_explained).find(|evidence| evidence.target == answer.target);
-    Written { answer, explain: own.and_then(explain).map(|explained| report::explain::in_json(&explained)) }
+    let explain = own.and_then(explain).map(|explained| report::explain::in_json(&explained));
+    Explained { document: answer, explain }
 }
 
 fn collect(args: &RecommendArgs) -> Result<Vec<Evidence>, Error> {

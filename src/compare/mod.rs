@@ -23,6 +23,8 @@ pub struct Subject {
     pub points: Vec<Measured>,
     /// The worker count that is recommended for it; `None` if none is.
     pub recommended: Option<f64>,
+    /// With no worker count set, where that was measured; its own is not known and no number.
+    pub default: Option<Measured>,
 }
 
 /// The samples of one worker count.
@@ -32,6 +34,8 @@ pub struct Measured {
     pub procs: f64,
     /// Throughputs of the samples that succeeded: positive and finite; may be empty.
     pub throughputs: Vec<f64>,
+    /// 99th percentiles of the latency, seconds, of the samples that have one.
+    pub latencies_s: Vec<f64>,
     /// Samples that did not succeed.
     pub failed: usize,
 }
@@ -46,7 +50,7 @@ pub struct Gate {
 }
 
 /// What a comparison of one pair of points says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Slower by more than the threshold, and that is no chance.
@@ -74,7 +78,7 @@ impl Verdict {
 }
 
 /// One side of a pair.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Side {
     /// Its worker count.
     pub procs: f64,
@@ -85,7 +89,7 @@ pub struct Side {
 }
 
 /// Two points compared.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Pair {
     /// As it was.
     pub base: Side,
@@ -101,10 +105,25 @@ pub struct Pair {
     pub p: Option<f64>,
     /// What follows.
     pub verdict: Verdict,
+    /// The latencies beside it, where both have some. They close no gate.
+    pub latency_p99: Option<Latencies>,
+}
+
+/// The 99th percentiles of the latency of two points: the medians over their samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Latencies {
+    /// As it was, seconds.
+    pub base_s: f64,
+    /// As it is, seconds.
+    pub new_s: f64,
+    /// The new over the base; above 1 is slower.
+    pub ratio: f64,
+    /// Two-sided p of the rank-sum test.
+    pub p: f64,
 }
 
 /// One target compared.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct TargetComparison {
     /// Its name in the base.
     pub target: String,
@@ -114,12 +133,14 @@ pub struct TargetComparison {
     pub points: Vec<Pair>,
     /// The worker count that is recommended for the one against that for the other.
     pub recommended: Option<Pair>,
+    /// With no worker count set, where both measured that. It closes no gate: nobody recommends it.
+    pub default: Option<Pair>,
     /// What to know before believing it.
     pub warnings: Vec<Note>,
 }
 
 impl TargetComparison {
-    /// Every pair, the recommended one last.
+    /// Every pair that may close the gate, the recommended one last.
     pub fn pairs(&self) -> impl Iterator<Item = &Pair> {
         self.points.iter().chain(&self.recommended)
     }
@@ -144,6 +165,8 @@ pub fn compare(base: &Subject, new: &Subject, gate: Gate) -> TargetComparison {
         .recommended
         .zip(new.recommended)
         .and_then(|(before, now)| pair(find(base, before)?, find(new, now)?, gate));
+    let defaults = base.default.as_ref().zip(new.default.as_ref());
+    let default = defaults.and_then(|(before, now)| pair(before, now, gate));
     let unit = base.unit.as_ref().or(new.unit.as_ref());
     let mut warnings = Vec::new();
     warnings.extend(missing("only-in-base", "the base", base, new));
@@ -154,6 +177,7 @@ pub fn compare(base: &Subject, new: &Subject, gate: Gate) -> TargetComparison {
         unit: unit.map_or("ops/s", String::as_str).to_owned(),
         points,
         recommended,
+        default,
         warnings,
     }
 }
@@ -175,6 +199,7 @@ fn pair(base: &Measured, new: &Measured, gate: Gate) -> Option<Pair> {
         hi: None,
         p: None,
         verdict: Verdict::Failed,
+        latency_p99: latencies(base, new),
     };
     if new.throughputs.is_empty() {
         return (new.failed > 0).then_some(pair);
@@ -187,6 +212,13 @@ fn pair(base: &Measured, new: &Measured, gate: Gate) -> Option<Pair> {
     pair.p = Some(p);
     pair.verdict = if can_tell { verdict(ratio.value, p, gate) } else { Verdict::TooFew };
     Some(pair)
+}
+
+fn latencies(base: &Measured, new: &Measured) -> Option<Latencies> {
+    let [base_s, new_s] = [base, new].map(|point| crate::stats::median(&mut point.latencies_s.clone()));
+    let (base_s, new_s) = (base_s?, new_s?);
+    let p = rank_sum::test(&base.latencies_s, &new.latencies_s).p;
+    Some(Latencies { base_s, new_s, ratio: new_s / base_s, p })
 }
 
 fn verdict(ratio: f64, p: f64, gate: Gate) -> Verdict {

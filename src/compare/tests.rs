@@ -6,6 +6,7 @@ fn subject(points: &[(f64, &[f64])], recommended: f64) -> Subject {
     let measured = |&(procs, throughputs): &(f64, &[f64])| Measured {
         procs,
         throughputs: throughputs.to_vec(),
+        latencies_s: Vec::new(),
         failed: 0,
     };
     Subject {
@@ -13,6 +14,7 @@ fn subject(points: &[(f64, &[f64])], recommended: f64) -> Subject {
         unit: Some("ops/s".to_owned()),
         points: points.iter().map(measured).collect(),
         recommended: Some(recommended),
+        default: None,
     }
 }
 
@@ -93,4 +95,19 @@ fn the_same_program_is_rarely_called_different() {
         .collect();
     let different = compared.iter().filter(|verdict| **verdict != Verdict::Same).count();
     assert!(different <= 30, "{different} of 400, where 20 are expected at most");
+}
+
+#[test]
+fn latencies_and_the_default_are_told_and_close_no_gate() {
+    let mut base = subject(&[(1.0, &FAST)], 1.0);
+    let mut new = base.clone();
+    base.points[0].latencies_s = FAST.to_vec();
+    new.points[0].latencies_s = FAST.map(|x| 2.0 * x).to_vec();
+    base.default = Some(Measured { procs: f64::NAN, ..base.points[0].clone() });
+    new.default = Some(Measured { throughputs: SLOW.to_vec(), ..base.default.clone().unwrap() });
+    let compared = compare(&base, &new, GATE);
+    let latency = compared.points[0].latency_p99.unwrap();
+    assert!((latency.ratio - 2.0).abs() < 1e-12 && latency.p < 0.01, "{latency:?}");
+    assert_eq!(compared.default.unwrap().verdict, Verdict::Regression);
+    assert!(!compared.is_regression() && compared.recommended.unwrap().latency_p99.is_some());
 }

@@ -6,7 +6,7 @@ use super::{Kind, Row, Spread, Table};
 use crate::report::number::{bytes, seconds};
 
 /// A claim and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Claim {
     /// What is said.
     pub claim: &'static str,
@@ -17,7 +17,7 @@ pub struct Claim {
 }
 
 /// Whether a claim holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It does.

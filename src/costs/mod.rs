@@ -22,7 +22,7 @@ pub use claims::{Claim, Verdict};
 pub use table::{Row, Spread, Table};
 
 /// What runs at the same time as others of its kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A green thread of `corefit-runtime`.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Deed, Kind, Question};
 
 /// A figure over the rounds. All in the figure's own unit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Spread {
     /// The middle one; between the two middle ones of an even number.
     pub median: f64,
@@ -44,7 +44,7 @@ impl Spread {
 }
 
 /// What one of `count` costs. `None`: not measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Row {
     /// Of what.
     pub kind: Kind,
@@ -80,7 +80,7 @@ impl Row {
 }
 
 /// All rows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Table {
     /// Goroutines first, then threads; the counts upwards.

@@ -18,7 +18,7 @@ pub use topology::{Cpu, topology};
 use crate::measure::{self, cgroup};
 
 /// What a sweep records of its machine. `None` means the machine does not say.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Machine {
     /// Short hash of the facts that do not change from boot to boot: column `machine` of samples.csv.
     pub id: String,

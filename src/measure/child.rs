@@ -246,6 +246,7 @@ impl Child {
             throttled_periods: end.throttling.map(|throttling| throttling.throttled_periods),
             quota_periods: end.throttling.map(|throttling| throttling.periods),
             run_queue_wait_s: self.run_queue.as_ref().and_then(RunQueue::wait_s),
+            blocked: self.run_queue.take().and_then(RunQueue::into_blocked),
             steal_s: end.steal_s,
             counts,
             load: None,

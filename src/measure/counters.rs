@@ -16,7 +16,7 @@ use super::Counts;
 use super::kernel::Usage;
 
 /// A counter that corefit opens: one column of `samples.csv`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// CPU time of the tree.
@@ -90,7 +90,7 @@ pub enum Scope {
 }
 
 /// What came of opening a counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// It counts, in the kernel too.
@@ -169,7 +169,7 @@ pub trait CounterBackend {
 pub use perf::Perf;
 
 /// Which counters work, one entry each of [`Event::ALL`], in that order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Availability {
     /// Each counter and what came of opening it.
     pub counters: Vec<(Event, Access)>,

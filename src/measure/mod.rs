@@ -4,6 +4,7 @@
 //! are open on it and then becomes the program. [`sample`] is the whole; [`launch`] and [`Child`] are its steps, for who
 //! wants to do something in between, as the sampling profiler does.
 
+mod blocked;
 pub(crate) mod cgroup;
 mod child;
 mod control;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use crate::machine::CpuList;
 use crate::target::Invocation;
 
+pub use blocked::{Blocked, BlockedThreads};
 pub use child::Child;
 pub use counters::{Availability, availability};
 pub use error::Error;
@@ -154,6 +156,8 @@ pub struct Sample {
     pub quota_periods: Option<u64>,
     /// Seconds its threads were runnable but waited for a CPU, polled.
     pub run_queue_wait_s: Option<f64>,
+    /// What its threads waited for, polled; `None` for short samples.
+    pub blocked: Option<BlockedThreads>,
     /// Seconds of CPU the hypervisor took from the machine meanwhile (`/proc/stat`), if it says.
     pub steal_s: Option<f64>,
     /// Counters of the process tree.

@@ -1,5 +1,5 @@
-//! How long the threads of a program waited for a CPU although they could run, polled from outside: for commands, which do
-//! not say it themselves.
+//! How long the threads of a program waited for a CPU although they could run, and what they waited for otherwise
+//! (`blocked.rs`), polled from outside: for commands, which do not say it themselves.
 //!
 //! The kernel keeps the sum per thread, and drops it with the thread: the last value seen of each is taken. Threads that
 //! live shorter than the time between two polls are missed, so the figure is a lower bound.
@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use super::blocked::{self, BlockedThreads, Interval, Wait};
 use super::tree::{Root, Tree};
 
 /// Below this many polls the figure says nothing.
@@ -35,13 +36,22 @@ pub(super) struct RunQueue {
     due: Instant,
     /// Waited before that, which does not count.
     before_ns: u64,
+    blocked: BlockedThreads,
 }
 
 impl RunQueue {
     /// Of the sample that begins with `root`, at `now`.
     pub(super) fn new(root: Root, now: Instant) -> Self {
         let waits = Waits::default();
-        Self { tree: Tree::new(root), waits, begun: now, polled: now, due: now + INTERVAL, before_ns: 0 }
+        Self {
+            tree: Tree::new(root),
+            waits,
+            begun: now,
+            polled: now,
+            due: now + INTERVAL,
+            before_ns: 0,
+            blocked: BlockedThreads::default(),
+        }
     }
 
     /// Of a sample that runs already: what it waited before `now` does not count.
@@ -50,6 +60,7 @@ impl RunQueue {
         this.poll(now);
         this.before_ns = this.waits.total_ns();
         this.waits.polls = 0;
+        this.blocked = BlockedThreads::default();
         this
     }
 
@@ -60,16 +71,22 @@ impl RunQueue {
 
     /// Reads every thread of the tree.
     pub(super) fn poll(&mut self, now: Instant) {
+        let seconds = now.saturating_duration_since(self.polled).as_secs_f64();
+        let mut intervals = Vec::new();
         for pid in self.tree.refresh() {
             let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
             for thread in threads {
                 let id = thread.file_name().to_str().and_then(|name| name.parse().ok());
                 let statistics = fs::read_to_string(thread.path().join("schedstat")).ok();
                 if let (Some(id), Some(times)) = (id, statistics.as_deref().and_then(parse)) {
-                    self.waits.note(id, times);
+                    let active_s = self.waits.note(id, times) as f64 / 1e9;
+                    let is_idle = blocked::is_worth_a_look(active_s, seconds);
+                    let seen = if is_idle { blocked::look(&thread.path()) } else { None };
+                    intervals.push(Interval { active_s, wait: self.waits.last_wait(id, seen) });
                 }
             }
         }
+        self.blocked.add(seconds, &mut intervals);
         self.waits.polls += 1;
         self.polled = now;
         self.due = now + INTERVAL.max(now.elapsed() * SHARE);
@@ -78,6 +95,11 @@ impl RunQueue {
     /// Seconds waited, of all threads seen; `None` below five polls and where the kernel does not count it.
     pub(super) fn wait_s(&self) -> Option<f64> {
         self.waits.is_known().then(|| self.waits.total_ns().saturating_sub(self.before_ns) as f64 / 1e9)
+    }
+
+    /// What the threads waited for otherwise; `None` as above.
+    pub(super) fn into_blocked(self) -> Option<BlockedThreads> {
+        (self.waits.is_known() && self.blocked.is_known()).then_some(self.blocked)
     }
 
     /// The share of the time that the busiest thread ran; `None` as above.
@@ -92,17 +114,36 @@ impl RunQueue {
 #[derive(Debug, Default)]
 struct Waits {
     threads: HashMap<u32, Times>,
+    /// What each was last seen to wait for.
+    last: HashMap<u32, Wait>,
     /// Of threads whose id another one has got since.
     gone_ns: u64,
     polls: u32,
 }
 
 impl Waits {
-    fn note(&mut self, thread: u32, times: Times) {
-        if let Some(before) = self.threads.insert(thread, times)
-            && times.run_ns < before.run_ns
-        {
-            self.gone_ns += before.wait_ns;
+    /// Notes a thread; for how many nanoseconds it has run or waited for a CPU since it was last noted.
+    fn note(&mut self, thread: u32, times: Times) -> u64 {
+        let all = |times: Times| times.run_ns + times.wait_ns;
+        match self.threads.insert(thread, times) {
+            Some(before) if times.run_ns >= before.run_ns => all(times).saturating_sub(all(before)),
+            Some(before) => {
+                self.gone_ns += before.wait_ns;
+                self.last.remove(&thread);
+                all(times)
+            }
+            None => all(times),
+        }
+    }
+
+    /// What `thread` waits for: what is `seen` now, else what was seen last.
+    fn last_wait(&mut self, thread: u32, seen: Option<Wait>) -> Option<Wait> {
+        match seen {
+            Some(wait) => {
+                self.last.insert(thread, wait);
+                Some(wait)
+            }
+            None => self.last.get(&thread).copied(),
         }
     }
 

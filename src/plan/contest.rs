@@ -99,6 +99,12 @@ impl Contest {
         Ratio { rounds: logs.len() as u32, mean_log, half_log }
     }
 
+    /// Samples of worker counts so far.
+    pub(super) fn samples(&self) -> usize {
+        let counts = self.points.iter().filter(|(point, _)| **point != Procs::Default);
+        counts.map(|(_, samples)| samples.len()).sum()
+    }
+
     /// Where all worker counts stand that were measured at all.
     pub(super) fn levels(&self) -> &Levels {
         &self.levels

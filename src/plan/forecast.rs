@@ -19,8 +19,9 @@ const PRIOR_NOISE: f64 = 0.012;
 const PRIOR_WEIGHT: f64 = 1.0;
 /// Noise beyond which a misfit of the law explains more than noise does.
 const MOST_NOISE: f64 = 0.05;
-/// Samples that are played at most. The longest sweeps that people make take some thousand.
-const MOST_SAMPLES: usize = 20_000;
+/// Rounds that are played at most, as many as a sweep has by default: each looks at all samples before it. Of what comes
+/// behind them every round is taken to be as long as the last one played.
+const MOST_ROUNDS: u32 = 30;
 
 /// About how long the rest will take, without profiles. `spent` is what the target has taken so far.
 #[must_use]
@@ -34,17 +35,27 @@ pub fn time_left(plan: &Plan, policy: Policy, done: &[Done], spent: Duration) ->
     let mut random = fastrand::Rng::with_seed(plan.seed);
     let mut played = done.to_vec();
     let mut left_s = 0.0;
-    while played.len() < done.len() + MOST_SAMPLES {
+    for turn in 1..=MOST_ROUNDS {
         let now = spent.saturating_add(seconds(left_s));
         let Next::Round { round, order } = next(plan, policy, &played, now, Duration::ZERO) else { break };
+        let mut round_s = 0.0;
         for procs in order {
             let wall_s = contest.expected_wall_s(procs);
             let throughput = level(&contest, procs).map(|level| (level + noise * normal(&mut random)).exp());
             played.push(Done { round, procs, throughput, wall_s });
-            left_s += wall_s;
+            round_s += wall_s;
         }
+        let unplayed = if turn == MOST_ROUNDS { last_round(plan).saturating_sub(round) } else { 0 };
+        left_s += round_s * (1.0 + f64::from(unplayed));
     }
-    seconds(left_s)
+    let budget = plan.budget_s.filter(|_| plan.budget_is_explicit);
+    let left_of_it = budget.map(|budget_s| seconds(budget_s - spent.as_secs_f64()));
+    left_of_it.map_or(seconds(left_s), |most| most.min(seconds(left_s)))
+}
+
+/// The round that a long sweep ends with: a default budget lets no more than the least pass where those take so long.
+fn last_round(plan: &Plan) -> u32 {
+    if plan.budget_s.is_some() && !plan.budget_is_explicit { plan.rounds.min } else { plan.rounds.max }
 }
 
 /// Only a senseless history can make it no time at all; then nothing is known.
@@ -100,6 +111,7 @@ fn off_the_law(contest: &Contest) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Rounds;
     use crate::simulate;
 
     /// Rounds of worker counts 1 and 2 that take half a second a sample.
@@ -122,6 +134,19 @@ mod tests {
         (plan.budget_s, plan.budget_is_explicit) = (Some(3.0), true);
         assert_eq!(left(&plan, 4), 2.0, "what the budget leaves");
         assert_eq!(left(&plan, 0), 0.0, "nothing is known yet");
+    }
+
+    #[test]
+    fn of_very_many_rounds_the_later_ones_are_taken_to_be_as_long_as_the_last_one_played() {
+        let mut plan = Plan { precision: 0.0, ..simulate::plan(vec![1, 2], 1) };
+        plan.rounds = Rounds { min: 1000, max: 1000 };
+        let left =
+            |plan: &Plan| time_left(plan, Policy::default(), &done(6, 12), Duration::ZERO).as_secs_f64();
+        assert_eq!(left(&plan), 994.0);
+        plan.budget_s = Some(100.0);
+        assert_eq!(left(&plan), 994.0, "a budget by default does not go before the least rounds");
+        plan.budget_is_explicit = true;
+        assert_eq!(left(&plan), 100.0);
     }
 
     #[test]

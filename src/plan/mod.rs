@@ -25,7 +25,7 @@ pub use procs::{MOST_PROCS, ProcsSpec, Range};
 pub use quota::{LimitRule, QuotaList, parse_cpus};
 
 /// Everything settled about how a target is measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Plan {
     /// Worker counts, ascending, each once.
     pub procs: Vec<u32>,
@@ -85,7 +85,7 @@ impl Plan {
 }
 
 /// Rounds at least and at most, typed `MIN..MAX`. `MIN` alone keeps the default of at most 30, or MIN if that is more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Rounds {
     /// At least, 1 or more.
     pub min: u32,

@@ -10,7 +10,7 @@ use super::Error;
 use crate::machine::{Cpu, CpuList};
 
 /// In which order CPUs are given to workers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pin {
     /// Neighbours first: all CPUs of a core, then the next core of the same node.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, parse_duration};
 
 /// How a worker count is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "name", rename_all = "snake_case")]
 pub enum Policy {
     /// Smallest N whose loss against the best is at most the tolerance.

@@ -44,7 +44,7 @@ impl FromStr for QuotaList {
 }
 
 /// A rule by which programs and runtimes derive a worker count from a CPU limit that is no whole number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub enum LimitRule {
     /// Rounded down, at least 1: `uber-go/automaxprocs`.
     #[serde(rename = "floor")]

@@ -9,7 +9,8 @@
 //!   interval for each of its points; after that only contenders cost time.
 //! - A point whose last two samples failed leaves.
 //! - Of a long range only a grid is measured at first. From round 3 on others join where they may matter (`explore`); they
-//!   need as many samples before they leave or the sweep ends. Nobody who left comes back.
+//!   need as many samples before they leave or the sweep ends. Nobody who left comes back. All together they take at most
+//!   half of the samples that all of the range would take in MIN rounds: then nobody joins any more, and the sweep ends.
 //! - The default, where it is asked for, is visited by every round but is no contender: it is not chosen, so it neither
 //!   leaves for being slow nor keeps a sweep going.
 //!
@@ -38,6 +39,10 @@ const ROUNDS_TO_SPARE: u32 = 4;
 /// Rounds that a point has to have before it when it joins: one sample of it would say nothing.
 const ROUNDS_FOR_A_JOINER: u32 = 2;
 
+/// Samples that a long range may take whatever its length, by the least rounds: its grid, and enough rounds of what
+/// matters. Guess: 96 by default, as for 32 worker counts.
+const SAMPLES_AT_LEAST_A_ROUND: usize = 16;
+
 /// Points that stay until the rounds at least are complete.
 const POINTS_KEPT: usize = 3;
 
@@ -53,7 +58,7 @@ pub struct Done {
     pub procs: Procs,
     /// Its throughput; `None`: it failed.
     pub throughput: Option<f64>,
-    /// How long it took, seconds.
+    /// How long it took, with all that is done around it, seconds.
     pub wall_s: f64,
 }
 
@@ -78,6 +83,8 @@ pub enum StopReason {
     Precise,
     /// The most rounds are measured.
     MaxRounds,
+    /// A long range has taken half of the samples that all of it would take in the least rounds.
+    RangeLimit,
     /// Another round does not fit the budget. Under an asked-for budget it may be before the least rounds.
     Budget,
     /// Every point failed twice running.
@@ -129,11 +136,29 @@ fn play_on(plan: &Plan, policy: Policy, contest: &Contest, playing: &[Procs], co
     let may_join = is_time && complete + ROUNDS_FOR_A_JOINER <= plan.rounds.max;
     if !plan.grid.is_empty() && may_join && !points.is_empty() {
         let search = Search { range: &plan.procs, policy, round: complete };
-        let joiners = search.joiners(contest.levels()).into_iter().map(Procs::Count);
-        points.extend(joiners.filter(|point| contest.rounds_of(*point) == 0));
+        for joiner in search.joiners(contest.levels()).into_iter().map(Procs::Count) {
+            let is_paid_for = contest.samples() + (points.len() + 1) * plan.rounds.min as usize;
+            if contest.rounds_of(joiner) == 0 && is_paid_for <= most_samples(plan) {
+                points.push(joiner);
+            }
+        }
         points.sort_unstable();
     }
     points
+}
+
+/// Samples of a long range at most: half of what all its worker counts take in the least rounds.
+fn most_samples(plan: &Plan) -> usize {
+    (plan.procs.len() / 2).max(SAMPLES_AT_LEAST_A_ROUND) * plan.rounds.min as usize
+}
+
+/// Whether another round of `playing` would take a long range beyond its samples, everybody having those it needs.
+fn is_range_spent(plan: &Plan, contest: &Contest, playing: &[Procs]) -> bool {
+    let counts = || playing.iter().filter(|point| **point != Procs::Default);
+    let is_limited = !plan.grid.is_empty() && !plan.exhaustive;
+    is_limited
+        && counts().all(|point| contest.rounds_of(*point) >= plan.rounds.min)
+        && contest.samples() + counts().count() > most_samples(plan)
 }
 
 fn measured_in(done: &[Done], round: u32) -> BTreeSet<Procs> {
@@ -168,7 +193,7 @@ fn stay(plan: &Plan, policy: Policy, contest: &Contest, playing: &[Procs], compl
 }
 
 /// Of a long range, whoever can neither be chosen nor change the choice leaves after the least rounds: a smaller worker
-/// count is known to be within the tolerance of it, as exactly as is asked for.
+/// count is known to be within the tolerance of it, as exactly as is asked for. The best stays: the bar is set by it.
 fn leave_surplus(plan: &Plan, policy: Policy, contest: &Contest, staying: &mut Vec<Procs>) {
     let Some(best) = contest.best(staying).filter(|_| policy.takes_the_smallest()) else { return };
     let is_old = |point: Procs| contest.rounds_of(point) >= plan.rounds.min;
@@ -180,7 +205,11 @@ fn leave_surplus(plan: &Plan, policy: Policy, contest: &Contest, staying: &mut V
     let Some(chosen) = chosen else { return };
     let most = 1.0 / (1.0 - tolerance).max(f64::MIN_POSITIVE) + plan.precision;
     staying.retain(|n| {
-        *n <= chosen || *n == Procs::Default || !is_old(*n) || contest.ratio(*n, chosen).upper() > most
+        *n <= chosen
+            || *n == best
+            || *n == Procs::Default
+            || !is_old(*n)
+            || contest.ratio(*n, chosen).upper() > most
     });
 }
 
@@ -219,6 +248,9 @@ fn stop_reason(
     let may_stop = complete >= plan.rounds.min;
     if may_stop && is_precise(plan, policy, contest, playing) {
         return Some(StopReason::Precise);
+    }
+    if may_stop && is_range_spent(plan, contest, playing) {
+        return Some(StopReason::RangeLimit);
     }
     let is_over =
         plan.budget_s.is_some_and(|budget_s| used.as_secs_f64() + round_s(contest, playing) > budget_s);

@@ -32,10 +32,19 @@ pub(super) struct Facts {
     pub(super) instructions_per_op: Option<f64>,
     pub(super) cycles_per_instruction: Option<f64>,
     pub(super) cache_misses_per_op: Option<f64>,
+    /// Cache misses a second of wall time.
+    pub(super) cache_misses_per_s: Option<f64>,
+    /// CPUs that it would keep busy if it never waited for one: CPU time and waits for a CPU over wall time.
+    pub(super) wanted: Option<f64>,
+    pub(super) lock_waits_per_op: Option<f64>,
+    /// Part of all run time of the goroutine that ran longest.
+    pub(super) busiest_share: Option<f64>,
+    /// The longest that a goroutine was seen to keep its processor beyond a time slice.
+    pub(super) longest_run_s: Option<f64>,
 }
 
 /// How each fact is read from a sample, in the order of the fields.
-const READERS: [fn(&Observation) -> Option<f64>; 15] = [
+const READERS: [fn(&Observation) -> Option<f64>; 20] = [
     |o| Some(o.cpu_s()? / o.wall_s.filter(|wall| *wall >= SHORTEST_WALL_S)?),
     Observation::cpu_s_per_op,
     |o| o.per_op(o.sys_s?),
@@ -51,7 +60,22 @@ const READERS: [fn(&Observation) -> Option<f64>; 15] = [
     |o| o.per_op(o.instructions?),
     |o| ratio(o.cycles?, o.instructions?),
     |o| o.per_op(o.cache_misses?),
+    |o| ratio(o.cache_misses?, o.wall_s?),
+    |o| Some((o.cpu_s()? + o.run_queue_wait_s?) / o.wall_s.filter(|wall| *wall >= SHORTEST_WALL_S)?),
+    |o| o.per_op(o.spent.lock_waits?),
+    busiest_share,
+    |o| o.spent.longest_run_s,
 ];
+
+/// Estimated run times that are further than this from the CPU time come from too few runs that were measured. Guess.
+const FAR_OFF: f64 = 0.3;
+
+fn busiest_share(sample: &Observation) -> Option<f64> {
+    let spent = &sample.spent;
+    let run_s = spent.goroutines_run_s?;
+    let is_known = (run_s / (spent.user_s? + spent.sys_s?) - 1.0).abs() <= FAR_OFF;
+    ratio(spent.busiest_goroutine_s?, run_s).filter(|_| is_known)
+}
 
 impl Facts {
     pub(super) fn new(group: &Group<'_>) -> Self {
@@ -71,6 +95,11 @@ impl Facts {
             instructions_per_op,
             cycles_per_instruction,
             cache_misses_per_op,
+            cache_misses_per_s,
+            wanted,
+            lock_waits_per_op,
+            busiest_share,
+            longest_run_s,
         ] = group.medians(READERS);
         Self {
             n: group.n,
@@ -89,6 +118,11 @@ impl Facts {
             instructions_per_op,
             cycles_per_instruction,
             cache_misses_per_op,
+            cache_misses_per_s,
+            wanted,
+            lock_waits_per_op,
+            busiest_share,
+            longest_run_s,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which worker count to take: points, policy, how sure it is, reasons. Pure functions; every number comes from its input.
 
 mod choice;
+mod dearer;
 mod default;
 mod draws;
 mod explanation;
@@ -9,6 +10,7 @@ mod fit;
 mod floor;
 mod group;
 mod noise;
+mod places;
 mod policy;
 mod quotas;
 mod reasons;
@@ -16,9 +18,11 @@ mod rounds;
 mod scene;
 #[cfg(test)]
 mod simulation;
+mod stack;
 #[cfg(test)]
 mod tests;
 mod text;
+mod waits;
 mod walk;
 mod warnings;
 
@@ -30,7 +34,9 @@ use self::scene::Scene;
 use crate::plan::Policy;
 use crate::results::{DefaultPoint, Note, Recommendation, Regret, SCHEMA};
 pub use explanation::{Alternative, Explanation, Standing};
+pub use places::Places;
 pub use quotas::{AtQuota, Comparison, RuleLoss, at_quota, compare};
+pub use stack::Spent;
 
 /// Everything a decision is made from.
 #[derive(Clone, Debug)]
@@ -57,6 +63,8 @@ pub struct Evidence {
     pub is_workload: bool,
     /// What was noticed while measuring: passed on into the answer's warnings.
     pub warnings: Vec<Note>,
+    /// Where in the code its CPU time goes, by the profiles that were taken; empty without any.
+    pub places: Places,
 }
 
 /// Which model is fitted.
@@ -119,6 +127,8 @@ pub struct Observation {
     pub parks: Option<f64>,
     /// Handoffs (blocking calls).
     pub handoffs: Option<f64>,
+    /// Where the time of its processors went.
+    pub spent: Spent,
 }
 
 /// A gain at most this large is inside the noise that the planner leaves (its default precision).
@@ -157,6 +167,7 @@ fn judge<T>(evidence: &Evidence, draws: usize, then: impl FnOnce(&Scene<'_>) -> 
         return None;
     }
     let facts: Vec<Facts> = groups.iter().map(Facts::new).collect();
+    let stacks = stack::stacks(&groups);
     let cpus = usable_cpus(evidence);
     let ignored = ignored_knob(evidence, &facts);
     let keeps_busy =
@@ -177,6 +188,7 @@ fn judge<T>(evidence: &Evidence, draws: usize, then: impl FnOnce(&Scene<'_>) -> 
         evidence,
         groups: &groups,
         facts: &facts,
+        stacks: &stacks,
         rounds: &rounds,
         estimate: &estimate,
         rule,
@@ -188,7 +200,7 @@ fn judge<T>(evidence: &Evidence, draws: usize, then: impl FnOnce(&Scene<'_>) -> 
         law: fit.as_ref().map(|fit| &fit.law),
         ceiling,
         cpus,
-        bound: keeps_busy(CPU_BOUND),
+        bound: cpus.filter(|cpus| most_wanted(&facts).is_none_or(|most| most >= CPU_BOUND * cpus.min(1.0))),
         ignored,
     }))
 }
@@ -209,6 +221,7 @@ fn recommendation(scene: &Scene<'_>) -> Recommendation {
         best_procs: scene.n(scene.best),
         model: fit::written(scene),
         points: group::points(scene.groups),
+        stack: scene.stacks.iter().flatten().cloned().collect(),
         reasons: reasons(scene, default.as_ref()),
         warnings: warnings(scene, default.as_ref()),
         default,
@@ -243,6 +256,12 @@ fn closest(estimate: &rounds::Estimate, chosen: usize) -> Option<usize> {
 /// The most CPUs that any setting keeps busy; `None` if no CPU time was measured.
 fn most_busy(facts: &[Facts]) -> Option<f64> {
     facts.iter().filter_map(|facts| facts.busy).max_by(f64::total_cmp)
+}
+
+/// The same, had it never waited for a CPU: on a machine that others use too, a program that computes keeps few CPUs busy,
+/// but it does not wait for anything else.
+fn most_wanted(facts: &[Facts]) -> Option<f64> {
+    facts.iter().filter_map(|facts| facts.wanted.or(facts.busy)).max_by(f64::total_cmp)
 }
 
 /// The worker count whose CPU time over wall exceeds it most, if by more than [`KNOB_TOLERANCE`]. Blocking calls of the

@@ -13,7 +13,7 @@ use crate::plan::LimitRule;
 use crate::results::Recommendation;
 
 /// What a rule loses at one quota.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct RuleLoss {
     /// The rule.
     pub rule: LimitRule,
@@ -28,7 +28,7 @@ pub struct RuleLoss {
 }
 
 /// A target at one quota.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct AtQuota {
     /// The quota, in CPUs.
     pub cpus: f64,
@@ -45,7 +45,7 @@ pub struct AtQuota {
 }
 
 /// A target over several quotas.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Comparison {
     /// Name of the target, without a quota.
     pub target: String,
@@ -142,7 +142,7 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ModelChoice, Observation, decide};
+    use super::super::{ModelChoice, Observation, Places, decide};
     use super::*;
     use crate::plan::Policy;
 
@@ -169,6 +169,7 @@ mod tests {
             quick: false,
             is_workload: true,
             warnings: Vec::new(),
+            places: Places::default(),
             default: Vec::new(),
         };
         at_quota(&evidence, &decide(&evidence).unwrap(), cpus).unwrap()

@@ -4,15 +4,18 @@
 //! lost in two places, and exactly: processors that idle, (b_N/b_1)/N, and operations that got dearer, c_1/c_N. Each
 //! cause is ranked by its part of one of the two.
 
+use super::dearer;
 use super::facts::{Facts, growth};
+use super::places::Which;
 use super::policy::{Rule, Second};
 use super::scene::{Scene, within};
 use super::text::{cpus, figure, note, percent, seconds};
-use super::{CPU_BOUND, most_busy};
+use super::waits::{self, Measured};
+use super::{CPU_BOUND, most_busy, most_wanted};
 use crate::results::Note;
 
 /// Loss of efficiency below which neither half of it is worth a sentence. Guess: twice the usual noise of a point.
-const SMALL_LOSS: f64 = 0.05;
+pub(super) const SMALL_LOSS: f64 = 0.05;
 /// Idle share from which waiting is looked for. Guess.
 const IDLE: f64 = 0.1;
 /// Efficiency from which a program scales well. Guess; 1.8 times on two CPUs.
@@ -25,21 +28,11 @@ const SERIAL: f64 = 0.02;
 const THROTTLED: f64 = 0.05;
 /// Part of the runnable time spent waiting for a CPU. Guess.
 const WAITS: f64 = 0.1;
-/// Kernel part of the CPU time. Guess.
-const KERNEL: f64 = 0.3;
-/// Weight of a kernel share that does not grow with N: worth knowing, but it stops nothing.
-const KERNEL_FACT: f64 = 0.04;
 /// Busy CPUs within which one thread is the whole program: 1 give or take this. Guess.
 const ONE_CPU: f64 = 0.15;
 /// Parks a second of CPU time from which waits for locks and channels are named. A park and its wake-up take 0.2 µs, so fewer
 /// are less than half a percent of the work: such goroutines wait for each other's results, and the curve says how long.
-const PARKS_PER_CPU_S: f64 = 20_000.0;
-/// CPU seconds of a thread switch with the caches it cools. Guess, from published 1 µs to 5 µs.
-const SWITCH_S: f64 = 2e-6;
-/// Part of the CPU time that switches cost from which they are named. Guess.
-const SWITCHES: f64 = 0.02;
-/// Growth of a count per op that is worth naming beside that of CPU time. Guess.
-const GROWS: f64 = 0.5;
+pub(super) const PARKS_PER_CPU_S: f64 = 20_000.0;
 
 /// Every cause that the facts show; never empty with two worker counts or more.
 pub(super) fn reasons(scene: &Scene<'_>) -> Vec<Note> {
@@ -50,7 +43,7 @@ pub(super) fn reasons(scene: &Scene<'_>) -> Vec<Note> {
     if scene.probe() > scene.base() {
         let halves = Halves::new(scene);
         waiting(scene, &halves, &mut found);
-        dearer_operations(scene, &halves, &mut found);
+        dearer::operations(scene, halves.dearer, &mut found);
         coherency_of_the_law(scene, &mut found);
         cap_of_the_law(scene, &mut found);
         scales_well(scene, &mut found);
@@ -67,14 +60,14 @@ pub(super) fn reasons(scene: &Scene<'_>) -> Vec<Note> {
 
 /// Causes with the share of throughput that each costs.
 #[derive(Default)]
-struct Found(Vec<(f64, Note)>);
+pub(super) struct Found(Vec<(f64, Note)>);
 
 impl Found {
-    fn add(&mut self, weight: f64, code: &str, text: String) {
+    pub(super) fn add(&mut self, weight: f64, code: &str, text: String) {
         self.0.push((weight, note(code, text)));
     }
 
-    fn has(&self, code: &str) -> bool {
+    pub(super) fn has(&self, code: &str) -> bool {
         self.0.iter().any(|(_, note)| note.code == code)
     }
 
@@ -101,7 +94,7 @@ impl Halves {
     }
 }
 
-fn ends<'a>(scene: &Scene<'a>) -> [&'a Facts; 2] {
+pub(super) fn ends<'a>(scene: &Scene<'a>) -> [&'a Facts; 2] {
     [&scene.facts[scene.base()], &scene.facts[scene.probe()]]
 }
 
@@ -119,9 +112,30 @@ fn latency(scene: &Scene<'_>, found: &mut Found) {
             figure(scene.n(scene.chosen)),
             seconds(upper.exp()),
             seconds(limit.exp())
-        );
+        ) + &hogs(scene, limit);
         found.add(f64::INFINITY, "latency", text);
     }
+}
+
+/// What keeps latencies beyond `limit` (its logarithm) where fewer processors are: goroutines that do not let go. As the end of a
+/// sentence; empty where none was seen to.
+fn hogs(scene: &Scene<'_>, limit: f64) -> String {
+    let base = scene.base();
+    let longest_s = scene.facts.iter().filter_map(|facts| facts.longest_run_s).max_by(f64::total_cmp);
+    let (Some(longest_s), Some(upper)) = (longest_s, scene.estimate.second_upper[base]) else {
+        return String::new();
+    };
+    if upper <= limit || longest_s.ln() <= limit {
+        return String::new();
+    }
+    format!(
+        "; it is up to {} at {}, since goroutines keep their processor for up to {} at a time, and what is due then starves{}; try \
+         `#[preemptible]` on what they run, or a processor more than there are such goroutines",
+        seconds(upper.exp()),
+        figure(scene.n(base)),
+        seconds(longest_s),
+        scene.evidence.places.named(scene.n(base), Which::All)
+    )
 }
 
 fn quota_throttling(scene: &Scene<'_>, found: &mut Found) {
@@ -150,15 +164,19 @@ fn run_queue_wait(scene: &Scene<'_>, found: &mut Found) {
         // Throttled threads are in the run queue too.
         let cause = if facts.throttled_share.is_some_and(|share| share >= THROTTLED) {
             "the quota holds them back"
+        } else if scene.cpus.is_some_and(|cpus| facts.n > cpus.ceil()) {
+            "there are more threads than CPUs"
         } else {
-            "something else uses the CPUs, or there are more threads than CPUs"
+            "something else uses the CPUs, or there are more threads than CPUs, or threads that were woken share one"
         };
+        let of_whole =
+            scene.stacks[scene.probe()].as_ref().and_then(|stack| waits::share(stack, "run-queue-wait"));
         let text = format!(
             "threads wait for a CPU during {} of the time they could run at {} procs: {cause}",
             percent(share),
             figure(facts.n)
         );
-        found.add(share, "run-queue-wait", text);
+        found.add(of_whole.unwrap_or(share), "run-queue-wait", text);
     }
 }
 
@@ -167,7 +185,11 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
     let [from, to] = ends(scene);
     let idle = halves.idle.unwrap_or(0.0);
     let usable = scene.cpus.unwrap_or(1.0).min(1.0);
-    if let Some(most) = most_busy(scene.facts).filter(|most| *most < CPU_BOUND * usable) {
+    // One that waits for CPUs that others use would compute.
+    if let Some(most) = most_busy(scene.facts)
+        && most_wanted(scene.facts).is_some_and(|wanted| wanted < CPU_BOUND * usable)
+    {
+        let on_what = scene.stacks[scene.probe()].as_ref().map_or_else(String::new, waits::longest_wait);
         let speedup = scene.speedup(scene.base(), scene.probe());
         let so = if speedup > 1.0 + FALLS {
             "what it waits for, not the CPUs, bounds it"
@@ -175,8 +197,8 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
             "more procs do not help"
         };
         let text = format!(
-            "at most {} CPUs are busy at any setting: the program waits more than it computes, so {so} ({} procs give {:.2} \
-             times the throughput of {})",
+            "at most {} CPUs are busy at any setting: the program waits more than it computes{on_what}, so {so} ({} procs give \
+             {:.2} times the throughput of {})",
             figure(most),
             figure(to.n),
             speedup,
@@ -185,7 +207,11 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
         found.add(1.0, "not-cpu-bound", text);
         return;
     }
-    if let (Some(busy), true) = (to.busy, idle >= IDLE) {
+    let measured = Measured::new(scene);
+    if let Some(measured) = &measured {
+        measured.waits(scene, found);
+    }
+    if let (Some(busy), true, None) = (to.busy, idle >= IDLE, &measured) {
         let share = percent(busy / scene.bound.map_or(to.n, |bound| to.n.min(bound)));
         if let Some(parks) =
             to.parks_per_op.filter(|_| to.parks_per_cpu_s.is_some_and(|p| p >= PARKS_PER_CPU_S))
@@ -209,7 +235,12 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
             found.add(idle, "critical-goroutine", text);
         }
     }
-    serial_fraction(scene, halves, found);
+    serial_fraction(scene, halves, measured.as_ref(), found);
+    if let Some(measured) = &measured {
+        measured.lack_of_work(scene, found);
+        waits::bounding_goroutine(scene, found);
+        return;
+    }
     let is_explained =
         ["lock-or-channel-waits", "critical-goroutine", "serial-fraction"].iter().any(|c| found.has(c));
     if let (Some(busy), true, false) = (to.busy, idle >= IDLE, is_explained) {
@@ -225,7 +256,7 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
 
 /// The serial fraction of the fitted law, else the one of A. H. Karp and H. P. Flatt (CACM 33(5), 1990):
 /// (1/S − 1/p)/(1 − 1/p) for a speedup S on p processors.
-fn serial_fraction(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
+fn serial_fraction(scene: &Scene<'_>, halves: &Halves, measured: Option<&Measured<'_>>, found: &mut Found) {
     let (base, probe) = (scene.base(), scene.probe());
     let (speedup, ideal) = (scene.speedup(base, probe), scene.ideal(probe));
     if speedup <= 1.0 || ideal <= 1.0 || own_cap(scene).is_some() {
@@ -235,93 +266,24 @@ fn serial_fraction(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
     let sigma = of_law.unwrap_or((1.0 / speedup - 1.0 / ideal) / (1.0 - 1.0 / ideal));
     let lost = 1.0 - 1.0 / (1.0 + sigma * (ideal - 1.0));
     // Time that CPUs spend is not serial work, whatever the curve looks like.
-    let weight = halves.idle.map_or(lost, |idle| idle.min(lost));
+    let idle = measured.map(Measured::lack).or(halves.idle);
+    let weight = idle.map_or(lost, |idle| idle.min(lost));
     if sigma < SERIAL || weight < SERIAL {
         return;
     }
+    let seen =
+        measured.map(Measured::alone_share).filter(|alone| *alone > 0.0).map_or(String::new(), |alone| {
+            format!("; one goroutine was seen to run alone for {} of the time", percent(alone))
+        });
     let text = format!(
         "serial fraction {sigma:.2}: that share of the work runs on one processor at a time, so {} procs give {:.2} times \
-         the throughput of {}",
+         the throughput of {}{seen}{}",
         figure(scene.n(probe)),
         speedup,
-        figure(scene.n(base))
+        figure(scene.n(base)),
+        scene.evidence.places.named(scene.n(base), Which::All)
     );
     found.add(weight, "serial-fraction", text);
-}
-
-/// Operations that take more CPU time: what grows with it.
-fn dearer_operations(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
-    let [from, to] = ends(scene);
-    if let Some(dearer) = halves.dearer.filter(|dearer| *dearer >= SMALL_LOSS) {
-        let grown = growth(from.cpu_s_per_op, to.cpu_s_per_op).unwrap_or(0.0);
-        let instructions = growth(from.instructions_per_op, to.instructions_per_op);
-        let stalls = growth(from.cycles_per_instruction, to.cycles_per_instruction);
-        let mut text = format!(
-            "CPU time per op grows by {} from {} to {} procs",
-            percent(grown),
-            figure(from.n),
-            figure(to.n)
-        );
-        let code = match (instructions, stalls) {
-            (Some(instructions), Some(stalls)) if stalls > instructions.max(0.0) => {
-                text.push_str(&format!(" and cycles per instruction by {}", percent(stalls)));
-                if let Some(misses) =
-                    growth(from.cache_misses_per_op, to.cache_misses_per_op).filter(|g| *g >= GROWS)
-                {
-                    text.push_str(&format!(", cache misses per op by {}", percent(misses)));
-                }
-                text.push_str(": processors wait for memory or for each other's cache lines");
-                "coherency"
-            }
-            _ => "cpu-time-grows",
-        };
-        text.push_str(&companions(from, to));
-        found.add(dearer, code, text);
-    }
-    let kernel_part = || {
-        let grown = to.kernel_s_per_op? - from.kernel_s_per_op?;
-        Some(grown.max(0.0) / to.cpu_s_per_op?)
-    };
-    if let Some(share) = to.kernel_share.filter(|share| *share >= KERNEL) {
-        let text = format!("{} of the CPU time is the kernel's at {} procs", percent(share), figure(to.n));
-        found.add(kernel_part().unwrap_or(0.0).max(share * KERNEL_FACT), "kernel-time", text);
-    }
-    let rate = to.switches_per_s.unwrap_or(0.0);
-    let cost = rate * SWITCH_S / to.busy.unwrap_or(f64::INFINITY).max(0.1);
-    let is_growing = growth(from.switches_per_op, to.switches_per_op).is_none_or(|growth| growth >= GROWS);
-    if cost >= SWITCHES && is_growing {
-        let per_op = to.switches_per_op.map_or(String::new(), |x| format!(", {} an op", figure(x)));
-        let text = format!("{} thread switches a second at {} procs{per_op}", figure(rate), figure(to.n));
-        found.add(cost.min(halves.dearer.unwrap_or(cost)), "context-switches", text);
-    }
-}
-
-/// What grew along with the CPU time per op, as the end of its sentence.
-fn companions(from: &Facts, to: &Facts) -> String {
-    let mut parts = Vec::new();
-    let pairs = [
-        (
-            "kernel time per op",
-            from.kernel_s_per_op.map(|s| s * 1e6),
-            to.kernel_s_per_op.map(|s| s * 1e6),
-            " µs",
-        ),
-        ("thread switches per op", from.switches_per_op, to.switches_per_op, ""),
-        ("parks per op", from.parks_per_op, to.parks_per_op, ""),
-    ];
-    for (name, from, to, unit) in pairs {
-        if let (Some(from), Some(to)) = (from, to)
-            && to > from * (1.0 + GROWS)
-        {
-            parts.push(format!("{name} from {} to {}{unit}", figure(from), figure(to)));
-        }
-    }
-    if let Some(parks) = to.parks_per_op.filter(|_| to.parks_per_cpu_s.is_some_and(|p| p >= PARKS_PER_CPU_S))
-        && !parts.iter().any(|part| part.starts_with("parks"))
-    {
-        parts.push(format!("an op parks {} times", figure(parks)));
-    }
-    if parts.is_empty() { String::new() } else { format!("; {}", parts.join(", ")) }
 }
 
 /// A plain table has no counters, but its law may show the price of keeping workers in step.
@@ -330,7 +292,7 @@ fn coherency_of_the_law(scene: &Scene<'_>, found: &mut Found) {
     let n = scene.n(scene.probe());
     let whole = law.kappa * n * (n - 1.0);
     let lost = whole / (1.0 + law.sigma * (n - 1.0) + whole);
-    if lost >= SMALL_LOSS && !found.has("coherency") && !found.has("cpu-time-grows") {
+    if lost >= SMALL_LOSS && !dearer::CODES.iter().any(|code| found.has(code)) {
         let text = format!(
             "coherency {}: the price of keeping workers in step grows with the square of their number, and throughput \
              peaks near {} procs",
@@ -422,3 +384,6 @@ fn say_that_it_falls(scene: &Scene<'_>, notes: &mut [Note]) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

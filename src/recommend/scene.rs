@@ -7,12 +7,15 @@ use super::group::Group;
 use super::policy::Rule;
 use super::rounds::{Estimate, Rounds};
 use crate::model::{Fit, Law};
+use crate::results::Stack;
 
 /// Everything known once the choice is made. Indices are of worker counts, ascending.
 pub(super) struct Scene<'a> {
     pub(super) evidence: &'a Evidence,
     pub(super) groups: &'a [Group<'a>],
     pub(super) facts: &'a [Facts],
+    /// Where the processors' time goes at each; `None` where no CPU time was measured.
+    pub(super) stacks: &'a [Option<Stack>],
     pub(super) rounds: &'a Rounds,
     pub(super) estimate: &'a Estimate,
     pub(super) rule: Rule,

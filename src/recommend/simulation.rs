@@ -50,6 +50,7 @@ fn measured(truth: &[f64], noise: f64, policy: Policy, random: &mut fastrand::Rn
         quick: false,
         is_workload: false,
         warnings: Vec::new(),
+        places: Places::default(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! What to know before believing an answer. Every sentence carries its number.
 
-use super::INSIDE_NOISE;
 use super::draws::ENOUGH_SAMPLES;
 use super::noise::Noise;
 use super::policy::{Rule, Second};
 use super::scene::{Scene, within};
 use super::text::{cpus, figure, note, percent, seconds};
+use super::{INSIDE_NOISE, most_busy};
 use crate::plan::Policy;
 use crate::results::Note;
 use crate::stats::{INTERVAL_SAMPLES, coefficient_of_variation};
@@ -164,13 +164,22 @@ fn oversubscribed(scene: &Scene<'_>) -> Option<Note> {
     let inside = within(scene.groups, scene.cpus);
     let usable = scene.cpus.filter(|_| inside > 0 && scene.chosen >= inside)?;
     let best = scene.estimate.best(|point| point < inside);
-    let text = format!(
-        "{} procs are more than the {}: they change throughput by {} against {}",
-        figure(scene.n(scene.chosen)),
-        cpus(usable),
-        percent(scene.speedup(best, scene.chosen) - 1.0),
-        figure(scene.n(best))
-    );
+    let (chosen, rival) = (figure(scene.n(scene.chosen)), figure(scene.n(best)));
+    let speedup = scene.speedup(best, scene.chosen);
+    let text = match most_busy(scene.facts).filter(|_| scene.bound.is_none()) {
+        Some(most) => format!(
+            "{chosen} procs are more than the {}, which pays since the program mostly waits (at most {} are busy): they give {} \
+             times the throughput of {rival}",
+            cpus(usable),
+            figure(most),
+            figure(speedup)
+        ),
+        None => format!(
+            "{chosen} procs are more than the {}: they change throughput by {} against {rival}",
+            cpus(usable),
+            percent(speedup - 1.0)
+        ),
+    };
     Some(note("oversubscribed", text))
 }
 

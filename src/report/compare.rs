@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{Attribute, Cell, Color};
 use owo_colors::OwoColorize;
 
-use super::number::{percent, procs, quantity};
+use super::number::{percent, procs, quantity, seconds};
 use super::table::{plain, right, text as table_text};
 use super::wrap::paragraph;
 use crate::compare::{Gate, Pair, TargetComparison, Verdict};
@@ -19,6 +19,9 @@ pub fn target(compared: &TargetComparison, gate: Gate) -> String {
     } else {
         let _ = writeln!(text, "{}", rows(compared));
     }
+    if let Some(latency) = latency(compared) {
+        text.push_str(&paragraph("  ", &latency));
+    }
     text.push_str(&paragraph("→ ", &conclusion(compared, gate)));
     for note in &compared.warnings {
         text.push_str(&paragraph("  note: ", &format!("{} [{}]", note.text, note.code)));
@@ -30,6 +33,9 @@ fn rows(compared: &TargetComparison) -> String {
     let mut table = plain(["procs", "base", "new", "change", "95 % interval", "p", "samples", ""]);
     for pair in &compared.points {
         table.add_row(row(procs(pair.base.procs), pair));
+    }
+    if let Some(pair) = &compared.default {
+        table.add_row(row("default".to_owned(), pair));
     }
     if let Some(pair) = &compared.recommended {
         let [before, now] = [pair.base.procs, pair.new.procs].map(procs);
@@ -65,6 +71,20 @@ fn row(counts: String, pair: &Pair) -> Vec<Cell> {
         format!("{}+{}", pair.base.samples, pair.new.samples),
     ];
     cells.into_iter().map(Cell::new).chain([word]).collect()
+}
+
+/// The latency at the recommended worker counts, else at the largest that have one, in a sentence.
+fn latency(compared: &TargetComparison) -> Option<String> {
+    let pair = compared.pairs().filter(|pair| pair.latency_p99.is_some()).last()?;
+    let found = pair.latency_p99?;
+    Some(format!(
+        "p99 at {} procs: {} → {} ({}, p {}); no gate",
+        procs(pair.new.procs),
+        seconds(found.base_s),
+        seconds(found.new_s),
+        signed(found.ratio),
+        probability(found.p)
+    ))
 }
 
 /// A verdict in a word or two; nothing where there is nothing to say.
@@ -134,12 +154,13 @@ pub fn loss(pair: &Pair) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::Side;
+    use crate::compare::{Latencies, Side};
 
     fn pair(ratio: Option<f64>, verdict: Verdict) -> Pair {
         let side = |procs| Side { procs, samples: 6, throughput: Some(100.0) };
         let p = ratio.map(|_| 0.0022);
-        Pair { base: side(2.0), new: side(2.0), ratio, lo: ratio, hi: ratio, p, verdict }
+        let latency_p99 = Some(Latencies { base_s: 0.004, new_s: 0.005, ratio: 1.25, p: 0.03 });
+        Pair { base: side(2.0), new: side(2.0), ratio, lo: ratio, hi: ratio, p, verdict, latency_p99 }
     }
 
     #[test]
@@ -149,6 +170,7 @@ mod tests {
             unit: "ops/s".to_owned(),
             points: vec![pair(Some(0.9), Verdict::Regression), pair(Some(0.8), Verdict::Regression)],
             recommended: Some(pair(Some(0.5), Verdict::Same)),
+            default: Some(pair(Some(0.4), Verdict::Regression)),
             warnings: Vec::new(),
         };
         let text = target(&compared, Gate { threshold: 0.05, alpha: 0.05 });
@@ -156,7 +178,11 @@ mod tests {
             text.contains("→ 20 % less throughput at 2 procs (p 0.002): more than the 5.0 % allowed"),
             "{text}"
         );
-        assert!(text.contains("-10 %") && text.contains('~') && text.contains("6+6"), "{text}");
+        assert!(text.contains("p99 at 2 procs: 4.00 ms → 5.00 ms (+25 %, p 0.030); no gate"), "{text}");
+        assert!(
+            text.contains("default") && text.contains("-10 %") && text.contains('~') && text.contains("6+6"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::answer::{certainty, verdict};
 use super::number::{interval, percent, procs, quantity, seconds};
+use super::stack;
 use super::table::{plain, right, text as table_text};
 use super::wrap::paragraph;
 use crate::model::{Tried, Verdict};
@@ -27,6 +28,9 @@ pub fn text(explanation: &Explanation) -> String {
     section(&mut text, "What the policy says", &policy(explanation));
     section(&mut text, "How sure it is", &confidence(explanation));
     section(&mut text, "Which laws were tried", &laws(explanation));
+    if !answer.stack.is_empty() {
+        section(&mut text, "Where the processors' time goes", &stack::text(&answer.stack));
+    }
     section(
         &mut text,
         "Why it does not scale further",
@@ -325,7 +329,7 @@ fn alternatives(explanation: &Explanation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommend::{Evidence, ModelChoice, Observation, explain};
+    use crate::recommend::{Evidence, ModelChoice, Observation, Places, explain};
 
     /// Eight rounds; 1 left after the fourth.
     fn evidence(policy: &str) -> Evidence {
@@ -349,6 +353,7 @@ mod tests {
             quick: false,
             is_workload: false,
             warnings: Vec::new(),
+            places: Places::default(),
         }
     }
 

@@ -7,12 +7,12 @@ const DEFAULT_WIDTH: u16 = 80;
 
 /// An empty table with these column heads.
 #[must_use]
-pub fn plain<const N: usize>(heads: [&str; N]) -> Table {
+pub fn plain<H: Into<Cell>>(heads: impl IntoIterator<Item = H>) -> Table {
     let mut table = Table::new();
     table
         .load_style(comfy_table::presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(heads.map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
+        .set_header(heads.into_iter().map(|head| head.into().add_attribute(Attribute::Bold)));
     table.enforce_styling();
     if table.width().is_none() {
         table.set_width(DEFAULT_WIDTH);

@@ -1,17 +1,28 @@
 //! Sentences on a terminal: wrapped at its width, later lines indented under the first.
 
+use std::io::stdout;
+
 /// Columns where the width is unknown; no wider than that is comfortable to read.
 const WIDTH: usize = 80;
+/// Columns that are taken whatever the terminal says.
+const LEAST_WIDTH: usize = 40;
 
-/// `text` behind `lead`, wrapped at 80 columns, indented by the lead's width. Ends with a line end.
+/// `text` behind `lead`, wrapped at 80 columns or at the terminal's, whichever is less, indented by the lead's width. Ends
+/// with a line end.
 #[must_use]
 pub fn paragraph(lead: &str, text: &str) -> String {
+    let terminal = rustix::termios::tcgetwinsize(stdout()).map_or(0, |size| usize::from(size.ws_col));
+    let width = if terminal == 0 { WIDTH } else { terminal.clamp(LEAST_WIDTH, WIDTH) };
+    wrapped(lead, text, width)
+}
+
+fn wrapped(lead: &str, text: &str, limit: usize) -> String {
     let indent = lead.chars().count();
     let mut lines = String::from(lead);
     let mut column = indent;
     for (index, word) in text.split_whitespace().enumerate() {
         let width = word.chars().count();
-        if index > 0 && column + 1 + width > WIDTH {
+        if index > 0 && column + 1 + width > limit {
             lines.push('\n');
             lines.push_str(&" ".repeat(indent));
             column = indent;
@@ -33,8 +44,8 @@ mod tests {
     #[test]
     fn lines_keep_to_the_width_and_the_indent() {
         let text = "word ".repeat(40);
-        let wrapped = paragraph("  why: ", &text);
-        assert!(wrapped.lines().all(|line| line.chars().count() <= WIDTH), "{wrapped}");
+        let wrapped = wrapped("  why: ", &text, 60);
+        assert!(wrapped.lines().all(|line| line.chars().count() <= 60), "{wrapped}");
         assert!(wrapped.lines().skip(1).all(|line| line.starts_with("       word")), "{wrapped}");
         assert_eq!(wrapped.split_whitespace().filter(|word| *word == "word").count(), 40);
     }

@@ -103,6 +103,7 @@ pub(super) fn recommendation(target: &str) -> Recommendation {
         },
         points: vec![point(1.0), point(2.0)],
         default: None,
+        stack: Vec::new(),
         reasons: Vec::new(),
         warnings: Vec::new(),
     }

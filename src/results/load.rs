@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder::FORMER;
 use super::manifest::{self, Manifest};
-use super::{Error, SampleRow, journal};
+use super::{Error, SampleRow, journal, lock};
 use crate::quote;
 
 /// A saved sweep of one target.
@@ -25,6 +25,18 @@ pub struct Saved {
 /// # Errors
 /// [`Error::Input`]: there is no sweep, or a file of one is unusable; the text names file, line and column.
 pub fn load(path: &Path) -> Result<Vec<Saved>, Error> {
+    folders(path)?
+        .into_iter()
+        .map(|folder| {
+            let manifest = Manifest::read(&folder)?;
+            let rows = journal::read(&folder)?;
+            Ok(Saved { folder, manifest, rows })
+        })
+        .collect()
+}
+
+/// The folder of a target, or those of all targets in an `--out` folder. Never empty.
+fn folders(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let folders = if path.join(manifest::FILE).is_file() { vec![path.to_owned()] } else { targets_in(path)? };
     if folders.is_empty() {
         let path = quote::path(path);
@@ -33,14 +45,34 @@ pub fn load(path: &Path) -> Result<Vec<Saved>, Error> {
             manifest::FILE
         )));
     }
-    folders
-        .into_iter()
-        .map(|folder| {
-            let manifest = Manifest::read(&folder)?;
-            let rows = journal::read(&folder)?;
-            Ok(Saved { folder, manifest, rows })
+    Ok(folders)
+}
+
+/// The folder of the target that is being measured: the one at `path`, or the newest of those in it; `None` if none is.
+///
+/// # Errors
+/// [`Error::Input`]: there is no sweep.
+pub fn measured_in(path: &Path) -> Result<Option<PathBuf>, Error> {
+    let folders = folders(path)?;
+    let running = folders.into_iter().filter(|folder| lock::is_held(folder));
+    Ok(running
+        .max_by_key(|folder| folder.join(manifest::FILE).metadata().and_then(|file| file.modified()).ok()))
+}
+
+/// The folded stacks of the CPU profiles in a target's folder, by worker count. One that cannot be read is left out: they only
+/// tell where in the code a cause may be.
+#[must_use]
+pub fn folded(folder: &Path) -> Vec<(u32, String)> {
+    let files = fs::read_dir(folder.join("flame")).into_iter().flatten().flatten();
+    let mut found: Vec<(u32, String)> = files
+        .filter_map(|file| {
+            let name = file.file_name();
+            let procs = name.to_str()?.strip_prefix("procs-")?.strip_suffix(".folded")?.parse().ok()?;
+            Some((procs, fs::read_to_string(file.path()).ok()?))
         })
-        .collect()
+        .collect();
+    found.sort_unstable();
+    found
 }
 
 /// The folders of the targets in an `--out` folder, by name. Hidden folders and those of former sweeps are none.

@@ -17,9 +17,9 @@ use crate::target::Target;
 pub(super) const FILE: &str = "sweep.json";
 
 /// `sweep.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Manifest {
-    /// [`SCHEMA`].
+    /// Number of this form: [`SCHEMA`]; a change that breaks readers raises it.
     pub schema: u32,
     /// Name of the target.
     pub target: String,

@@ -1,7 +1,7 @@
 //! The files of a sweep: the only station that knows what is on disk. Everything written carries a schema number.
 //!
 //! - [`Folder`] is one target's folder while it is measured: locked, its manifest and its journal of samples.
-//! - [`load`] reads saved sweeps, [`table`] any CSV, [`index`] makes the summary over all targets, [`export`] writes
+//! - [`load`] reads saved sweeps, [`table`] any CSV or what hyperfine exports, [`index`] makes the summary over all targets, [`export`] writes
 //!   other formats.
 //!
 //! A row of the journal is written as soon as it is measured; every other file is written under a temporary name and
@@ -12,6 +12,7 @@ mod fault;
 #[cfg(test)]
 mod fixtures;
 mod folder;
+mod hyperfine;
 mod journal;
 mod line;
 mod load;
@@ -24,9 +25,11 @@ mod table;
 mod whole;
 
 pub use folder::{Folder, Resumed};
-pub use load::{Saved, load};
+pub use load::{Saved, folded, load, measured_in};
 pub use manifest::Manifest;
-pub use recommendation::{DefaultPoint, Model, ModelIntervals, Note, Point, Recommendation, Regret};
+pub use recommendation::{
+    DefaultPoint, Model, ModelIntervals, Note, Point, Recommendation, Regret, Stack, StackPart,
+};
 pub use row::{COLUMNS, Place, SampleRow};
 pub use summary::index;
 pub use table::{Columns, Table, TableRow, table};

@@ -6,7 +6,7 @@ use crate::machine::Noise;
 use crate::plan::Policy;
 
 /// A reason or a warning: a code for programs, a sentence with its number for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Note {
     /// Stable name, such as `serial-fraction`.
     pub code: String,
@@ -21,9 +21,9 @@ impl From<&Noise> for Note {
 }
 
 /// The answer for one target, as `recommend --json` prints it. What could not be determined is `null`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Recommendation {
-    /// [`SCHEMA`](super::SCHEMA).
+    /// Number of this form: 1; a change that breaks readers raises it.
     pub schema: u32,
     /// Name of the target.
     pub target: String,
@@ -33,6 +33,7 @@ pub struct Recommendation {
     pub policy: Policy,
     /// The chosen worker count: always one that was measured. A whole number is written as one.
     #[serde(with = "number")]
+    #[schemars(with = "f64")]
     pub recommended_procs: f64,
     /// Lowest and highest choice of 95 % of the curves that may be behind the samples.
     pub interval: Option<[f64; 2]>,
@@ -46,6 +47,7 @@ pub struct Recommendation {
     pub noise_floor: Option<f64>,
     /// The measured worker count with the highest throughput.
     #[serde(with = "number")]
+    #[schemars(with = "f64")]
     pub best_procs: f64,
     /// The model that fits best.
     pub model: Model,
@@ -55,6 +57,9 @@ pub struct Recommendation {
     /// `--with-default` measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<DefaultPoint>,
+    /// Where the time of the processors goes at each worker count, ascending; not there where no CPU time was measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<Stack>,
     /// Why it does not scale further, the strongest first.
     pub reasons: Vec<Note>,
     /// What to know before believing it.
@@ -62,7 +67,7 @@ pub struct Recommendation {
 }
 
 /// Quantiles of the regret, as shares.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Regret {
     /// Median.
     pub p50: f64,
@@ -71,7 +76,7 @@ pub struct Regret {
 }
 
 /// A fitted model; fields that its kind does not have, or that no data could fix, are `null`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Model {
     /// `linear`, `amdahl`, `usl`, or `none`.
     pub kind: String,
@@ -93,7 +98,7 @@ pub struct Model {
 }
 
 /// 95 % intervals of a model's parameters, from fits to data drawn from it; `null` for those that its kind does not have.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ModelIntervals {
     /// Of the contention.
     pub sigma: Option<[f64; 2]>,
@@ -106,10 +111,11 @@ pub struct ModelIntervals {
 }
 
 /// One worker count, over its samples.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Point {
     /// The worker count.
     #[serde(with = "number")]
+    #[schemars(with = "f64")]
     pub procs: f64,
     /// Successful samples.
     pub samples: u32,
@@ -131,9 +137,61 @@ pub struct Point {
     pub max_rss_bytes: Option<f64>,
 }
 
+/// Where the time of the processors goes at one worker count: a speedup stack. The whole is what `procs` processors have
+/// while one operation is done, `procs` × wall time an operation; workers beyond the CPUs are part of it, and wait in the
+/// run queue. Every part is measured by itself, and `unexplained` says how well they add up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Stack {
+    /// The worker count.
+    #[serde(with = "number")]
+    #[schemars(with = "f64")]
+    pub procs: f64,
+    /// Samples it is made of.
+    pub samples: u32,
+    /// Processor seconds of one operation, by all `procs`.
+    pub whole_s_per_op: f64,
+    /// Every part, in the order that a picture stacks them.
+    pub parts: Vec<StackPart>,
+    /// The share that no part accounts for; below 0 if the parts are more than the whole, as where threads beside the
+    /// workers compute.
+    pub unexplained: f64,
+}
+
+/// One part of a [`Stack`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct StackPart {
+    /// What it is; one of [`StackPart::NAMES`].
+    pub name: String,
+    /// Its share of the whole; `null` where it was not measured.
+    pub share: Option<f64>,
+    /// Processor seconds of it in one operation; `null` where it was not measured.
+    pub s_per_op: Option<f64>,
+}
+
+impl StackPart {
+    /// The names of all parts, in the order of a stack, with what each is, for legends.
+    pub const NAMES: [(&str, &str); 12] = [
+        ("useful-work", "CPU time in user mode that an operation takes at the smallest worker count too"),
+        ("extra-cpu", "CPU time in user mode beyond that: memory, coherency, spinning, more instructions"),
+        ("searching", "processors that look for a goroutine to run, on the CPU"),
+        ("kernel", "CPU time in the kernel"),
+        ("run-queue-wait", "workers with something to run that wait for a CPU"),
+        ("throttling", "workers that a CPU quota holds back"),
+        ("lock-wait", "processors that idle until a lock is free"),
+        ("channel-wait", "processors that idle until a channel has an item, or room for one"),
+        ("io-wait", "processors that idle until the network, a pipe or a blocking call is done"),
+        ("sleep", "processors that idle until a timer is due"),
+        (
+            "too-little-work",
+            "processors that idle for lack of parallel work: joins, barriers, nothing started yet",
+        ),
+        ("critical-goroutine", "the same while one goroutine runs alone, and all else depends on it"),
+    ];
+}
+
 /// The target as it runs when nobody sets its worker count. It is measured in the same rounds and compared, but never
 /// recommended and no part of the model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DefaultPoint {
     /// Successful samples.
     pub samples: u32,

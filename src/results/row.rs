@@ -7,62 +7,141 @@ use crate::plan::rounds::Done;
 use crate::target::{Measured, Procs};
 
 /// One row of `samples.csv`, in the order of its columns. `None` is an empty field: not measured.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
-#[expect(missing_docs, reason = "the columns are documented in profiles/README.md")]
 pub struct SampleRow {
+    /// Name of the target.
     pub target: String,
+    /// The worker count it was given; `default`: none was set.
     pub procs: Procs,
+    /// The round, from 1 on.
     pub round: u32,
+    /// The place in its round, from 1 on.
     pub order: u32,
+    /// `ok`, `failed`, `timeout` or `killed`.
     pub status: String,
+    /// From exec to exit, seconds; of a server, as long as its load ran.
     pub wall_s: Option<f64>,
+    /// Operations done; empty where a metric says the throughput.
     pub ops: Option<f64>,
+    /// Operations per second of `elapsed_s`, else of `wall_s`; with a metric, what it says.
     pub throughput: Option<f64>,
+    /// Median latency of an operation, seconds, as the program reports it.
     pub latency_p50_s: Option<f64>,
+    /// 90th percentile of the latency, seconds.
     pub latency_p90_s: Option<f64>,
+    /// 99th percentile of the latency, seconds, as the program or `--latency-metric` says.
     pub latency_p99_s: Option<f64>,
+    /// 99.9th percentile of the latency, seconds.
     pub latency_p999_s: Option<f64>,
+    /// Longest latency, seconds.
     pub latency_max_s: Option<f64>,
+    /// CPU time in user mode, seconds (`wait4`); of a server, of all its processes under load.
     pub user_s: Option<f64>,
+    /// CPU time in the kernel, seconds, of the same.
     pub sys_s: Option<f64>,
+    /// Peak resident memory, bytes, of the same.
     pub max_rss_bytes: Option<u64>,
+    /// The CPU quota in force, CPUs.
     pub cpu_quota: Option<f64>,
+    /// How long the quota held the program back, seconds.
     pub throttled_s: Option<f64>,
+    /// How long its threads were ready but waited for a CPU, seconds, all together.
     pub run_queue_wait_s: Option<f64>,
+    /// CPU time of the process and its children by the perf counter, seconds.
     pub task_clock_s: Option<f64>,
+    /// Switches of a thread off its CPU.
     pub context_switches: Option<f64>,
+    /// Moves of a thread to another CPU.
     pub cpu_migrations: Option<f64>,
+    /// Page faults.
     pub page_faults: Option<f64>,
+    /// CPU cycles.
     pub cycles: Option<f64>,
+    /// Instructions retired.
     pub instructions: Option<f64>,
+    /// References to the last-level cache.
     pub cache_references: Option<f64>,
+    /// Misses of the last-level cache.
     pub cache_misses: Option<f64>,
+    /// Branches retired.
     pub branches: Option<f64>,
+    /// Branches mispredicted.
     pub branch_misses: Option<f64>,
+    /// Goroutines started; this and the next five are counted by the bundled runtime.
     pub goroutines: Option<f64>,
+    /// Runs that one processor took from another's queue.
     pub steals: Option<f64>,
+    /// Times that a goroutine stopped to wait.
     pub parks: Option<f64>,
+    /// Times that an idle worker was woken.
     pub wakes: Option<f64>,
+    /// Processors handed to another worker because of a blocking call.
     pub handoffs: Option<f64>,
+    /// Goroutines that made way because their slice was used up.
     pub preemptions: Option<f64>,
+    /// Median time from ready to running, seconds, by the bundled runtime.
     pub sched_latency_p50_s: Option<f64>,
+    /// 99th percentile of the time from ready to running, seconds.
     pub sched_latency_p99_s: Option<f64>,
+    /// When it started, Unix time, seconds.
     pub started_unix_s: Option<f64>,
+    /// The timed part by the program's own clock, seconds.
     pub elapsed_s: Option<f64>,
+    /// How it exited; empty if a signal ended it.
     pub exit_code: Option<i32>,
+    /// CPU time that a hypervisor took from this machine meanwhile, seconds.
     pub steal_s: Option<f64>,
+    /// A short hash of what the machine is.
     pub machine: String,
+    /// Median time that a goroutine ran before it stopped, seconds, by the bundled runtime.
     pub run_length_p50_s: Option<f64>,
+    /// 99th percentile of that time, seconds.
     pub run_length_p99_s: Option<f64>,
+    /// Periods of the quota (100 ms) in which it ran out.
     pub throttled_periods: Option<u64>,
+    /// Periods of the quota in which anything ran.
     pub quota_periods: Option<u64>,
+    /// CPU time of a server's load generator, seconds.
     pub load_cpu_s: Option<f64>,
+    /// CPU time of the load generator's busiest thread, seconds.
     pub load_busiest_thread_s: Option<f64>,
+    /// CPU time in user mode within `elapsed_s`, seconds, as a bundled workload reports it.
+    pub timed_user_s: Option<f64>,
+    /// CPU time in the kernel within `elapsed_s`, seconds, likewise.
+    pub timed_sys_s: Option<f64>,
+    /// The wait for a CPU within `elapsed_s`, seconds, likewise.
+    pub timed_run_queue_wait_s: Option<f64>,
+    /// Processor time idle for want of a free lock, seconds; of a command its threads on futexes, polled.
+    pub idle_lock_s: Option<f64>,
+    /// Processor time idle for want of a channel's item or room, seconds.
+    pub idle_channel_s: Option<f64>,
+    /// Processor time idle until a descriptor or a blocking call was ready, seconds; of a command polled.
+    pub idle_io_s: Option<f64>,
+    /// Processor time idle until a timer was due, seconds; of a command polled.
+    pub idle_sleep_s: Option<f64>,
+    /// Processor time idle for want of parallel work, seconds; of a command the threads that it does not have.
+    pub idle_slack_s: Option<f64>,
+    /// The same while one goroutine ran alone, seconds.
+    pub idle_critical_s: Option<f64>,
+    /// From a wake-up to its worker, seconds, all together.
+    pub waking_s: Option<f64>,
+    /// Workers that look for goroutines, seconds, all together.
+    pub searching_s: Option<f64>,
+    /// CPU time of workers without a processor, seconds.
+    pub outside_cpu_s: Option<f64>,
+    /// Locks that were not free at once.
+    pub lock_waits: Option<f64>,
+    /// Run time of the goroutine that ran longest, seconds, from samples of the runs.
+    pub busiest_goroutine_s: Option<f64>,
+    /// Run time of all goroutines, seconds, from samples of the runs.
+    pub goroutines_run_s: Option<f64>,
+    /// The longest that a goroutine was seen to keep its processor beyond 10 ms, seconds.
+    pub longest_run_s: Option<f64>,
 }
 
 /// The columns of `samples.csv`: [`SampleRow`]'s fields in their order. More may come at the end, none may go.
-pub const COLUMNS: [&str; 48] = [
+pub const COLUMNS: [&str; 64] = [
     "target",
     "procs",
     "round",
@@ -111,6 +190,22 @@ pub const COLUMNS: [&str; 48] = [
     "quota_periods",
     "load_cpu_s",
     "load_busiest_thread_s",
+    "timed_user_s",
+    "timed_sys_s",
+    "timed_run_queue_wait_s",
+    "idle_lock_s",
+    "idle_channel_s",
+    "idle_io_s",
+    "idle_sleep_s",
+    "idle_slack_s",
+    "idle_critical_s",
+    "waking_s",
+    "searching_s",
+    "outside_cpu_s",
+    "lock_waits",
+    "busiest_goroutine_s",
+    "goroutines_run_s",
+    "longest_run_s",
 ];
 
 /// The columns that hold text; all others hold a number or nothing.
@@ -145,6 +240,8 @@ impl SampleRow {
         let latency = |key: &str| finite(report.and_then(|report| report.latency_s.get(key).copied()));
         let runtime = |key: &str| finite(report.and_then(|report| report.runtime.get(key).copied()));
         let counts = &sample.counts;
+        let workers = place.procs.count().zip(sample.blocked.as_ref());
+        let blocked = workers.map(|(workers, blocked)| blocked.of(workers, sample.wall_s));
         Self {
             target: place.target.to_owned(),
             procs: place.procs,
@@ -195,6 +292,22 @@ impl SampleRow {
             quota_periods: sample.quota_periods,
             load_cpu_s: finite(sample.load.and_then(|load| load.cpu_s)),
             load_busiest_thread_s: finite(sample.load.and_then(|load| load.busiest_thread_s)),
+            timed_user_s: runtime("timed_user_s"),
+            timed_sys_s: runtime("timed_sys_s"),
+            timed_run_queue_wait_s: runtime("timed_run_queue_wait_s"),
+            idle_lock_s: runtime("idle_lock_s").or(finite(blocked.map(|blocked| blocked.lock_s))),
+            idle_channel_s: runtime("idle_channel_s"),
+            idle_io_s: runtime("idle_io_s").or(finite(blocked.map(|blocked| blocked.io_s))),
+            idle_sleep_s: runtime("idle_sleep_s").or(finite(blocked.map(|blocked| blocked.sleep_s))),
+            idle_slack_s: runtime("idle_slack_s").or(finite(blocked.map(|blocked| blocked.slack_s))),
+            idle_critical_s: runtime("idle_critical_s"),
+            waking_s: runtime("waking_s"),
+            searching_s: runtime("searching_s"),
+            outside_cpu_s: runtime("outside_cpu_s"),
+            lock_waits: runtime("lock_waits"),
+            busiest_goroutine_s: runtime("busiest_goroutine_s"),
+            goroutines_run_s: runtime("goroutines_run_s"),
+            longest_run_s: runtime("longest_run_s"),
         }
     }
 
@@ -281,6 +394,7 @@ mod tests {
             throttled_periods: Some(3),
             quota_periods: Some(4),
             run_queue_wait_s: Some(9.0),
+            blocked: None,
             steal_s: Some(f64::NAN),
             load: None,
             counts: Counts { context_switches: Some(7.0), ..Counts::default() },

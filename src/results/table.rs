@@ -1,4 +1,4 @@
-//! Any CSV as a table of worker counts and throughputs.
+//! Any CSV, or what hyperfine exports, as a table of worker counts and throughputs.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,6 +9,7 @@ use csv::{ByteRecord, ReaderBuilder};
 
 use super::Error;
 use super::fault::Fault;
+use super::hyperfine;
 use crate::quote;
 use crate::target::Procs;
 
@@ -48,6 +49,8 @@ pub struct TableRow {
 /// Reads the CSV at `path`: one table for each value of a column `target`, in the order they appear; one in all without
 /// that column. Never empty.
 ///
+/// What `hyperfine --export-json` wrote is read too: a run is one operation, the parameter is the worker count.
+///
 /// Rows whose `status` is not `ok`, where there is such a column, and rows without a throughput are skipped.
 ///
 /// # Errors
@@ -56,6 +59,9 @@ pub struct TableRow {
 pub fn table(path: &Path, columns: &Columns) -> Result<Vec<Table>, Error> {
     let fail = |why: String| Error::Input(format!("cannot use `{}`: {why}", quote::path(path)));
     let text = read_to(MOST_BYTES, path).map_err(|error| fail(error.to_string()))?;
+    if hyperfine::is_json(&text) {
+        return hyperfine::tables(&text, columns).map_err(fail);
+    }
     let mut reader = ReaderBuilder::new().from_reader(text.as_slice());
     let header = reader.byte_headers().map_err(|error| Fault::of(&error).at(path, &text, 0))?.clone();
     let places = Places::find(&header, columns).map_err(fail)?;

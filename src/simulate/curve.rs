@@ -80,7 +80,7 @@ impl Kind {
             }
             Self::SmtBend => [(most / within(1.5, 6.0)).round().max(1.0), within(0.0, 0.4), 0.0],
         };
-        Curve { kind: self, shape, bumps: 0.0, bumps_seed: random.u64(..) }
+        Curve { kind: self, shape }
     }
 }
 
@@ -97,10 +97,6 @@ pub struct Curve {
     pub kind: Kind,
     /// What the kind takes: see [`Curve::throughput`].
     pub shape: [f64; 3],
-    /// True differences beside the shape, as a standard deviation of log throughput; 0 for none. They make near-ties.
-    pub bumps: f64,
-    /// Which bumps.
-    pub bumps_seed: u64,
 }
 
 /// Throughput of one worker where there is no contention, operations a second.
@@ -130,15 +126,6 @@ impl Curve {
             // a: cores, b: what a sibling adds.
             Kind::SmtBend => n.min(a) + b * (n - a).max(0.0),
         };
-        LAMBDA * workers * (self.bumps * self.bump(procs)).exp()
-    }
-
-    /// A number with variance 1 that belongs to this worker count.
-    fn bump(&self, procs: u32) -> f64 {
-        if self.bumps == 0.0 {
-            return 0.0;
-        }
-        let mut random = fastrand::Rng::with_seed(self.bumps_seed ^ (u64::from(procs) << 32));
-        (random.f64() * 2.0 - 1.0) * 3f64.sqrt()
+        LAMBDA * workers
     }
 }

@@ -14,7 +14,7 @@ use self::noise::{Noise, Source};
 use crate::plan::forecast::time_left;
 use crate::plan::rounds::{Done, Next, StopReason, next};
 use crate::plan::{Plan, Policy, Rounds};
-use crate::recommend::{Evidence, ModelChoice, Observation, decide_with};
+use crate::recommend::{Evidence, ModelChoice, Observation, Places, decide_with};
 use crate::results::Recommendation;
 use crate::target::Procs;
 
@@ -27,17 +27,9 @@ pub struct Program {
     pub noise: Noise,
     /// CPUs that it can use; `None`: unknown, as in a plain table.
     pub cpus: Option<f64>,
-    /// How long a sample takes.
-    pub clock: Clock,
-}
-
-/// How long a sample takes by the virtual clock.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Clock {
-    /// The same work whatever the worker count: so many seconds at one worker, less where throughput is higher.
-    FixedWork(f64),
-    /// So many seconds whatever the worker count.
-    FixedTime(f64),
+    /// How long a sample takes at one worker by the virtual clock, seconds; less where throughput is higher, since the
+    /// work is the same.
+    pub single_s: f64,
 }
 
 /// What starting and reaping a sample takes beside the program itself, seconds. As measured by `scripts/sample-cost`.
@@ -47,12 +39,7 @@ impl Program {
     /// A sample by the virtual clock: throughput and wall time.
     fn sample(&self, procs: u32, level: f64) -> (f64, f64) {
         let throughput = self.curve.throughput(procs) * level.exp();
-        let single = self.curve.throughput(1);
-        let wall_s = match self.clock {
-            Clock::FixedWork(seconds) => seconds * single / throughput,
-            Clock::FixedTime(seconds) => seconds,
-        };
-        (throughput, wall_s)
+        (throughput, self.single_s * self.curve.throughput(1) / throughput)
     }
 }
 
@@ -208,6 +195,7 @@ fn evidence(target: &str, cpus: Option<f64>, plan: &Plan, policy: Policy, done: 
         quick: plan.quick,
         is_workload: false,
         warnings: Vec::new(),
+        places: Places::default(),
     }
 }
 

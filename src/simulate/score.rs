@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::curve::{Curve, Kind};
 use super::noise::Noise;
-use super::{Clock, Program, simulate};
+use super::{Program, simulate};
 use crate::plan::{Plan, Policy, Range};
 use crate::stats;
 
@@ -58,6 +58,8 @@ impl Truth {
 pub struct Score {
     /// Regret of `--policy throughput`.
     pub regret: f64,
+    /// Regret of the right answer, which takes no more workers than its tolerance asks for.
+    pub right_regret: f64,
     /// Samples of that sweep over those of all worker counts in 6 rounds.
     pub samples: f64,
     /// Candidates between the knee and what `--policy knee` recommends.
@@ -86,10 +88,11 @@ pub fn score(kind: Kind, range: &Range, noise: Noise, seed: u64) -> Score {
     let curve = kind.draw(most, &mut fastrand::Rng::with_seed(seed));
     let truth = Truth::new(&curve, &range.procs);
     let cpus = if kind == Kind::QuotaCliff { curve.shape[0] } else { f64::from(most) };
-    let program = Program { curve, noise, cpus: Some(cpus), clock: Clock::FixedWork(1.0) };
+    let program = Program { curve, noise, cpus: Some(cpus), single_s: 1.0 };
     let plan = Plan { grid: range.grid.clone(), ..super::plan(range.procs.clone(), seed) };
     let of_all = (range.procs.len() * ROUNDS) as f64;
-    let (best, answer) = simulate(&program, &plan, Policy::Throughput { tolerance: 0.01 }, seed, DRAWS);
+    let throughput = Policy::Throughput { tolerance: THROUGHPUT };
+    let (best, answer) = simulate(&program, &plan, throughput, seed, DRAWS);
     let (knee, knee_answer) = simulate(&program, &plan, Policy::Knee { tolerance: KNEE }, seed, DRAWS);
     let chosen = knee_answer.recommended_procs as u32;
     let error = |round| {
@@ -98,6 +101,7 @@ pub fn score(kind: Kind, range: &Range, noise: Noise, seed: u64) -> Score {
     };
     Score {
         regret: truth.regret(answer.recommended_procs as u32),
+        right_regret: truth.regret(truth.knee(THROUGHPUT)),
         samples: best.done.len() as f64 / of_all,
         steps_off: truth.steps_off(KNEE, chosen),
         doublings_off: (f64::from(chosen) / f64::from(truth.knee(KNEE))).log2().abs(),
@@ -111,6 +115,8 @@ pub fn score(kind: Kind, range: &Range, noise: Noise, seed: u64) -> Score {
 
 /// Curves drawn for a decision: enough for the choice beyond the CPUs.
 const DRAWS: usize = 200;
+/// Tolerance of `throughput`.
+const THROUGHPUT: f64 = 0.01;
 /// Tolerance of the knee.
 const KNEE: f64 = 0.05;
 
@@ -129,9 +135,9 @@ impl Table {
     /// The columns' names, as a table in Markdown.
     #[must_use]
     pub fn header() -> String {
-        "| kind | noise | regret: median | 95 % | worst | samples: mean | most | knee found | within 1 | within a doubling | \
+        "| kind | noise | regret: median | of the right answer | 95 % | worst | samples: mean | most | knee found | within 1 | within a doubling | \
          samples: mean | time left: error after round 1 | after round 2 | has a confidence |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
             .to_owned()
     }
 
@@ -158,6 +164,7 @@ impl fmt::Display for Table {
         let percent = |x: f64| format!("{:.1} %", 100.0 * x);
         let cells = [
             percent(self.quantile(0.5, |s| s.regret)),
+            percent(self.quantile(0.5, |s| s.right_regret)),
             percent(self.quantile(0.95, |s| s.regret)),
             percent(self.quantile(1.0, |s| s.regret)),
             percent(self.mean(|s| s.samples)),

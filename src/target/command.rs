@@ -13,7 +13,7 @@ use super::{
 use crate::quote::one_line;
 
 /// Any command line and what surrounds it; `{procs}` is not yet replaced in its templates.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Command {
     /// Program and arguments; with a shell, one word for it to run.
     pub argv: Vec<String>,

@@ -7,7 +7,7 @@ use super::{Error, PROCS, Procs};
 use crate::quote::one_line;
 
 /// Command lines for `sh -c`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Hooks {
     /// Once, before all samples.

@@ -56,7 +56,7 @@ impl Invocation {
 }
 
 /// What is measured: how to start it at a worker count, and what its throughput is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Target {
     /// Name of the target and of its folder.
     pub name: String,
@@ -67,7 +67,7 @@ pub struct Target {
 }
 
 /// A bundled workload, or a command.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Kind {
     /// A bundled workload, run by this binary.
@@ -86,7 +86,7 @@ pub enum Kind {
 }
 
 /// Where a command's throughput comes from, if it does not report itself on `COREFIT_RESULT_FD`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "from")]
 pub enum Metric {
     /// `ops` operations (a number, or a template with `{procs}`) over wall time.
@@ -183,6 +183,23 @@ impl Target {
             Kind::Workload { .. } => None,
             Kind::Command(command) => command.hook(hook),
         }
+    }
+}
+
+impl Target {
+    /// What runs it at `procs` once more, as one would type it; of a server what loads it is left out.
+    #[must_use]
+    pub fn command_line(&self, procs: Procs) -> String {
+        let words = match &self.kind {
+            Kind::Workload { workload, scale, .. } => {
+                let words = ["corefit", "run", workload, "--procs", PROCS, "--scale"].map(str::to_owned);
+                words.into_iter().chain([scale.to_string()]).collect()
+            }
+            Kind::Command(command) => command.argv.clone(),
+        };
+        let words: Vec<String> = words.iter().map(|word| fill(word, procs)).collect();
+        // A word with a zero byte is no argument, and was refused before it was measured.
+        shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_zero| words.join(" "))
     }
 }
 

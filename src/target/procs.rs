@@ -1,8 +1,10 @@
 //! A point of a sweep: a worker count, or the target as it runs when nobody sets one.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 
@@ -76,6 +78,19 @@ impl FromStr for Procs {
         let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let count = is_digits.then(|| text.parse().ok()).flatten();
         count.map(Self::Count).ok_or_else(|| format!("it is no worker count and not `{DEFAULT}`"))
+    }
+}
+
+impl JsonSchema for Procs {
+    fn schema_name() -> Cow<'static, str> {
+        "Procs".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A worker count, or `default`: none was set.",
+            "anyOf": [{ "type": "integer", "minimum": 1 }, { "const": DEFAULT }],
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use super::Error;
 use crate::quote::one_line;
 
 /// When a server counts as ready.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ready {
     /// A connection to `HOST:PORT` is accepted.
@@ -22,7 +22,7 @@ pub enum Ready {
 }
 
 /// An `http://` URL, as much of it as a plain request needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(into = "String", try_from = "String")]
 pub struct Url {
     /// `HOST:PORT`, as it was written.

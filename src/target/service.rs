@@ -15,7 +15,7 @@ use super::{Error, Invocation, PROCS, Procs, Ready, fill, program};
 use crate::quote::one_line;
 
 /// The part of a server's target that a command does not have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Service {
     /// When the server serves.
     pub ready: Ready,
@@ -24,7 +24,7 @@ pub struct Service {
 }
 
 /// A load generator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Load {
     /// Program and arguments, `{procs}` not yet replaced; with a shell, one word for it to run.
     pub argv: Vec<String>,
@@ -33,7 +33,7 @@ pub struct Load {
 }
 
 /// How a load generator decides when to send a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadKind {
     /// When the one before is answered: a slow server is asked less, so its percentiles leave out who would have waited.

@@ -149,6 +149,7 @@ mod tests {
             throttled_periods: None,
             quota_periods: None,
             run_queue_wait_s: None,
+            blocked: None,
             steal_s: None,
             load: None,
             counts: Counts::default(),

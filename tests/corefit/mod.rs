@@ -1,6 +1,8 @@
 //! The built binary in a folder of its own, which goes away with it.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub(crate) mod schema;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -6,12 +6,12 @@
 //! - **Blocks on**: nothing but the end of the chunks.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use corefit_runtime::go;
 
 use crate::chain::{self, STEPS_PER_US};
 use crate::crew::{expect_equal, join_all};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Parameter, Settings, Workload};
 
 const SERIAL: Parameter = Parameter {
@@ -68,15 +68,15 @@ impl Phase {
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let phase = Phase::new(settings.read(&SERIAL)?);
     let phases = settings.scaled(PHASES, 1);
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let value = (0..phases).try_fold(0, |value, _| run_phase(value, phase))?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     expect_equal(
         "the value after the last phase",
         value,
         (0..phases).fold(0, |value, _| phase.expected(value)),
     )?;
-    Ok(Outcome { ops: phases, elapsed, latency_ns: None })
+    Ok(Outcome { ops: phases, timed, latency_ns: None })
 }
 
 /// One phase; the next one starts from its result, so phases cannot overlap.

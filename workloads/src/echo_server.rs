@@ -15,6 +15,7 @@ use corefit_runtime::net::TcpStream;
 use crate::crew::{cannot, expect_equal, join_all};
 use crate::latency::{histogram, nanoseconds};
 use crate::loopback::Server;
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -40,11 +41,11 @@ type Message = [u8; MESSAGE_BYTES];
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let echoes = settings.scaled(ECHOES, 2);
     let (server, streams) = Server::start(CLIENTS, serve_connection)?;
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let clients: Vec<_> =
         (0..).zip(streams).map(|(client, stream)| go(move || ask(stream, client, echoes))).collect();
     let latencies_ns = join_all(clients)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     let served = server.join()?;
     expect_equal(
         "the bytes echoed on each connection",
@@ -52,7 +53,7 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
         vec![echoes * MESSAGE_BYTES as u64; CLIENTS],
     )?;
     let ops = CLIENTS as u64 * echoes;
-    Ok(Outcome { ops, elapsed, latency_ns: Some(histogram(latencies_ns.into_iter().flatten())) })
+    Ok(Outcome { ops, timed, latency_ns: Some(histogram(latencies_ns.into_iter().flatten())) })
 }
 
 /// The server's side of a connection, until the client closes it; how many bytes it sent back.

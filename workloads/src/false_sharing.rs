@@ -8,12 +8,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
 
 use corefit_runtime::{JoinHandle, go, yield_now};
 
 use crate::crew::{expect_equal, join_all};
 use crate::settings::is_flag;
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Parameter, Settings, Workload};
 
 const PADDED: Parameter = Parameter {
@@ -81,12 +81,12 @@ impl Counters {
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let counters = Counters::new(settings.read(&PADDED)?);
     let bursts = settings.scaled(BURSTS, 1);
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let crew: Vec<_> = (0..GOROUTINES).map(|goroutine| spawn(&counters, goroutine, bursts)).collect();
     join_all(crew)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     counters.check(bursts * BURST)?;
-    Ok(Outcome { ops: GOROUTINES as u64 * bursts * BURST, elapsed, latency_ns: None })
+    Ok(Outcome { ops: GOROUTINES as u64 * bursts * BURST, timed, latency_ns: None })
 }
 
 fn spawn(counters: &Counters, goroutine: usize, bursts: u64) -> JoinHandle<Result<(), Failure>> {

@@ -15,6 +15,7 @@ use corefit_runtime::{chan, go};
 use crate::chain::{self, STEPS_PER_US};
 use crate::crew::{expect_equal, join_all};
 use crate::latency::{histogram, nanoseconds};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -68,7 +69,7 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let each = settings.scaled(MESSAGES, 1_000).div_ceil(PRODUCERS as u64);
     let ops = each * PRODUCERS as u64;
     let mut latencies_ns = Vec::with_capacity((ops / TIMED_EVERY) as usize + PRODUCERS);
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let (sender, messages) = chan(CAPACITY);
     let producers: Vec<_> = (0..PRODUCERS)
         .map(|producer| {
@@ -79,9 +80,9 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     drop(sender);
     let ledgers = consume(&messages, &mut latencies_ns);
     join_all(producers)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     check(&ledgers, each)?;
-    Ok(Outcome { ops, elapsed, latency_ns: Some(histogram(latencies_ns)) })
+    Ok(Outcome { ops, timed, latency_ns: Some(histogram(latencies_ns)) })
 }
 
 /// Makes and sends `count` messages.

@@ -18,6 +18,7 @@ use crate::chain;
 use crate::crew::{cannot, join_all};
 use crate::latency::{histogram, nanoseconds};
 use crate::settings::is_flag;
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Parameter, Settings, Workload};
 
 const SYNC: Parameter = Parameter {
@@ -52,7 +53,7 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let sync = settings.read(&SYNC)?;
     let files = settings.scaled(FILES, 1);
     let folder: Arc<Path> = std::env::temp_dir().into();
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let crew: Vec<_> = (0..GOROUTINES)
         .map(|goroutine| {
             let folder = Arc::clone(&folder);
@@ -60,9 +61,9 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
         })
         .collect();
     let latencies_ns = join_all(crew)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     let ops = GOROUTINES * files;
-    Ok(Outcome { ops, elapsed, latency_ns: Some(histogram(latencies_ns.into_iter().flatten())) })
+    Ok(Outcome { ops, timed, latency_ns: Some(histogram(latencies_ns.into_iter().flatten())) })
 }
 
 /// One goroutine's files, one after the other; how long each took, in nanoseconds.

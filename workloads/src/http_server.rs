@@ -17,6 +17,7 @@ use crate::chain::{self, STEPS_PER_US};
 use crate::crew::{self, cannot, expect_equal, join_all};
 use crate::latency::{histogram, nanoseconds};
 use crate::loopback::Server;
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -49,15 +50,15 @@ struct Message {
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let requests = settings.scaled(REQUESTS, 2);
     let (server, streams) = Server::start(CLIENTS, serve_connection)?;
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let clients: Vec<_> =
         (0..).zip(streams).map(|(client, stream)| go(move || ask(&stream, client, requests))).collect();
     let latencies_ns = join_all(clients)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     let served = server.join()?;
     expect_equal("the requests served on each connection", served, vec![requests; CLIENTS])?;
     let ops = CLIENTS as u64 * requests;
-    Ok(Outcome { ops, elapsed, latency_ns: Some(histogram(latencies_ns.into_iter().flatten())) })
+    Ok(Outcome { ops, timed, latency_ns: Some(histogram(latencies_ns.into_iter().flatten())) })
 }
 
 /// The server's side of a connection, until the client closes it; how many requests it served.

@@ -1,4 +1,13 @@
 //! The workloads that corefit measures out of the box, one file each, all on its green-thread runtime.
+//!
+//! ```
+//! use corefit_workloads::{Settings, find};
+//!
+//! let sieve = find("sieve").unwrap();
+//! let settings = Settings { scale: 0.01, input: None, params: Default::default() };
+//! let outcome = corefit_runtime::Config::new().procs(2).run(move || (sieve.run)(&settings));
+//! assert!(outcome.unwrap().ops > 0);
+//! ```
 #![forbid(unsafe_code)]
 
 mod chain;
@@ -8,6 +17,7 @@ mod latency;
 mod loopback;
 mod random;
 mod settings;
+mod stopwatch;
 #[cfg(test)]
 mod trial;
 mod word;
@@ -40,9 +50,9 @@ pub mod starvation;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use hdrhistogram::Histogram;
+pub use stopwatch::Timed;
 
 /// A bundled workload: what it is, and the function that does it.
 #[derive(Clone, Copy, Debug)]
@@ -92,8 +102,8 @@ pub struct Settings {
 pub struct Outcome {
     /// Operations done.
     pub ops: u64,
-    /// How long they took, without setting up and checking.
-    pub elapsed: Duration,
+    /// What they cost, without setting up and checking.
+    pub timed: Timed,
     /// Latency of one operation in nanoseconds, where an operation has one.
     pub latency_ns: Option<Histogram<u64>>,
 }

@@ -6,9 +6,8 @@
 //!   tile inside the set takes a hundred times as long as one outside.
 //! - **Blocks on**: nothing but the end of the tiles.
 
-use std::time::Instant;
-
 use crate::fan_out::fan_out;
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -64,12 +63,12 @@ impl Picture {
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let picture = Picture::of(settings);
     let count = picture.tiles * picture.tiles;
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let tiles =
         fan_out(0..count, move |index| render_tile(picture, index / picture.tiles, index % picture.tiles))?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     check(picture, &tiles)?;
-    Ok(Outcome { ops: count as u64, elapsed, latency_ns: None })
+    Ok(Outcome { ops: count as u64, timed, latency_ns: None })
 }
 
 /// Steps to escape of every pixel of a tile, row by row.

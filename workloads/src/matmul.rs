@@ -7,10 +7,10 @@
 //! - **Blocks on**: nothing but the end of the blocks.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::fan_out::fan_out;
 use crate::random::SplitMix64;
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -72,11 +72,11 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let mut random = SplitMix64::new(2);
     let a = Arc::new(Matrix::random(edge, &mut random));
     let b = Arc::new(Matrix::random(edge, &mut random));
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let c = multiply(&a, &b)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     check(&a, &b, &c, &mut random)?;
-    Ok(Outcome { ops: (edge as u64).pow(3), elapsed, latency_ns: None })
+    Ok(Outcome { ops: (edge as u64).pow(3), timed, latency_ns: None })
 }
 
 /// Every block of the product in a goroutine of its own.

@@ -5,11 +5,10 @@
 //! - **Expected**: gains until the memory bus is full, then flat: often at a quarter of a socket's cores.
 //! - **Blocks on**: nothing but the end of each pass.
 
-use std::time::Instant;
-
 use corefit_runtime::go;
 
 use crate::crew::{expect_equal, join_all};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -48,17 +47,17 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let stripes: Vec<_> = (0..STRIPES).map(|stripe| go(move || Ok(touch(stripe)))).collect();
     let mut stripes = join_all(stripes)?;
 
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     for _ in 0..passes {
         let pass: Vec<_> = stripes.into_iter().map(|stripe| go(move || Ok(triad(stripe)))).collect();
         stripes = join_all(pass)?;
     }
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
 
     let checks: Vec<_> =
         stripes.into_iter().enumerate().map(|(i, stripe)| go(move || check(i, passes, &stripe))).collect();
     join_all(checks)?;
-    Ok(Outcome { ops: (passes * PASS_MIB) << 20, elapsed, latency_ns: None })
+    Ok(Outcome { ops: (passes * PASS_MIB) << 20, timed, latency_ns: None })
 }
 
 /// What the three arrays hold at first in stripe number `stripe`.

@@ -18,6 +18,7 @@ use corefit_runtime::{chan, go, time};
 use crate::chain::{self, STEPS_PER_US};
 use crate::crew::{expect_equal, join_all};
 use crate::latency::{histogram, nanoseconds};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -69,7 +70,7 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let requests = settings.scaled(REQUESTS, 1);
     let (backend, queries) = chan(QUEUE);
     let service = Service { visits: Arc::new(Mutex::new(BTreeMap::new())), backend };
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let backends: Vec<_> = (0..BACKENDS)
         .map(|_| {
             let queries = queries.clone();
@@ -87,11 +88,11 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let Service { visits, backend } = service;
     drop(backend);
     let answered = join_all(backends)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     let ops = CLIENTS * requests;
     expect_equal("the number of queries answered", answered.into_iter().sum(), ops)?;
     check_visits(&visits.lock(), ops)?;
-    Ok(Outcome { ops, elapsed, latency_ns: Some(histogram(latencies_ns.into_iter().flatten())) })
+    Ok(Outcome { ops, timed, latency_ns: Some(histogram(latencies_ns.into_iter().flatten())) })
 }
 
 /// A client's requests, one after the other, each checked; how long each took, in nanoseconds.

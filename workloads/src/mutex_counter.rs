@@ -6,12 +6,12 @@
 //! - **Blocks on**: the mutex.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use corefit_runtime::go;
 use corefit_runtime::sync::Mutex;
 
 use crate::crew::{expect_equal, join_all};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -33,7 +33,7 @@ const INCREMENTS: u64 = 90_000;
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let increments = settings.scaled(INCREMENTS, 100);
     let counter = Arc::new(Mutex::new(0));
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let crew: Vec<_> = (0..GOROUTINES)
         .map(|_| {
             let counter = Arc::clone(&counter);
@@ -44,9 +44,9 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
         })
         .collect();
     join_all(crew)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     expect_equal("the counter", *counter.lock(), GOROUTINES * increments)?;
-    Ok(Outcome { ops: GOROUTINES * increments, elapsed, latency_ns: None })
+    Ok(Outcome { ops: GOROUTINES * increments, timed, latency_ns: None })
 }
 
 #[inline(never)]

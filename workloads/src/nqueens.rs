@@ -7,11 +7,11 @@
 //! - **Blocks on**: the end of the branches.
 
 use std::ops::Add;
-use std::time::Instant;
 
 use corefit_runtime::go;
 
 use crate::crew::{expect_equal, join_all};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -100,14 +100,14 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let not_too_much = KNOWN.iter().rfind(|(_, known)| known.placements <= wanted);
     let (size, known) = not_too_much.unwrap_or(&KNOWN[0]);
     let boards = (wanted as f64 / known.placements as f64).round().max(1.0) as u64;
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let mut counts = Vec::new();
     for _ in 0..boards {
         counts.push(explore(Board::empty(*size), SPAWNING_LEVELS)?);
     }
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     check(&counts, *size, *known)?;
-    Ok(Outcome { ops: boards * known.placements, elapsed, latency_ns: None })
+    Ok(Outcome { ops: boards * known.placements, timed, latency_ns: None })
 }
 
 /// Counts what is below a board; each branch of the next `levels` rows in a goroutine of its own.

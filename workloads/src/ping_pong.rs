@@ -15,6 +15,7 @@ use corefit_runtime::{chan, go};
 use crate::chain::{self, step};
 use crate::crew::{expect_equal, join, join_all};
 use crate::latency::{histogram, nanoseconds};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Parameter, Settings, Workload};
 
 const PAIRS: Parameter = Parameter {
@@ -52,13 +53,13 @@ struct Rally {
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let pairs: u64 = settings.read(&PAIRS)?;
     let round_trips = settings.scaled(ROUND_TRIPS, 100).div_ceil(pairs);
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let rallies: Vec<_> = (0..pairs).map(|pair| go(move || play(pair, round_trips))).collect();
     let rallies = join_all(rallies)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     check(&rallies, round_trips)?;
     let latencies_ns = rallies.into_iter().flat_map(|rally| rally.latencies_ns);
-    Ok(Outcome { ops: pairs * round_trips, elapsed, latency_ns: Some(histogram(latencies_ns)) })
+    Ok(Outcome { ops: pairs * round_trips, timed, latency_ns: Some(histogram(latencies_ns)) })
 }
 
 /// Starts the other player and serves.

@@ -17,6 +17,7 @@ use corefit_runtime::{chan, go};
 use crate::chain::{self, STEPS_PER_US};
 use crate::crew::{expect_equal, join_all};
 use crate::latency::{histogram, nanoseconds};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -56,7 +57,7 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let items = settings.scaled(ITEMS, 50);
     let mut values = Vec::with_capacity(items as usize);
     let mut latencies_ns = Vec::with_capacity(items as usize);
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let (first, mut last) = chan(CAPACITY);
     let mut goroutines = vec![go(move || feed(&first, items))];
     for stage in STAGES {
@@ -69,9 +70,9 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
         latencies_ns.push(nanoseconds(item.entered.elapsed()));
     }
     join_all(goroutines)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     check(&values, items)?;
-    Ok(Outcome { ops: items, elapsed, latency_ns: Some(histogram(latencies_ns)) })
+    Ok(Outcome { ops: items, timed, latency_ns: Some(histogram(latencies_ns)) })
 }
 
 /// Offers the values from 0 to `items − 1`.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use corefit_runtime::Metrics;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::crew::message;
-use crate::{Failure, Outcome, Settings, Workload};
+use crate::{Failure, Outcome, Settings, Timed, Workload};
 
 /// Keys are named as the columns of `samples.csv`; what was not measured is absent.
 #[derive(Serialize)]
@@ -48,6 +49,57 @@ struct Runtime {
     run_length_p99_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run_queue_wait_s: Option<f64>,
+    #[serde(flatten)]
+    timed: TimedPart,
+}
+
+/// Where the processors' time went during the timed part.
+#[derive(Serialize)]
+struct TimedPart {
+    timed_user_s: f64,
+    timed_sys_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timed_run_queue_wait_s: Option<f64>,
+    idle_lock_s: f64,
+    idle_channel_s: f64,
+    idle_io_s: f64,
+    idle_sleep_s: f64,
+    idle_slack_s: f64,
+    idle_critical_s: f64,
+    waking_s: f64,
+    searching_s: f64,
+    outside_cpu_s: f64,
+    lock_waits: u64,
+    busiest_goroutine_s: f64,
+    goroutines_run_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    longest_run_s: Option<f64>,
+}
+
+impl TimedPart {
+    fn new(timed: &Timed) -> Self {
+        let costs = &timed.costs;
+        let times = costs.times;
+        let seconds = |time: Duration| time.as_secs_f64();
+        Self {
+            timed_user_s: seconds(costs.user),
+            timed_sys_s: seconds(costs.system),
+            timed_run_queue_wait_s: timed.run_queue_wait_s,
+            idle_lock_s: seconds(times.idle_lock),
+            idle_channel_s: seconds(times.idle_channel),
+            idle_io_s: seconds(times.idle_io),
+            idle_sleep_s: seconds(times.idle_sleep),
+            idle_slack_s: seconds(times.idle_slack),
+            idle_critical_s: seconds(times.idle_critical),
+            waking_s: seconds(times.waking),
+            searching_s: seconds(times.searching),
+            outside_cpu_s: seconds(times.outside_cpu),
+            lock_waits: costs.lock_waits,
+            busiest_goroutine_s: seconds(times.busiest_goroutine),
+            goroutines_run_s: seconds(times.goroutines_run),
+            longest_run_s: Some(times.longest_run).filter(|run| !run.is_zero()).map(seconds),
+        }
+    }
 }
 
 /// Runs a workload as the main goroutine of a runtime with the default number of processors; the line that tells of it,
@@ -83,7 +135,7 @@ pub fn check_params(workload: &Workload, params: &BTreeMap<String, String>) -> R
 pub fn result_line(outcome: &Outcome, runtime: &Metrics, run_queue_wait_s: Option<f64>) -> String {
     let line = Line {
         ops: outcome.ops,
-        elapsed_s: outcome.elapsed.as_secs_f64(),
+        elapsed_s: outcome.timed.elapsed().as_secs_f64(),
         latency_s: outcome.latency_ns.as_ref().filter(|latency| !latency.is_empty()).map(latency_s),
         runtime: Runtime {
             goroutines: runtime.goroutines,
@@ -97,6 +149,7 @@ pub fn result_line(outcome: &Outcome, runtime: &Metrics, run_queue_wait_s: Optio
             run_length_p50_s: runtime.run_length_p50_s,
             run_length_p99_s: runtime.run_length_p99_s,
             run_queue_wait_s,
+            timed: TimedPart::new(&outcome.timed),
         },
     };
     serde_json::to_string(&line).expect("numbers under fixed names have a JSON form")
@@ -136,8 +189,8 @@ mod tests {
     use super::*;
     use crate::Parameter;
     use crate::latency::histogram;
+    use corefit_runtime::Costs;
     use serde_json::Value;
-    use std::time::Duration;
 
     const WORKLOAD: Workload = Workload {
         name: "example",
@@ -152,9 +205,15 @@ mod tests {
         run: |settings| match settings.params.get("size").map(String::as_str) {
             Some("failure") => Err(Failure("the sum is wrong".to_owned())),
             Some(other) => panic!("no size is called {other}"),
-            None => Ok(Outcome { ops: 5, elapsed: Duration::from_millis(1_500), latency_ns: None }),
+            None => Ok(Outcome { ops: 5, timed: timed(1_500), latency_ns: None }),
         },
     };
+
+    /// So long, at one processor that was busy all the time.
+    fn timed(elapsed_ms: u64) -> Timed {
+        let elapsed = Duration::from_millis(elapsed_ms);
+        Timed { costs: Costs { elapsed, user: elapsed, ..Costs::default() }, run_queue_wait_s: None }
+    }
 
     fn settings(params: &[(&str, &str)]) -> Settings {
         let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -169,7 +228,7 @@ mod tests {
     #[test]
     fn all_that_was_measured_is_in_the_line_in_seconds() {
         let latency_ns = Some(histogram((1..=1_000).map(|microseconds| 1_000 * microseconds)));
-        let outcome = Outcome { ops: 1_000, elapsed: Duration::from_millis(250), latency_ns };
+        let outcome = Outcome { ops: 1_000, timed: timed(250), latency_ns };
         let metrics = Metrics {
             goroutines: 1,
             steals: 2,
@@ -195,13 +254,16 @@ mod tests {
             "goroutines": 1, "steals": 2, "parks": 3, "wakes": 4, "handoffs": 5, "preemptions": 6,
             "sched_latency_p50_s": 7e-6, "sched_latency_p99_s": 8e-6,
             "run_length_p50_s": 9e-6, "run_length_p99_s": 1e-5, "run_queue_wait_s": 0.5,
+            "timed_user_s": 0.25, "timed_sys_s": 0.0, "idle_lock_s": 0.0, "idle_channel_s": 0.0, "idle_io_s": 0.0,
+            "idle_sleep_s": 0.0, "idle_slack_s": 0.0, "idle_critical_s": 0.0, "waking_s": 0.0, "searching_s": 0.0,
+            "outside_cpu_s": 0.0, "lock_waits": 0, "busiest_goroutine_s": 0.0, "goroutines_run_s": 0.0,
         });
         assert_eq!(line["runtime"], runtime);
     }
 
     #[test]
     fn what_was_not_measured_is_absent() {
-        let outcome = Outcome { ops: 1, elapsed: Duration::from_secs(1), latency_ns: Some(histogram([])) };
+        let outcome = Outcome { ops: 1, timed: timed(1_000), latency_ns: Some(histogram([])) };
         let line = parse(&result_line(&outcome, &Metrics::default(), None));
         assert!(line.get("latency_s").is_none(), "{line}");
         for key in [
@@ -210,6 +272,8 @@ mod tests {
             "run_length_p50_s",
             "run_length_p99_s",
             "run_queue_wait_s",
+            "timed_run_queue_wait_s",
+            "longest_run_s",
         ] {
             assert!(line["runtime"].get(key).is_none(), "{key} in {line}");
         }

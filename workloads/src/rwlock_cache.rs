@@ -10,13 +10,13 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
 
 use corefit_runtime::go;
 use corefit_runtime::sync::RwLock;
 
 use crate::chain::{self, STEPS_PER_US};
 use crate::crew::{expect_equal, join_all};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -63,7 +63,7 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let operations = settings.scaled(OPERATIONS / UPDATE_EVERY, 5) * UPDATE_EVERY;
     let table: Table = (0..KEYS).map(|key| (key, Record::new(key, 0))).collect();
     let cache = Arc::new(RwLock::new(table));
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let crew: Vec<_> = (0..GOROUTINES)
         .map(|goroutine| {
             let cache = Arc::clone(&cache);
@@ -71,9 +71,9 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
         })
         .collect();
     join_all(crew)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     check(&cache.read(), GOROUTINES * operations / UPDATE_EVERY)?;
-    Ok(Outcome { ops: GOROUTINES * operations, elapsed, latency_ns: None })
+    Ok(Outcome { ops: GOROUTINES * operations, timed, latency_ns: None })
 }
 
 /// One goroutine's operations, on keys that follow from its number.

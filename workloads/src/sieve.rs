@@ -7,12 +7,11 @@
 //!   nothing: a wake-up of another processor costs far more than the division that it is for.
 //! - **Blocks on**: rendezvous channels.
 
-use std::time::Instant;
-
 use corefit_runtime::chan::{Receiver, SendError, Sender};
 use corefit_runtime::{JoinHandle, chan, go};
 
 use crate::crew::{expect_equal, join, join_all};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -43,11 +42,11 @@ struct Primes {
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let expected = primes_for(settings.scaled(MESSAGES, 1_000));
     let last = *expected.found.last().expect("there is a first prime");
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let found = sieve(last)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     check(&found, &expected)?;
-    Ok(Outcome { ops: expected.messages, elapsed, latency_ns: None })
+    Ok(Outcome { ops: expected.messages, timed, latency_ns: None })
 }
 
 /// The shortest list of primes that takes `wanted` messages. A number goes through the filters of all primes up to its

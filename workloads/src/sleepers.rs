@@ -12,6 +12,7 @@ use corefit_runtime::{go, time};
 use crate::chain;
 use crate::crew::{expect_equal, join_all};
 use crate::latency::{histogram, nanoseconds};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -35,13 +36,13 @@ const SHORTEST_US: u64 = 15_000;
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let sleeps = settings.scaled(SLEEPS, 1);
     let sleepers = settings.scaled(SLEEPERS * SLEEPS, 100).min(SLEEPERS);
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let crew: Vec<_> = (0..sleepers).map(|sleeper| go(move || sleep_by_turns(sleeper, sleeps))).collect();
     let late_ns = join_all(crew)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     let slept: u64 = late_ns.iter().map(|late_ns| late_ns.len() as u64).sum();
     expect_equal("the number of sleeps", slept, sleepers * sleeps)?;
-    Ok(Outcome { ops: slept, elapsed, latency_ns: Some(histogram(late_ns.into_iter().flatten())) })
+    Ok(Outcome { ops: slept, timed, latency_ns: Some(histogram(late_ns.into_iter().flatten())) })
 }
 
 /// One goroutine; how late it woke each time, in nanoseconds.

@@ -10,13 +10,13 @@
 //! A run carries as many spare segments, into which the next merge goes, so that no merge asks for memory.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use corefit_runtime::go;
 
 use crate::crew::{expect_equal, join};
 use crate::fan_out::fan_out;
 use crate::random::{SplitMix64, mix};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -82,11 +82,11 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let input = Run::new(segments.collect());
     let ops = input.len() as u64;
     let expected = Contents::of(&input);
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let output = sort_run(input)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     check(&output, expected)?;
-    Ok(Outcome { ops, elapsed, latency_ns: None })
+    Ok(Outcome { ops, timed, latency_ns: None })
 }
 
 /// Sorts the halves in two goroutines, then merges them.

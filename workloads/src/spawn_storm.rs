@@ -8,11 +8,10 @@
 //!
 //! One tree after another: a tree has at most 4 095 goroutines, and all of them may be alive at once.
 
-use std::time::Instant;
-
 use corefit_runtime::go;
 
 use crate::crew::{expect_equal, join};
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Settings, Workload};
 
 /// The workload.
@@ -38,14 +37,14 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let levels = LEVELS.min((wanted + 1).ilog2());
     let goroutines = goroutines_of_tree(levels);
     let trees = (wanted as f64 / goroutines as f64).round() as u64;
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let mut sums = Vec::new();
     for _ in 0..trees {
         sums.push(join(go(move || grow_tree(1, levels)))?);
     }
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     check(&sums, levels)?;
-    Ok(Outcome { ops: trees * goroutines, elapsed, latency_ns: None })
+    Ok(Outcome { ops: trees * goroutines, timed, latency_ns: None })
 }
 
 fn goroutines_of_tree(levels: u32) -> u64 {

@@ -17,6 +17,7 @@ use crate::chain::{self, STEPS_PER_US};
 use crate::crew::{self, expect_equal, join_all};
 use crate::latency::{histogram, nanoseconds};
 use crate::settings::is_flag;
+use crate::stopwatch::Stopwatch;
 use crate::{Failure, Outcome, Parameter, Settings, Workload};
 
 const SIDE_BY_SIDE: Parameter = Parameter {
@@ -62,16 +63,17 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     };
     let hogs = settings.scaled(HOGS, 1);
     let ticks = u32::try_from(settings.scaled(TICKS.into(), 60)).unwrap_or(u32::MAX);
-    let start = Instant::now();
+    let watch = Stopwatch::start();
+    let start = watch.begun();
     let ticker = go(move || tick(start, ticks));
     let lanes: Vec<_> = (0..side_by_side)
         .map(|lane| go(move || run_in_turn((lane..hogs).step_by(side_by_side as usize), compute)))
         .collect();
     let late_ns = crew::join(ticker)?;
     join_all(lanes)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     expect_equal("the number of ticks", late_ns.len(), ticks as usize)?;
-    Ok(Outcome { ops: ticks.into(), elapsed, latency_ns: Some(histogram(late_ns)) })
+    Ok(Outcome { ops: ticks.into(), timed, latency_ns: Some(histogram(late_ns)) })
 }
 
 /// Ticks every [`PERIOD`] from `start`; how late each tick was, in nanoseconds. A late tick does not put off the ones

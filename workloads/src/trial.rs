@@ -30,7 +30,7 @@ impl Trial {
         for procs in [1, 2, 4] {
             let outcome = self.run(procs).unwrap_or_else(|failure| panic!("{failure} at {procs} procs"));
             assert_eq!(outcome.ops, ops, "at {procs} procs");
-            assert!(!outcome.elapsed.is_zero(), "no time passed at {procs} procs");
+            assert!(!outcome.timed.elapsed().is_zero(), "no time passed at {procs} procs");
             assert!(outcome.latency_ns.is_none_or(|latencies| latencies.len() == ops), "at {procs} procs");
         }
     }

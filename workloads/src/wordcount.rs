@@ -18,11 +18,11 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::crew::{cannot, expect_equal};
 use crate::fan_out::fan_out;
 use crate::random::mix;
+use crate::stopwatch::Stopwatch;
 use crate::word::Word;
 use crate::zipf::{self, Zipf};
 use crate::{Failure, Outcome, Settings, Workload};
@@ -78,11 +78,11 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     };
     let Corpus { text, passes, expected } = corpus;
     let pieces = Arc::new(cut(&text, MAPPERS));
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let tables = count_words(pieces, passes)?;
-    let elapsed = start.elapsed();
+    let timed = watch.stop();
     check(&tables, expected)?;
-    Ok(Outcome { ops: expected.words, elapsed, latency_ns: None })
+    Ok(Outcome { ops: expected.words, timed, latency_ns: None })
 }
 
 /// The tables of all words, one a reducer.

@@ -23,7 +23,10 @@ fn every_workload_does_the_same_work_at_1_2_and_4_procs() {
         let name = workload.name;
         let outcomes = [1, 2, 4].map(|procs| run(workload, procs, settings()));
         for outcome in &outcomes {
-            assert!(outcome.ops > 0 && !outcome.elapsed.is_zero(), "`{name}` did nothing: {outcome:?}");
+            assert!(
+                outcome.ops > 0 && !outcome.timed.elapsed().is_zero(),
+                "`{name}` did nothing: {outcome:?}"
+            );
             assert_eq!(outcome.ops, outcomes[0].ops, "`{name}`");
             let latencies = outcome.latency_ns.as_ref().map(|latency| latency.len());
             assert!(latencies.is_none_or(|latencies| (1..=outcome.ops).contains(&latencies)), "`{name}`");

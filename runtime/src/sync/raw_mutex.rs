@@ -31,6 +31,7 @@
 
 use std::time::Duration;
 
+use crate::current;
 use crate::fences;
 use crate::park::WaitReason;
 use crate::primitives::atomic::{
@@ -112,6 +113,7 @@ impl RawMutex {
 
     #[cold]
     fn lock_slowly(&self) {
+        current::count_lock_wait();
         if self.spin() {
             return;
         }

@@ -26,6 +26,7 @@
 
 use std::time::Duration;
 
+use crate::current;
 use crate::park::WaitReason;
 use crate::primitives::atomic::{
     AtomicU8, AtomicUsize,
@@ -181,6 +182,7 @@ impl RawRwLock {
 
     #[cold]
     fn lock_slowly(&self, access: Access) {
+        current::count_lock_wait();
         if self.spin(access) {
             return;
         }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, FromArgMatches};
 
 use self::file::{Entry, Sweeps, Value};
 use super::{Cli, Command, Error, SweepArgs};
@@ -61,7 +61,7 @@ fn sweep_args(cli: Cli) -> Option<SweepArgs> {
 fn named(raw: &[OsString]) -> Option<(PathBuf, Vec<String>)> {
     // Most command lines name none, and are not to be read twice.
     raw.iter().find(|word| word.to_string_lossy().starts_with("--config"))?;
-    let matches = Cli::command().ignore_errors(true).try_get_matches_from(raw).ok()?;
+    let matches = super::command().ignore_errors(true).try_get_matches_from(raw).ok()?;
     let (SUBCOMMAND, matches) = matches.subcommand()? else { return None };
     let path = matches.try_get_one::<PathBuf>("config").ok()??.clone();
     let is_typed =
@@ -72,7 +72,7 @@ fn named(raw: &[OsString]) -> Option<(PathBuf, Vec<String>)> {
 
 /// `corefit sweep` as clap knows it.
 fn sweep_command() -> clap::Command {
-    let mut command = Cli::command();
+    let mut command = super::command();
     command.build();
     command.find_subcommand(SUBCOMMAND).expect("there is a subcommand of this name").clone()
 }
@@ -122,7 +122,7 @@ impl Reader<'_> {
         let after = self.raw.iter().position(|word| word == SUBCOMMAND).map_or(1, |place| place + 1);
         let line = self.raw[..after].iter().chain(&flags).chain(&self.raw[after..]).chain(&last);
         let parsed =
-            Cli::command().try_get_matches_from(line).and_then(|matches| Cli::from_arg_matches(&matches));
+            super::command().try_get_matches_from(line).and_then(|matches| Cli::from_arg_matches(&matches));
         let mut cli = parsed.map_err(|error| self.explain(index, error))?;
         if let Command::Sweep(args) = &mut cli.command {
             args.place = Some(self.sweeps.place(table.at));

@@ -13,13 +13,13 @@ mod under_load;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
-
+use super::documents::{Explained, Sweeps};
 use super::{evidence, print, trace};
 use crate::cli::SweepArgs;
 use crate::error::Error;
 use crate::machine;
 use crate::measure;
+use crate::profile;
 use crate::quote;
 use crate::recommend::{Explanation, ModelChoice, explain};
 use crate::report::progress::Progress;
@@ -54,6 +54,12 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<(), Error> {
         anstream::eprintln!(
             "corefit: COREFIT_TRACE is left out of a sweep: recording would disturb what it measures"
         );
+    }
+    if args.verbose {
+        let profiles = each.iter().any(|args| !args.no_flamegraph).then(profile::availability);
+        let Surroundings { machine, counters, .. } = &surroundings;
+        let sources = report::sources::text(&targets, machine, counters.as_ref(), profiles.as_ref());
+        anstream::eprint!("{sources}");
     }
     under_load::refuse_taken(&jobs)?;
     measure::watch_interrupts().map_err(Error::Signals)?;
@@ -140,8 +146,8 @@ fn explained(outcome: &Outcome, args: &SweepArgs) -> Option<Explanation> {
 }
 
 /// The document, or the table over all targets.
-fn show_all(
-    outcomes: &[Outcome],
+fn show_all<'a>(
+    outcomes: &'a [Outcome],
     targets: &[Target],
     args: &SweepArgs,
     surroundings: &Surroundings,
@@ -149,16 +155,17 @@ fn show_all(
     let manifests: Vec<_> = outcomes.iter().map(|outcome| &outcome.saved.manifest).collect();
     let compared = quotas::compared(targets, outcomes);
     if args.json {
-        let mut document = json!({ "schema": SCHEMA, "sweeps": manifests });
-        for (index, outcome) in outcomes.iter().enumerate() {
-            if let Some(explained) = explained(outcome, args) {
-                document["sweeps"][index]["explain"] = json!(report::explain::in_json(&explained));
-            }
-        }
-        if args.cpus_sweep.is_some() || args.sweeps.iter().any(|args| args.cpus_sweep.is_some()) {
-            document["quotas"] = json!(compared);
-        }
-        return print::json(&document);
+        let over_quotas =
+            args.cpus_sweep.is_some() || args.sweeps.iter().any(|args| args.cpus_sweep.is_some());
+        let written = |outcome: &'a Outcome| Explained {
+            document: &outcome.saved.manifest,
+            explain: explained(outcome, args).map(|explained| report::explain::in_json(&explained)),
+        };
+        return print::json(&Sweeps {
+            schema: SCHEMA,
+            sweeps: outcomes.iter().map(written).collect(),
+            quotas: over_quotas.then_some(&*compared),
+        });
     }
     for comparison in &compared {
         print::text(&report::quotas::text(comparison))?;

@@ -262,10 +262,9 @@ fn measure_and_profile(
             pinning: job.pinning.as_ref(),
         };
         let notes = profiles::take(&wanted, &saved.rows, folder)?;
-        if !notes.is_empty() {
-            saved.manifest.warnings.extend(notes);
-            conclude(saved);
-        }
+        saved.manifest.warnings.extend(notes);
+        // Reasons name the places that the profiles show.
+        conclude(saved);
     }
     write(folder, saved)?;
     Ok(ended.interrupted || measure::interrupted())

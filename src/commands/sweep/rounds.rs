@@ -1,5 +1,6 @@
 //! The rounds of one target: ask the planner, measure, write the row, go on.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::one::{self, Job};
@@ -8,6 +9,7 @@ use crate::error::Error;
 use crate::measure::{self, Conditions, Quota, Sample, Status};
 use crate::plan::forecast::time_left;
 use crate::plan::rounds::{Done, Next, StopReason, next};
+use crate::report::live::Standing;
 use crate::report::progress::Progress;
 use crate::results::{Folder, Note, Place, SampleRow};
 use crate::target::{Hook, Procs, Target};
@@ -61,7 +63,9 @@ pub(super) fn measure(
         for (place, procs) in order.into_iter().enumerate() {
             let what = format!("{} · round {round} · {}", job.target.name, procs.phrase());
             progress.now(&what, spent(), left.saturating_sub(spent().saturating_sub(began)));
+            let before_sample = Instant::now();
             let taken = take(job, procs, &conditions)?;
+            let took_s = before_sample.elapsed().as_secs_f64();
             if measure::interrupted() {
                 folder.sync()?;
                 let warning = Some(interrupted_in(round));
@@ -80,10 +84,13 @@ pub(super) fn measure(
                 None => oddities.extend(taken.into_iter().flat_map(|sample| sample.remarks)),
             }
             if job.verbose {
-                anstream::eprintln!("{}", crate::report::sample::line(&row, &job.target.unit));
+                let line = crate::report::sample::line(&row, &job.target.unit);
+                progress.suspend(|| anstream::eprintln!("{line}"));
             }
-            done.push(row.done());
+            // What comes next is planned with what a sample takes in all: hooks, and the start and end of a server, too.
+            done.push(Done { wall_s: took_s, ..row.done() });
             rows.push(row);
+            progress.stands(&Standing::of(&job.target.name, &job.target.unit, rows));
         }
         folder.sync()?;
     }
@@ -174,12 +181,25 @@ fn remark(job: &Job, reason: StopReason, done: &[Done]) -> Option<Note> {
             );
             Some(Note { code: "budget".to_owned(), text })
         }
+        StopReason::RangeLimit => Some(Note { code: "range-limit".to_owned(), text: range_limit(job, done) }),
         StopReason::NoneLeft => {
             let text = "every worker count failed twice running".to_owned();
             Some(Note { code: "none-left".to_owned(), text })
         }
         _ => None,
     }
+}
+
+/// That the noise was too much for what a long range may cost, and what may be done about it.
+fn range_limit(job: &Job, done: &[Done]) -> String {
+    let measured: BTreeSet<u32> = done.iter().filter_map(|done| done.procs.count()).collect();
+    format!(
+        "the samples that a long range may take are used up before the ratios are known within {:.1} %: {} of its {} worker \
+         counts were measured; list those that matter (`--procs`), or use `--exhaustive`",
+        100.0 * job.plan.precision,
+        measured.len(),
+        job.plan.procs.len()
+    )
 }
 
 fn interrupted_in(round: u32) -> Note {

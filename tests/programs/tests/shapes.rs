@@ -11,9 +11,9 @@ use tempfile::TempDir;
 
 const COREFIT: &str = env!("CARGO_BIN_EXE_corefit-under-test");
 
-/// What these programs gain or do not gain with another worker is far from this on either side, however late a busy
-/// machine wakes them.
-const KNEE: &str = "knee=0.2";
+/// Another worker doubles what these programs do, or adds nothing: halfway between the two, as a ratio. However late a
+/// busy machine wakes them, the middle one of the rounds is not off by 40 %.
+const KNEE: &str = "knee=0.3";
 
 /// A folder for results, and for programs that have to be compiled first.
 fn folder() -> TempDir {
@@ -23,11 +23,14 @@ fn folder() -> TempDir {
 /// Sweeps with `args`, which end with the program, and gives the exit code and the target's part of the document.
 fn sweep(folder: &Path, args: &[&str]) -> (Option<i32>, Value) {
     let fixed =
-        ["sweep", "--rounds", "4..4", "--no-flamegraph", "--json", "--name", "shape", "--policy", KNEE];
+        ["sweep", "--rounds", "5..5", "--no-flamegraph", "--json", "--name", "shape", "--policy", KNEE];
     let done = Command::new(COREFIT)
         .args(fixed)
         .args(args)
         .current_dir(folder)
+        // What whoever runs the tests has set for programs of their own.
+        .env_remove("GOMAXPROCS")
+        .env_remove("COREFIT_TRACE")
         .stdin(Stdio::null())
         .output()
         .expect("the tool starts");
@@ -78,7 +81,7 @@ fn a_rayon_program_that_is_half_serial_has_a_serial_fraction_of_a_half() {
     let program = env!("CARGO_BIN_EXE_rayon-half");
     let answer = answer(folder.path(), &["--preset", "rayon", "--procs", "1,2,4,8", "--", program]);
     let sigma = answer["model"]["sigma"].as_f64().unwrap_or_else(|| panic!("{answer}"));
-    assert!((0.3..0.7).contains(&sigma), "{answer}");
+    assert!((0.2..0.8).contains(&sigma), "{answer}");
 }
 
 #[test]
@@ -95,11 +98,9 @@ fn an_openmp_program_with_one_lock_needs_one_worker() {
     assert_eq!(answer["recommended_procs"], 1, "{answer}");
 }
 
-#[test]
-fn a_go_program_with_two_permits_needs_two_workers() {
-    let folder = folder();
-    let program = text(&folder.path().join("pool"));
-    let source = text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("go/pool.go"));
+/// Compiles a Go program.
+fn compiled_go(program: &str, source: &str) -> bool {
+    let source = text(&Path::new(env!("CARGO_MANIFEST_DIR")).join(source));
     // Compiled packages of the standard library stay with the build, since they take most of the time.
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache");
     let envs = [
@@ -108,13 +109,32 @@ fn a_go_program_with_two_permits_needs_two_workers() {
         ("GOTOOLCHAIN", Path::new("local")),
         ("CGO_ENABLED", Path::new("0")),
     ];
-    if !compiled("go", &["build", "-o", &program, &source], &envs) {
+    compiled("go", &["build", "-o", program, &source], &envs)
+}
+
+#[test]
+fn a_go_program_with_two_permits_needs_two_workers() {
+    let folder = folder();
+    let program = text(&folder.path().join("pool"));
+    if !compiled_go(&program, "go/pool.go") {
         return;
     }
     let answer =
         answer(folder.path(), &["--preset", "go", "--procs", "1,2,4", "--with-default", "--", &program]);
     assert_eq!(answer["recommended_procs"], 2, "{answer}");
-    assert_eq!(answer["default"]["samples"], 4, "{answer}");
+    assert_eq!(answer["default"]["samples"], 5, "{answer}");
+}
+
+#[test]
+fn the_go_program_of_the_tutorial_says_what_the_tutorial_looks_for() {
+    let folder = folder();
+    let program = text(&folder.path().join("service-bench"));
+    if !compiled_go(&program, "../../docs/tutorial/service_bench.go") {
+        return;
+    }
+    let patterns = ["--metric", "rps: ([0-9.]+)", "--latency-metric", "p99=([0-9.]+ms)", "--procs", "2"];
+    let answer = answer(folder.path(), &[&patterns[..], &["--warmup", "0", "--", &program]].concat());
+    assert!(answer["points"][0]["latency_p99_s"].as_f64().is_some_and(|p99_s| p99_s > 0.0), "{answer}");
 }
 
 #[test]

@@ -1,8 +1,14 @@
 //! Saved sweeps in other formats.
 
+mod benchfmt;
+
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
+
+pub use super::hyperfine::write as hyperfine;
+pub use benchfmt::benchfmt;
 
 use super::row::COLUMNS;
 use super::{Manifest, SCHEMA, SampleRow, Saved, line};
@@ -16,23 +22,30 @@ pub fn csv(sweeps: &[Saved], to: &mut dyn Write) -> io::Result<()> {
     sweeps.iter().flat_map(|saved| &saved.rows).try_for_each(|row| to.write_all(&line::encode(row)))
 }
 
-/// Writes `{"schema":1,"sweeps":[…]}`: each target's manifest with its samples in `samples`, objects with the columns
-/// as keys, `null` where nothing was measured.
+/// Every saved sweep with its samples.
+#[derive(Serialize, JsonSchema)]
+pub struct Document<'a> {
+    /// Number of this form; a change that breaks readers raises it.
+    pub schema: u32,
+    /// One a target, by name.
+    pub sweeps: Vec<Sweep<'a>>,
+}
+
+/// A target's manifest with its samples.
+#[derive(Serialize, JsonSchema)]
+pub struct Sweep<'a> {
+    /// What `sweep.json` holds.
+    #[serde(flatten)]
+    pub manifest: &'a Manifest,
+    /// The rows of `samples.csv`, its columns as keys, `null` where nothing was measured.
+    pub samples: &'a [SampleRow],
+}
+
+/// Writes a [`Document`] of all targets.
 ///
 /// # Errors
 /// The writer's.
 pub fn json(sweeps: &[Saved], to: &mut dyn Write) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        schema: u32,
-        sweeps: Vec<Sweep<'a>>,
-    }
-    #[derive(Serialize)]
-    struct Sweep<'a> {
-        #[serde(flatten)]
-        manifest: &'a Manifest,
-        samples: &'a [SampleRow],
-    }
     let sweeps =
         sweeps.iter().map(|saved| Sweep { manifest: &saved.manifest, samples: &saved.rows }).collect();
     serde_json::to_writer(&mut *to, &Document { schema: SCHEMA, sweeps })?;

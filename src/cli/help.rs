@@ -1,0 +1,93 @@
+//! `corefit help`, and what is said to somebody who types nothing at all.
+
+use clap::Args;
+
+/// `corefit help`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  corefit help procs\n  corefit help sweep")]
+pub struct HelpArgs {
+    /// procs, metrics, policies, files, or a subcommand (default: what `--help` says)
+    #[arg(value_name = "PAGE")]
+    pub page: Option<String>,
+}
+
+/// A page about what several subcommands share.
+#[derive(Clone, Copy, Debug)]
+pub struct Topic {
+    /// What is typed after `corefit help`.
+    pub name: &'static str,
+    /// The page.
+    pub text: &'static str,
+}
+
+/// All of them.
+pub const TOPICS: [Topic; 4] = [
+    Topic { name: "procs", text: include_str!("topics/procs.txt") },
+    Topic { name: "metrics", text: include_str!("topics/metrics.txt") },
+    Topic { name: "policies", text: include_str!("topics/policies.txt") },
+    Topic { name: "files", text: include_str!("topics/files.txt") },
+];
+
+/// What to do first.
+pub(super) const FIRST_STEPS: &str = "\
+corefit finds the worker count that fits a program: it measures several and recommends one.
+
+  corefit doctor                          what can be measured on this machine
+  corefit sweep mandelbrot --quick        a first look at a bundled workload, in seconds
+  corefit sweep --preset go -- ./app      your own program; also tokio, rayon, openmp, jvm
+  corefit --help                          all subcommands; `corefit help procs` and others explain more
+";
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use crate::cli::{TOPICS, command, parse_from};
+
+    use super::FIRST_STEPS;
+
+    /// The command lines in a text: lines that begin with `corefit`, up to two blanks, which a remark follows, or up to what
+    /// only a shell reads.
+    fn command_lines(text: &str) -> Vec<String> {
+        let whole = text.replace("\\\n", "");
+        let lines = whole.lines().map(str::trim).filter(|line| line.starts_with("corefit "));
+        let ends = [" > ", " | ", "; "];
+        lines
+            .map(|line| {
+                let line = line.split("  ").next().unwrap_or_default();
+                let end = ends.iter().filter_map(|end| line.find(end)).min();
+                line[..end.unwrap_or(line.len())].replace('…', "")
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_example_is_a_command_line_that_is_understood() {
+        let mut texts: Vec<String> = TOPICS.iter().map(|topic| topic.text.to_owned()).collect();
+        texts.push(FIRST_STEPS.to_owned());
+        let mut command = command();
+        texts.extend(command.get_after_help().map(ToString::to_string));
+        texts.extend(
+            command.get_subcommands_mut().filter_map(|sub| sub.get_after_help().map(ToString::to_string)),
+        );
+        let lines: Vec<String> = texts.iter().flat_map(|text| command_lines(text)).collect();
+        assert!(lines.len() > 50, "{lines:#?}");
+        for line in lines {
+            // What a continued line is indented by is left where the lines were joined.
+            let words = shlex::split(&line).unwrap_or_else(|| panic!("{line}"));
+            let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+            match parse_from(&words) {
+                Ok(_) => {}
+                Err(crate::cli::Error::Clap(error)) if !error.use_stderr() => {}
+                Err(error) => panic!("{line}: {error:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn no_page_is_wider_than_a_terminal() {
+        for text in TOPICS.iter().map(|topic| topic.text).chain([FIRST_STEPS]) {
+            assert!(text.lines().all(|line| line.chars().count() <= 100) && text.ends_with('\n'), "{text}");
+        }
+    }
+}
