@@ -167,6 +167,7 @@ fn bad_usage_is_one_line_and_exit_code_2() {
         &["flamegraph", "mandelbrot", "--procs", "1,2", "-o", "x.pb.gz"],
         &["flamegraph", "mandelbrot", "--procs", "1,2", "-o", "x.json"],
         &["flamegraph", "mandelbrot", "--threads"],
+        &["flamegraph", "mandelbrot", "--off-cpu", "--per-thread"],
         &["flamegraph", "mandelbrot", "--off-cpu", "-F", "99"],
         &["flamegraph", "mandelbrot", "--procs", "1,2,3"],
         &["recommend", "missing.csv"],

@@ -27,6 +27,7 @@ mod space;
 mod symbols;
 mod threads;
 mod tree;
+mod unit;
 mod unwind;
 
 use std::fmt;
@@ -39,6 +40,7 @@ pub use flame::{Scale, Title, diff_folded, diff_svg, svg};
 pub use folded::{Folded, write_folded};
 pub use formats::{firefox, pprof};
 pub use off_cpu::{record_child, record_pid, record_served};
+pub use unit::Unit;
 
 use crate::measure;
 use crate::trace::Waits;
@@ -131,37 +133,6 @@ pub enum Event {
     Polls,
     /// Each time a goroutine stops, weighted by the time until it runs again, from the execution trace.
     GoroutineTrace,
-}
-
-/// What the counts of a profile count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Times a stack was seen on a CPU.
-    Samples,
-    /// Microseconds that were waited there.
-    Microseconds,
-}
-
-impl Unit {
-    /// As it stands beside a number.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Samples => "samples",
-            Self::Microseconds => "µs",
-        }
-    }
-}
-
-impl Event {
-    /// What the counts of a profile of it count.
-    #[must_use]
-    pub fn unit(self) -> Unit {
-        match self {
-            Self::Cycles | Self::CpuClock | Self::ProfTimer => Unit::Samples,
-            Self::ContextSwitches | Self::Polls | Self::GoroutineTrace => Unit::Microseconds,
-        }
-    }
 }
 
 impl fmt::Display for Event {

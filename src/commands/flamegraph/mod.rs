@@ -56,6 +56,11 @@ fn refuse_ill_fitting(args: &FlamegraphArgs) -> Result<(), Error> {
     if let Some(option) = args.program.first_given().filter(|_| args.program.argv.is_empty()) {
         return Err(Error::Usage(format!("`{option}` is for a command; give the command after `--`")));
     }
+    if args.per_thread && args.off_cpu && args.workload.is_some() && !args.threads {
+        return Err(Error::Usage(
+            "`--per-thread` tells threads apart, and the waits of a workload are its goroutines'; add `--threads`".to_owned(),
+        ));
+    }
     match (args.pid, args.program.argv.is_empty()) {
         (Some(_), _) => args.workload_args.refuse_beside("a process that already runs"),
         (None, false) => args.workload_args.refuse_beside("a command"),
