@@ -32,7 +32,7 @@ fn once(arguments: &[String]) -> Result<String, Failure> {
     let settings = Settings { scale, input: None, params: params.collect::<Result<_, Failure>>()? };
     let outcome = Config::new().procs(procs).run(move || (workload.run)(&settings))?;
 
-    let seconds = outcome.elapsed.as_secs_f64();
+    let seconds = outcome.timed.elapsed().as_secs_f64();
     let rate = outcome.ops as f64 / seconds;
     let latency = outcome.latency_ns.map_or_else(String::new, |latency| {
         let ms = |quantile| latency.value_at_quantile(quantile) as f64 / 1e6;
