@@ -6,7 +6,7 @@ use super::print;
 use super::sweep::{profiles, targets};
 use crate::cli::FlamegraphArgs;
 use crate::error::Error;
-use crate::profile::{self, Folded, Profile, Request, Scale, Split, Title};
+use crate::profile::{self, Folded, Profile, Request, Scale, Source, Split, Title};
 use crate::target::Target;
 use crate::{machine, measure, results};
 
@@ -78,7 +78,13 @@ fn record(args: &FlamegraphArgs, target: &Target, procs: u32) -> Result<Profile,
     let limits = profiles::Limits::default();
     let profile = profiles::once(target, procs, request(args), args.duration, &limits);
     refuse_interrupted()?;
-    Ok(profile?.0)
+    let (profile, _) = profile?;
+    if args.per_thread && profile.source == Source::InProcess {
+        anstream::eprintln!(
+            "corefit: threads are not told apart: a program that samples itself counts them together"
+        );
+    }
+    Ok(profile)
 }
 
 /// An interruption cuts a profile short, and its reason is better than that there were no samples.

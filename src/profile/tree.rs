@@ -59,13 +59,8 @@ impl Tree {
     /// Follows running processes.
     pub(super) fn of_running(pids: &HashSet<u32>, split: Split) -> Self {
         let mut modules = Modules::default();
-        let mut threads = Threads::new(split);
-        let mut processes = HashMap::new();
-        for &pid in pids {
-            processes.insert(pid, Space::of_process(pid, &mut modules));
-            threads.add_running(pid);
-        }
-        Self { processes, modules, threads, ..Self::default() }
+        let processes = pids.iter().map(|&pid| (pid, Space::of_process(pid, &mut modules))).collect();
+        Self { processes, modules, threads: Threads::new(split), ..Self::default() }
     }
 
     /// Takes the next record, in the order of time.
@@ -134,7 +129,7 @@ impl Tree {
         if places.is_empty() {
             places.push(Place::Unknown);
         }
-        places.extend(self.threads.told_apart(tid).map(Place::Thread));
+        places.extend(self.threads.told_apart(pid, tid).map(Place::Thread));
         *self.stacks.entry(places).or_default() += 1;
     }
 
