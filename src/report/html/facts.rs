@@ -98,6 +98,22 @@ pub(super) const COLUMNS: &[Column] = columns! {
     sched_latency_p99_s, "ready to running, p99", Seconds, Runtime;
     run_length_p50_s, "length of a run, p50", Seconds, Runtime;
     run_length_p99_s, "length of a run, p99", Seconds, Runtime;
+    lock_waits, "locks that were not free", Count, Runtime;
+    goroutines_run_s, "run time of all goroutines", Seconds, Runtime;
+    busiest_goroutine_s, "run time of the busiest goroutine", Seconds, Runtime;
+    longest_run_s, "longest run without a break", Seconds, Runtime;
+    idle_lock_s, "idle: waited for a lock", Seconds, Runtime;
+    idle_channel_s, "idle: waited for a channel", Seconds, Runtime;
+    idle_io_s, "idle: waited for input or output", Seconds, Runtime;
+    idle_sleep_s, "idle: waited for a timer", Seconds, Runtime;
+    idle_slack_s, "idle: too little parallel work", Seconds, Runtime;
+    idle_critical_s, "idle: while one goroutine ran alone", Seconds, Runtime;
+    waking_s, "from a wake-up to running", Seconds, Runtime;
+    searching_s, "looked for goroutines to run", Seconds, Runtime;
+    outside_cpu_s, "CPU time of workers without a processor", Seconds, Runtime;
+    timed_user_s, "CPU time in user mode, timed part", Seconds, Runtime;
+    timed_sys_s, "CPU time in the kernel, timed part", Seconds, Runtime;
+    timed_run_queue_wait_s, "waited for a CPU, timed part", Seconds, Runtime;
     load_cpu_s, "load generator's CPU time", Seconds, Load;
     load_busiest_thread_s, "load generator's busiest thread", Seconds, Load;
 };
@@ -122,9 +138,22 @@ mod tests {
     use crate::results::COLUMNS as ON_DISK;
 
     #[test]
-    fn every_column_is_one_on_disk() {
-        for column in COLUMNS {
-            assert!(ON_DISK.contains(&column.name), "{}", column.name);
+    fn every_number_on_disk_has_its_label() {
+        // What says where a sample belongs, when it ran and how it ended is shown elsewhere; throughput has its own table.
+        const ELSEWHERE: [&str; 9] = [
+            "target",
+            "procs",
+            "round",
+            "order",
+            "status",
+            "throughput",
+            "started_unix_s",
+            "exit_code",
+            "machine",
+        ];
+        for name in ON_DISK {
+            let is_here = COLUMNS.iter().filter(|column| column.name == name).count();
+            assert_eq!(is_here, usize::from(!ELSEWHERE.contains(&name)), "{name}");
         }
     }
 

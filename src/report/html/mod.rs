@@ -15,6 +15,7 @@ mod head;
 mod index;
 mod panels;
 mod scale;
+mod stack;
 mod tables;
 mod text;
 
@@ -58,6 +59,7 @@ pub fn report(subject: &Subject<'_>) -> String {
         format!("<section id=\"answer\">{}</section>", head::section(subject)),
         head::warnings(subject),
         of_answer(&|answer| panels::section(subject, answer)),
+        of_answer(&stack::section),
         flames::section(subject),
         of_answer(&tables::points),
         tables::counters(subject),

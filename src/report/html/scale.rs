@@ -12,7 +12,7 @@ pub(super) enum Spread {
 /// From values to places, in the picture's own pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Scale {
-    spread: Spread,
+    pub(super) spread: Spread,
     /// The values at both ends.
     pub(super) values: [f64; 2],
     /// Their places.

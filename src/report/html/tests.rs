@@ -32,9 +32,9 @@ fn answer(points: u32) -> Recommendation {
     let point = |procs: u32| Point {
         procs: f64::from(procs),
         samples: 50,
-        throughput: 1296.123_456_789 * f64::from(procs).sqrt(),
-        lo: Some(1234.567_890_123 * f64::from(procs).sqrt()),
-        hi: Some(1351.098_765_432 * f64::from(procs).sqrt()),
+        throughput: 1_296.123_456_789 * f64::from(procs).sqrt(),
+        lo: Some(1_234.567_890_123 * f64::from(procs).sqrt()),
+        hi: Some(1_351.098_765_432 * f64::from(procs).sqrt()),
         speedup: Some(f64::from(procs).sqrt()),
         efficiency: Some(1.0 / f64::from(procs).sqrt()),
         ..template.points[0].clone()
