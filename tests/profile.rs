@@ -201,6 +201,24 @@ fn part_samples_itself() {
     }
 }
 
+#[test]
+#[ignore = "a part, run by the tests"]
+fn part_of_many_goroutines_samples_itself() {
+    if begins("part_of_many_goroutines_samples_itself") {
+        let turn = || {
+            std::hint::black_box(churn_the_numbers(10_000));
+            corefit_runtime::yield_now();
+        };
+        self_sample::run_if_asked(|| {
+            corefit_runtime::run(move || {
+                let work = move || (0..250).for_each(|_| turn());
+                let goroutines: Vec<_> = (0..200).map(|_| corefit_runtime::go(work)).collect();
+                goroutines.into_iter().for_each(|goroutine| goroutine.join().unwrap());
+            });
+        });
+    }
+}
+
 /// The profile, or `None` where the kernel refuses to sample and says so well.
 fn permitted(result: Result<Profile, Error>) -> Option<Profile> {
     match result {
@@ -530,4 +548,24 @@ fn a_program_that_samples_itself_finds_its_innermost_function() {
     };
     assert!(folded.iter().any(is_innermost), "{folded:#?}");
     assert!(profile.warnings.iter().any(|warning| warning.contains("tick")));
+}
+
+/// Signals come in the middle of fifty thousand switches between stacks.
+#[test]
+fn goroutines_that_switch_all_the_time_are_sampled_by_themselves_each_on_its_own_stack() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let mut running =
+        Running::start("part_of_many_goroutines_samples_itself", &[(self_sample::VARIABLE, path)]);
+    assert!(running.0.wait().unwrap().success());
+    let profile = self_sample::read(file.path()).unwrap();
+    let mut found = 0;
+    for (frames, count) in profile.folded().iter() {
+        if frames.iter().any(|frame| frame == "profile::churn_the_numbers") {
+            found += count;
+            let is_beyond_the_switch = frames.iter().any(|frame| frame.contains("corefit_runtime::worker::"));
+            assert!(!is_beyond_the_switch, "{frames:?}");
+        }
+    }
+    assert!(found * 2 > profile.samples, "{found} of {}: {:#?}", profile.samples, profile.folded());
 }

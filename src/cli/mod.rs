@@ -27,7 +27,7 @@ pub use serve::ServeArgs;
 pub use sweep::{SweepArgs, WorkloadArgs};
 pub use view::{
     CompletionsArgs, CostsArgs, DoctorArgs, ExportArgs, ExportFormat, ListArgs, ManArgs, ModelArg,
-    RecommendArgs, SchemaArgs, SchemaOf, TableArgs, TraceArgs, TraceFormat,
+    RecommendArgs, ReportArgs, SchemaArgs, SchemaOf, TableArgs, TraceArgs, TraceFormat,
 };
 pub use watch::WatchArgs;
 
@@ -89,6 +89,8 @@ pub enum Command {
     Flamegraph(FlamegraphArgs),
     /// Decide again from saved results, or from any CSV
     Recommend(RecommendArgs),
+    /// Write the report of saved sweeps, for a browser
+    Report(ReportArgs),
     /// Write saved results in another format
     Export(ExportArgs),
     /// Say whether a program has become slower: exit code 3 if it has

@@ -1,4 +1,4 @@
-//! The subcommands that read what is there: `recommend`, `export`, `trace`, `list`, `doctor`; and `costs`.
+//! The subcommands that read what is there: `recommend`, `report`, `export`, `trace`, `list`, `doctor`; and `costs`.
 
 use std::path::PathBuf;
 
@@ -53,6 +53,21 @@ pub struct RecommendArgs {
 pub enum ModelArg {
     /// The Universal Scalability Law, as R's `usl` fits it.
     Usl,
+}
+
+/// `corefit report`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  corefit report profiles                          all targets, and index.html\n  \
+                  corefit report profiles/sort -o sort.html"
+)]
+pub struct ReportArgs {
+    /// A target's folder, or a folder of targets
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// Where to write the report of one target (default: report.html in its folder)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// `corefit export`.

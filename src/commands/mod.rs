@@ -13,6 +13,7 @@ mod list;
 mod man;
 mod print;
 mod recommend;
+mod report;
 mod run;
 mod schema;
 mod sweep;
@@ -33,6 +34,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::Run(args) => run::run(args),
         Command::Flamegraph(args) => flamegraph::flamegraph(args),
         Command::Recommend(args) => recommend::recommend(args),
+        Command::Report(args) => report::report(args),
         Command::Export(args) => export::export(args),
         Command::Compare(args) => compare::run(args),
         Command::Trace(args) => trace::trace(args),

@@ -110,7 +110,7 @@ pub struct Pair {
 }
 
 /// The 99th percentiles of the latency of two points: the medians over their samples.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Latencies {
     /// As it was, seconds.
     pub base_s: f64,

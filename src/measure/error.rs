@@ -79,6 +79,9 @@ impl Error {
 
     /// The kernel would not do `what`, which every program needs.
     pub(super) fn refused(what: &str, source: &io::Error) -> Self {
+        if source.kind() == io::ErrorKind::NotFound && !std::path::Path::new("/dev/null").exists() {
+            return Self::Start(format!("cannot {what}: `/dev/null` is not there; mount `/dev`"));
+        }
         Self::Start(format!(
             "cannot {what}: {source}; look at the limits (`ulimit -a`) and what else runs, and try again"
         ))

@@ -395,7 +395,8 @@ pub enum Error {
     },
     /// The program did not run on any CPU while it was watched.
     #[error(
-        "no samples in {:.2} s: the program used next to no CPU time; give it more work, or sample for longer",
+        "no samples in {:.2} s: the program, or each of its threads if they are sampled one by one, used next to no CPU time; \
+         give it more work, or sample for longer or more often (`-F`)",
         duration.as_secs_f64()
     )]
     NoSamples {

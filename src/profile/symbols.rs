@@ -157,8 +157,8 @@ impl Names {
             let path = module.path.display();
             let why = match (*unnamed)? {
                 Unnamed::NoSymbol => format!(
-                    "`{path}` that have no symbols (stripped?) and are called by where they begin, such as {}: build \
-                     without `strip`, or put its debug file into /usr/lib/debug",
+                    "`{path}` that have no symbols (stripped?): they are called {}, by where they begin if that is known; \
+                     build without `strip`, or put the debug file into /usr/lib/debug",
                     frames[0]
                 ),
                 Unnamed::NoFile => format!(

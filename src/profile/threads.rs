@@ -29,25 +29,15 @@ impl Threads {
         Self { split, ..Self::default() }
     }
 
-    /// Adds the threads of a running process, by `/proc`.
-    pub(super) fn add_running(&mut self, pid: u32) {
-        if self.split == Split::Merged {
-            return;
-        }
-        let entries = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-        for tid in entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
-            let name = std::fs::read(format!("/proc/{pid}/task/{tid}/comm")).unwrap_or_default();
-            self.rename(tid, String::from_utf8_lossy(&name).trim_end().to_owned());
-        }
-    }
-
     /// A thread begins, under its starter's name.
     pub(super) fn start(&mut self, tid: u32, starter: u32, time_ns: u64) {
         self.started_ns.insert(tid, time_ns);
         if self.split == Split::ByThread {
-            let name = self.by_tid.get(&starter).map_or_else(String::new, |id| self.list[id.0].name.clone());
+            let name = self.by_tid.get(&starter).map(|id| self.list[id.0].name.clone());
             self.by_tid.remove(&tid);
-            self.rename(tid, name);
+            if let Some(name) = name {
+                self.rename(tid, name);
+            }
         }
     }
 
@@ -64,9 +54,17 @@ impl Threads {
         }
     }
 
-    /// The thread, where threads are told apart.
-    pub(super) fn told_apart(&mut self, tid: u32) -> Option<ThreadId> {
-        (self.split == Split::ByThread).then(|| self.id(tid))
+    /// Thread `tid` of process `pid`, where threads are told apart. The name of one that ran before the recording is read
+    /// now: to read those of ten thousand at once, before the first sample, would take a second.
+    pub(super) fn told_apart(&mut self, pid: u32, tid: u32) -> Option<ThreadId> {
+        if self.split == Split::Merged {
+            return None;
+        }
+        if !self.by_tid.contains_key(&tid) {
+            let name = std::fs::read(format!("/proc/{pid}/task/{tid}/comm")).unwrap_or_default();
+            self.rename(tid, String::from_utf8_lossy(&name).trim_end().to_owned());
+        }
+        self.by_tid.get(&tid).copied()
     }
 
     fn id(&mut self, tid: u32) -> ThreadId {
@@ -99,7 +97,7 @@ mod tests {
         let mut threads = Threads::new(Split::ByThread);
         threads.rename(10, "main".into());
         threads.start(11, 10, 0);
-        let id = threads.told_apart(11).unwrap();
+        let id = threads.told_apart(0, 11).unwrap();
         assert_eq!(threads.title(id), "main (11)");
         threads.rename(11, "worker".into());
         assert_eq!(threads.title(id), "worker (11)");
@@ -109,10 +107,10 @@ mod tests {
     fn a_number_that_is_used_again_is_another_thread() {
         let mut threads = Threads::new(Split::ByThread);
         threads.start(11, 10, 0);
-        let first = threads.told_apart(11);
+        let first = threads.told_apart(0, 11);
         threads.end(11, 5);
         threads.start(11, 10, 6);
-        assert_ne!(threads.told_apart(11), first);
+        assert_ne!(threads.told_apart(0, 11), first);
         assert_eq!(threads.title(first.unwrap()), "thread (11)");
     }
 
@@ -120,16 +118,15 @@ mod tests {
     fn merged_threads_are_one() {
         let mut threads = Threads::new(Split::Merged);
         threads.rename(10, "main".into());
-        threads.add_running(std::process::id());
-        assert_eq!((threads.told_apart(10), threads.list.len()), (None, 0));
+        assert_eq!((threads.told_apart(10, 10), threads.list.len()), (None, 0));
     }
 
     #[test]
     fn this_process_has_named_threads() {
         let mut threads = Threads::new(Split::ByThread);
-        threads.add_running(std::process::id());
-        let id = threads.told_apart(std::process::id()).unwrap();
-        assert!(threads.title(id).ends_with(&format!("({})", std::process::id())));
+        let pid = std::process::id();
+        let id = threads.told_apart(pid, pid).unwrap();
+        assert!(threads.title(id).ends_with(&format!("({pid})")));
         assert!(!threads.title(id).starts_with("thread "));
     }
 

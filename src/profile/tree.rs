@@ -62,13 +62,8 @@ impl Tree {
     /// Follows running processes.
     pub(super) fn of_running(pids: &HashSet<u32>, split: Split) -> Self {
         let mut modules = Modules::default();
-        let mut threads = Threads::new(split);
-        let mut processes = HashMap::new();
-        for &pid in pids {
-            processes.insert(pid, Space::of_process(pid, &mut modules));
-            threads.add_running(pid);
-        }
-        Self { processes, modules, threads, ..Self::default() }
+        let processes = pids.iter().map(|&pid| (pid, Space::of_process(pid, &mut modules))).collect();
+        Self { processes, modules, threads: Threads::new(split), ..Self::default() }
     }
 
     /// Takes the next record, in the order of time.
@@ -145,7 +140,7 @@ impl Tree {
         if places.is_empty() {
             places.push(Place::Unknown);
         }
-        places.extend(self.threads.told_apart(tid).map(Place::Thread));
+        places.extend(self.threads.told_apart(pid, tid).map(Place::Thread));
         match &mut self.waits {
             Some(waits) => waits.leave(tid, places),
             None => self.count(places, 1),
@@ -176,8 +171,8 @@ impl Tree {
         let mut waits = Waits::new(labels);
         if self.awaits_exec.is_none() {
             let processes = self.processes.iter().map(|(&pid, space)| (pid, space));
-            for (tid, mut places) in off_cpu::waiting_now(processes, labels, &mut self.modules) {
-                places.extend(self.threads.told_apart(tid).map(Place::Thread));
+            for (pid, tid, mut places) in off_cpu::waiting_now(processes, labels, &mut self.modules) {
+                places.extend(self.threads.told_apart(pid, tid).map(Place::Thread));
                 waits.waits_already(tid, places, now_ns);
             }
         }

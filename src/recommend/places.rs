@@ -66,7 +66,7 @@ impl Places {
             }
         }
         let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
-        counts.sort_by(|a, b| b.1.cmp(&a.1));
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let share = |count: u64| count as f64 / all as f64;
         let named: Vec<String> = counts
             .into_iter()

@@ -5,6 +5,7 @@ pub mod compare;
 pub mod costs;
 pub mod doctor;
 pub mod explain;
+pub mod html;
 pub mod live;
 pub mod markdown;
 pub mod number;

@@ -93,6 +93,14 @@ pub fn bar(share: f64, width: usize) -> String {
     format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
 }
 
+/// The SI prefix that makes a short figure of `largest`, and the factor that it stands for: for an axis, whose values share
+/// one.
+#[must_use]
+pub fn prefix(largest: f64) -> (f64, &'static str) {
+    let (_, prefix) = scale(largest);
+    (factor(prefix), prefix)
+}
+
 /// Whether a prefix makes a short figure of it; anything beyond takes an exponent.
 fn is_plain(value: f64) -> bool {
     value == 0.0 || (1e-7..1e12).contains(&value.abs())

@@ -17,7 +17,7 @@ pub(super) fn command(argv: &[&str]) -> Target {
     }
 }
 
-pub(super) fn manifest(target: &str) -> Manifest {
+pub(crate) fn manifest(target: &str) -> Manifest {
     Manifest {
         schema: SCHEMA,
         target: target.to_owned(),
@@ -51,7 +51,7 @@ pub(super) fn manifest(target: &str) -> Manifest {
     }
 }
 
-pub(super) fn row(target: &str, procs: u32, round: u32) -> SampleRow {
+pub(crate) fn row(target: &str, procs: u32, round: u32) -> SampleRow {
     SampleRow {
         target: target.to_owned(),
         procs: procs.into(),
@@ -67,7 +67,7 @@ pub(super) fn row(target: &str, procs: u32, round: u32) -> SampleRow {
 }
 
 /// Two points, 2 recommended.
-pub(super) fn recommendation(target: &str) -> Recommendation {
+pub(crate) fn recommendation(target: &str) -> Recommendation {
     let point = |procs: f64| Point {
         procs,
         samples: 3,

@@ -1,8 +1,8 @@
 //! The files of a sweep: the only station that knows what is on disk. Everything written carries a schema number.
 //!
 //! - [`Folder`] is one target's folder while it is measured: locked, its manifest and its journal of samples.
-//! - [`load`] reads saved sweeps, [`table`] any CSV or what hyperfine exports, [`index`] makes the summary over all targets, [`export`] writes
-//!   other formats.
+//! - [`load`] reads saved sweeps, [`table`] any CSV or what hyperfine exports, [`flames`] the flame graphs, [`index`] makes the
+//!   summary over all targets, [`export`] writes other formats.
 //!
 //! A row of the journal is written as soon as it is measured; every other file is written under a temporary name and
 //! renamed, so that it is there whole or not at all.
@@ -10,7 +10,8 @@
 pub mod export;
 mod fault;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
+mod flames;
 mod folder;
 mod hyperfine;
 mod journal;
@@ -24,6 +25,7 @@ mod summary;
 mod table;
 mod whole;
 
+pub use flames::{Flame, flames};
 pub use folder::{Folder, Resumed};
 pub use load::{Saved, folded, load, measured_in};
 pub use manifest::Manifest;
@@ -31,9 +33,15 @@ pub use recommendation::{
     DefaultPoint, Model, ModelIntervals, Note, Point, Recommendation, Regret, Stack, StackPart,
 };
 pub use row::{COLUMNS, Place, SampleRow};
-pub use summary::index;
+pub use summary::{Index, index, index_only};
 pub use table::{Columns, Table, TableRow, table};
 pub use whole::{replace, replace_by};
+
+/// Name of the report in a target's folder.
+pub const REPORT: &str = "report.html";
+
+/// Name of the page over all targets of an `--out` folder.
+pub const INDEX: &str = "index.html";
 
 /// Schema number of every document this version writes.
 pub const SCHEMA: u32 = 1;

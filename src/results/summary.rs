@@ -1,6 +1,6 @@
 //! `summary.csv`: one row a point, of one target or of all.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -93,21 +93,38 @@ pub(super) fn text<'a>(recommendations: impl IntoIterator<Item = &'a Recommendat
     text
 }
 
-/// Rewrites `<out>/summary.csv` over all targets found in the folder, by name. Gives one line for each target that had
-/// to be left out because its manifest is unusable.
+/// All targets found in an `--out` folder.
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    /// Each with its folder, by the folder's name.
+    pub targets: Vec<(PathBuf, Manifest)>,
+    /// One line for each that had to be left out because its manifest is unusable.
+    pub left_out: Vec<String>,
+}
+
+/// Finds the targets in the folder `out`.
+///
+/// # Errors
+/// [`Error::Input`] if it cannot be read.
+pub fn index_only(out: &Path) -> Result<Index, Error> {
+    let mut index = Index::default();
+    for folder in targets_in(out)? {
+        match Manifest::read(&folder) {
+            Ok(manifest) => index.targets.push((folder, manifest)),
+            Err(error) => index.left_out.push(error.to_string()),
+        }
+    }
+    Ok(index)
+}
+
+/// Rewrites `<out>/summary.csv` over all targets found in the folder, and names them.
 ///
 /// # Errors
 /// [`Error::Disk`] if the file cannot be written, [`Error::Input`] if the folder cannot be read.
-pub fn index(out: &Path) -> Result<Vec<String>, Error> {
-    let mut recommendations = Vec::new();
-    let mut left_out = Vec::new();
-    for folder in targets_in(out)? {
-        match Manifest::read(&folder) {
-            Ok(manifest) => recommendations.extend(manifest.recommendation),
-            Err(error) => left_out.push(error.to_string()),
-        }
-    }
+pub fn index(out: &Path) -> Result<Index, Error> {
+    let index = index_only(out)?;
+    let answers = index.targets.iter().filter_map(|(_, manifest)| manifest.recommendation.as_ref());
     let path = out.join(FILE);
-    whole::replace(&path, &text(&recommendations)).map_err(|error| while_measuring(&path, &error))?;
-    Ok(left_out)
+    whole::replace(&path, &text(answers)).map_err(|error| while_measuring(&path, &error))?;
+    Ok(index)
 }

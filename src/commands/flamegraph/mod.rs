@@ -7,7 +7,7 @@ use std::path::Path;
 use super::sweep::{profiled, targets};
 use crate::cli::FlamegraphArgs;
 use crate::error::Error;
-use crate::profile::{self, Request, Split, Time, Title};
+use crate::profile::{self, Request, Source, Split, Time, Title};
 use crate::target::Target;
 use crate::{machine, measure};
 use output::{Output, Side};
@@ -91,7 +91,13 @@ fn record(args: &FlamegraphArgs, target: &Target, procs: u32) -> Result<profiled
         profiled::once(target, procs, request(args), args.duration, &limits)
     };
     refuse_interrupted()?;
-    run
+    let run = run?;
+    if args.per_thread && run.profile.source == Source::InProcess {
+        anstream::eprintln!(
+            "corefit: threads are not told apart: a program that samples itself counts them together"
+        );
+    }
+    Ok(run)
 }
 
 /// An interruption cuts a profile short, and its reason is better than that there were no samples.

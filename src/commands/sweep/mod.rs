@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::documents::{Explained, Sweeps};
-use super::{evidence, print, trace};
+use super::{evidence, print, report as pages, trace};
 use crate::cli::SweepArgs;
 use crate::error::Error;
 use crate::machine;
@@ -119,9 +119,11 @@ fn measure_all(jobs: &[Job], args: &SweepArgs) -> Result<Vec<Outcome>, Error> {
         progress.of_target(index, jobs.len(), later);
         let noise = if index == 0 && !args.quiet { job.noise() } else { &[] };
         let outcome = one::measure(job, &progress, noise)?;
-        for left_out in results::index(&args.out)? {
+        let index = results::index(&args.out)?;
+        for left_out in &index.left_out {
             anstream::eprintln!("corefit: {left_out}");
         }
+        pages::write_index(&args.out, &index)?;
         if !args.quiet && !args.json {
             let mut text = answer::of_target(&outcome.saved, &outcome.folder);
             if let Some(explained) = explained(&outcome, args) {

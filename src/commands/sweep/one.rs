@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::super::evidence;
+use super::super::{evidence, report as pages};
 use super::{hooks, profiles, rounds, under_load};
 use crate::cli::SweepArgs;
 use crate::error::Error;
@@ -12,7 +12,7 @@ use crate::measure::{self, Availability, Quota};
 use crate::plan::{LimitRule, Pin, Pinning, Plan, Policy, ProcsSpec, Range, Rounds};
 use crate::recommend::{ModelChoice, decide};
 use crate::report::progress::Progress;
-use crate::results::{Folder, Manifest, Note, SCHEMA, SampleRow, Saved};
+use crate::results::{Folder, Manifest, Note, REPORT, SCHEMA, SampleRow, Saved};
 use crate::target::{Hook, Kind, Procs, Target};
 
 /// Seconds for a bundled workload, profiles included: 21 workloads take about 3 minutes, as the README says.
@@ -272,10 +272,10 @@ fn measure_and_profile(
 
 fn write(folder: &Folder, saved: &Saved) -> Result<(), Error> {
     folder.write_manifest(&saved.manifest)?;
-    match &saved.manifest.recommendation {
-        Some(answer) => Ok(folder.write_summary(answer)?),
-        None => Ok(()),
+    if let Some(answer) = &saved.manifest.recommendation {
+        folder.write_summary(answer)?;
     }
+    Ok(folder.write_file(REPORT, pages::page(saved, true)?.as_bytes())?)
 }
 
 /// Decides from what has been measured, by the road that `recommend` takes.

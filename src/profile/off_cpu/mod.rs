@@ -12,8 +12,6 @@ mod polled;
 mod threads;
 mod waits;
 
-use std::collections::HashMap;
-
 use super::sampler;
 use super::space::{Modules, Space};
 use super::tree::Place;
@@ -83,18 +81,18 @@ impl Labels {
     }
 }
 
-/// What the threads of these processes wait for that wait now, by thread, innermost first.
+/// The threads of these processes that wait now: process, thread, and what it waits in, innermost first.
 pub(super) fn waiting_now<'a>(
     processes: impl Iterator<Item = (u32, &'a Space)>,
     labels: Labels,
     modules: &mut Modules,
-) -> HashMap<u32, Vec<Place>> {
-    let mut waiting = HashMap::new();
+) -> Vec<(u32, u32, Vec<Place>)> {
+    let mut waiting = Vec::new();
     for (pid, space) in processes {
         for thread in Thread::of(pid).filter(|thread| thread.waits() == Some(true)) {
             let mut places = innermost(thread, space, modules);
             places.push(labels.earlier);
-            waiting.insert(thread.tid, places);
+            waiting.push((pid, thread.tid, places));
         }
     }
     waiting

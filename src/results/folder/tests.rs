@@ -194,7 +194,7 @@ fn the_index_covers_every_target_by_name_and_says_what_it_left_out() {
     fs::write(out.path().join("broken/sweep.json"), "{").unwrap();
     fs::create_dir(out.path().join("somebody's")).unwrap();
 
-    let left_out = index(out.path()).unwrap();
+    let left_out = index(out.path()).unwrap().left_out;
     assert!(left_out.len() == 1 && left_out[0].contains("broken"), "{left_out:?}");
     let text = fs::read_to_string(out.path().join("summary.csv")).unwrap();
     let rows: Vec<&str> = text.lines().skip(1).map(|line| &line[..line.find(",3,").unwrap()]).collect();

@@ -1,0 +1,138 @@
+//! Where the time of the processors goes at each worker count: one column a count, its parts stacked to the whole.
+
+use std::fmt::Write as _;
+
+use super::chart::{Chart, Size};
+use super::panels::measured_axis;
+use super::scale::Spread;
+use super::text::{Unit, cell, escape};
+use crate::report::number::{percent, procs, seconds};
+use crate::results::{Recommendation, Stack, StackPart};
+
+const WIDE: Size = Size { width: 1080.0, height: 320.0 };
+const NARROW: Size = Size { width: 400.0, height: 300.0 };
+/// A part that is nowhere a larger share is in the table only.
+const SHOWN_SHARE: f64 = 0.002;
+/// Widest column, pixels.
+const WIDEST: f64 = 64.0;
+
+/// The section; nothing where no CPU time was measured.
+pub(super) fn section(answer: &Recommendation) -> String {
+    if answer.stack.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<usize> = (0..StackPart::NAMES.len()).filter(|part| is_shown(answer, *part)).collect();
+    let pictures: String = [("wide", WIDE), ("narrow", NARROW)]
+        .map(|(class, size)| picture(answer, &shown, size, class))
+        .concat();
+    let keys: String = shown
+        .iter()
+        .map(|part| {
+            let (name, about) = StackPart::NAMES[*part];
+            format!("<li><i class=\"key part part{part}\"></i><b>{}</b> {about}</li>", words(name))
+        })
+        .collect();
+    format!(
+        "<section id=\"stack\"><h2>Where the processors’ time goes</h2><p>Each column is all that procs processors have while one \
+         operation is done. What grows from the smallest count to a larger one is what scaling costs there; what no \
+         measurement accounts for is left white.</p><figure>{pictures}<ul class=\"legend parts\" \
+         aria-label=\"Legend\">{keys}</ul></figure>{}</section>",
+        table(answer)
+    )
+}
+
+fn is_shown(answer: &Recommendation, part: usize) -> bool {
+    answer.stack.iter().any(|stack| share(stack, part).is_some_and(|share| share >= SHOWN_SHARE))
+}
+
+/// Share of the part of that place in [`StackPart::NAMES`].
+fn share(stack: &Stack, part: usize) -> Option<f64> {
+    of_name(stack, StackPart::NAMES[part].0)?.share
+}
+
+fn of_name<'a>(stack: &'a Stack, name: &str) -> Option<&'a StackPart> {
+    stack.parts.iter().find(|part| part.name == name)
+}
+
+/// A name as words.
+fn words(name: &str) -> String {
+    escape(&name.replace('-', " "))
+}
+
+fn picture(answer: &Recommendation, shown: &[usize], size: Size, class: &str) -> String {
+    let axis = measured_axis(answer);
+    let sum = |stack: &Stack| shown.iter().filter_map(|part| share(stack, *part)).sum::<f64>();
+    let high = answer.stack.iter().map(sum).fold(1.0, f64::max);
+    let mut chart = Chart::new(size, &axis, Unit::Share, Spread::Even, [0.0, high]);
+    chart.axes();
+    let places: Vec<f64> = answer.stack.iter().map(|stack| chart.x.at(stack.procs)).collect();
+    let nearest = places.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
+    let width = (nearest * 0.72).min(WIDEST).max(1.0);
+    // One path a part keeps a page of many columns small.
+    let mut below = vec![0.0; answer.stack.len()];
+    for part in shown {
+        let mut path = String::new();
+        for (index, stack) in answer.stack.iter().enumerate() {
+            let share = share(stack, *part).unwrap_or(0.0).max(0.0);
+            let (upper, lower) = (chart.y.at(below[index] + share), chart.y.at(below[index]));
+            let _ = write!(
+                path,
+                "M{:.1} {lower:.1}h{width:.1}V{upper:.1}h-{width:.1}z",
+                places[index] - width / 2.0
+            );
+            below[index] += share;
+        }
+        chart.push(&format!("<path class=\"part part{part}\" d=\"{path}\"/>"));
+    }
+    let said = answer.stack.iter().map(|stack| (stack.procs, said(stack))).collect::<Vec<_>>();
+    chart.hits(said);
+    chart.svg(class, "Parts of the processors’ time at each worker count; the table below has the values.")
+}
+
+/// The parts of a column, the largest first.
+fn said(stack: &Stack) -> String {
+    let mut parts: Vec<(&StackPart, f64)> =
+        stack.parts.iter().filter_map(|part| Some((part, part.share?))).collect();
+    parts.retain(|(_, share)| *share >= SHOWN_SHARE);
+    parts.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let lines: Vec<String> = parts
+        .iter()
+        .map(|(part, share)| format!("{}: {}", part.name.replace('-', " "), percent(*share)))
+        .collect();
+    format!(
+        "{} procs: {} an operation\n{}\nunexplained: {}",
+        procs(stack.procs),
+        seconds(stack.whole_s_per_op),
+        lines.join("\n"),
+        percent(stack.unexplained)
+    )
+}
+
+/// All parts with their values: a row a part, a column a worker count.
+fn table(answer: &Recommendation) -> String {
+    let heads: String = answer
+        .stack
+        .iter()
+        .map(|stack| format!("<th scope=\"col\">{} procs</th>", escape(&procs(stack.procs))))
+        .collect();
+    let mut rows = String::new();
+    for (name, about) in StackPart::NAMES {
+        let shares = || answer.stack.iter().map(|stack| of_name(stack, name).and_then(|part| part.share));
+        if shares().all(|share| share.is_none()) {
+            continue;
+        }
+        let cells: String = shares().map(|share| cell(name, share, Unit::Share)).collect();
+        let _ = write!(rows, "<tr><th scope=\"row\" title=\"{about}\">{}</th>{cells}</tr>", words(name));
+    }
+    let last = |name: &str, of: fn(&Stack) -> f64, unit: Unit<'_>| {
+        let cells: String = answer.stack.iter().map(|stack| cell(name, Some(of(stack)), unit)).collect();
+        format!("<tr><th scope=\"row\">{}</th>{cells}</tr>", words(name))
+    };
+    rows += &last("unexplained", |stack| stack.unexplained, Unit::Share);
+    rows += &last("whole-of-an-operation", |stack| stack.whole_s_per_op, Unit::Seconds);
+    format!(
+        "<details><summary>The parts as a table</summary><div class=\"scroll\" tabindex=\"0\" role=\"region\" \
+         aria-label=\"Parts of the processors’ time\"><table><thead><tr><th scope=\"col\">part</th>{heads}</tr></thead>\
+         <tbody>{rows}</tbody></table></div></details>"
+    )
+}
