@@ -163,6 +163,12 @@ fn bad_usage_is_one_line_and_exit_code_2() {
         &["run", "mandelbrot", "--procs", "0"],
         &["flamegraph"],
         &["flamegraph", "mandelbrot", "-o", "x.bmp"],
+        &["flamegraph", "mandelbrot", "-o", ".pb.gz"],
+        &["flamegraph", "mandelbrot", "--procs", "1,2", "-o", "x.pb.gz"],
+        &["flamegraph", "mandelbrot", "--procs", "1,2", "-o", "x.json"],
+        &["flamegraph", "mandelbrot", "--threads"],
+        &["flamegraph", "mandelbrot", "--off-cpu", "--per-thread"],
+        &["flamegraph", "mandelbrot", "--off-cpu", "-F", "99"],
         &["flamegraph", "mandelbrot", "--procs", "1,2,3"],
         &["recommend", "missing.csv"],
         &["recommend", "bad.csv"],
@@ -688,6 +694,42 @@ fn a_difference_as_folded_stacks_has_both_counts_on_a_line() {
         assert!(is_count(counts.next()) && is_count(counts.next()), "{line}");
     }
     assert!(folded.lines().count() > 0);
+}
+
+#[test]
+fn the_waits_of_a_workload_are_those_of_its_goroutines_in_every_format() {
+    let corefit = Corefit::new();
+    let waits = |output: &str| {
+        let args =
+            ["flamegraph", "mutex_counter", "--off-cpu", "--procs", "2", "--scale", "0.1", "-o", output];
+        corefit.run(&args).assert_code(0);
+    };
+    waits("w.svg");
+    let folded = corefit.read("w.folded");
+    assert!(folded.contains("mutex_counter.rs:") && folded.contains("[run queue]"), "{folded}");
+    assert!(corefit.read("w.svg").contains("where its goroutines wait, in µs"));
+    waits("w.pb.gz");
+    assert!(std::fs::read(corefit.path("w.pb.gz")).unwrap().starts_with(&[0x1f, 0x8b]), "gzip's magic");
+    waits("w.json");
+    let document: serde_json::Value = serde_json::from_str(&corefit.read("w.json")).unwrap();
+    assert_eq!(document["threads"][0]["samples"]["weightType"], "tracing-ms");
+    corefit
+        .run(&["flamegraph", "mutex_counter", "--off-cpu", "--procs", "1,2", "--scale", "0.1", "-o", "d.svg"])
+        .assert_code(0);
+    assert!(corefit.read("d.svg").contains("per op"), "both ran to their end");
+}
+
+#[test]
+fn the_waits_of_a_command_are_its_threads_and_one_that_ends_at_once_makes_no_empty_graph() {
+    let corefit = Corefit::new();
+    corefit.run(&["flamegraph", "--off-cpu", "-o", "s.folded", "--", "sleep", "0.3"]).assert_code(0);
+    let folded = corefit.read("s.folded");
+    let waited_us: u64 =
+        folded.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+    assert!(waited_us >= 200_000, "{folded}");
+    let done = corefit.run(&["flamegraph", "--off-cpu", "-o", "t.svg", "--", "true"]);
+    assert!(done.code == 0 || (done.code == 1 && done.err.contains("no waits")), "{}", done.err);
+    assert_eq!(corefit.path("t.svg").exists(), done.code == 0);
 }
 
 #[test]

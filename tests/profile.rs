@@ -3,18 +3,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use corefit::measure::{self, Conditions};
-use corefit::profile::{self, Error, Folded, Profile, Request, Source, Split, Title, self_sample};
+use corefit::profile::{
+    self, Error, Event, Folded, Profile, Request, Source, Split, Time, Title, self_sample,
+};
 use corefit::target::Invocation;
 
 const PART: &str = "COREFIT_TEST_PART";
+/// Names the file into which a part writes how long it has waited.
+const WAITED: &str = "COREFIT_TEST_WAITED";
 
 /// Two threads of work at most, and an end in any case.
 const REQUEST: Request = Request {
@@ -22,6 +27,7 @@ const REQUEST: Request = Request {
     max_samples: Some(60),
     max_time: Duration::from_secs(10),
     split: Split::Merged,
+    time: Time::OnCpu,
 };
 
 /// A part that runs; ended and reaped when the test is over, however it ends.
@@ -135,6 +141,56 @@ fn part_sleeps() {
     if begins("part_sleeps") {
         wait_for_a_line();
     }
+}
+
+#[test]
+#[ignore = "a part, run by the tests"]
+fn part_waits() {
+    if begins("part_waits") {
+        wait_for_a_line();
+        let [lock_s, pipe_s] = wait_on_a_lock_and_a_pipe();
+        std::fs::write(std::env::var(WAITED).unwrap(), format!("{lock_s} {pipe_s}")).unwrap();
+    }
+}
+
+/// Another thread holds a lock for 30 ms and then keeps a pipe empty for 20 ms, again and again. Seconds that this thread has
+/// waited on each, by its own clock.
+fn wait_on_a_lock_and_a_pipe() -> [f64; 2] {
+    let lock = Arc::new(Mutex::new(()));
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let holder = std::thread::spawn({
+        let lock = Arc::clone(&lock);
+        move || {
+            for _ in 0..10 {
+                let held = lock.lock().unwrap();
+                writer.write_all(b"x").unwrap();
+                std::thread::sleep(Duration::from_millis(30));
+                drop(held);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    });
+    let mut waited_s = [0.0; 2];
+    for _ in 0..10 {
+        let begun = Instant::now();
+        wait_on_the_pipe(&mut reader);
+        let at_the_lock = Instant::now();
+        wait_on_the_lock(&lock);
+        waited_s[0] += at_the_lock.elapsed().as_secs_f64();
+        waited_s[1] += (at_the_lock - begun).as_secs_f64();
+    }
+    holder.join().unwrap();
+    waited_s
+}
+
+#[inline(never)]
+fn wait_on_the_lock(lock: &Mutex<()>) {
+    std::hint::black_box(&*lock.lock().unwrap());
+}
+
+#[inline(never)]
+fn wait_on_the_pipe(pipe: &mut impl Read) {
+    pipe.read_exact(std::hint::black_box(&mut [0; 1])).unwrap();
 }
 
 #[test]
@@ -441,6 +497,41 @@ fn code_made_at_run_time_has_the_names_that_its_program_gives_it() {
     };
     let [made, _, _] = counts_of(&profile, ["JS:*countDown:app.js:1", "main"]);
     assert!(made * 2 > profile.samples, "{:#?}", profile.folded());
+}
+
+#[test]
+fn waits_are_found_where_they_are_and_for_as_long_as_the_program_says() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut running = Running::start("part_waits", &[(WAITED, file.path().to_str().unwrap())]);
+    let request = Request { time: Time::OffCpu, max_samples: None, ..REQUEST };
+    let pid = running.0.id();
+    let recorder = std::thread::spawn(move || profile::record_pid(pid, request));
+    // The recording has begun when it knows of the wait for this line; if not, it misses the first of ten waits.
+    std::thread::sleep(Duration::from_millis(100));
+    running.go_on();
+    let profile = recorder.join().unwrap().unwrap();
+    let own = std::fs::read_to_string(file.path()).unwrap();
+    let (own_lock_s, own_pipe_s) = own.split_once(' ').unwrap();
+    let own = share(own_lock_s.parse().unwrap(), own_pipe_s.parse().unwrap());
+    let folded = profile.folded();
+    if profile.source == Source::Proc {
+        assert!(folded.total() > 0 && profile.warnings[0].contains("/proc"), "{}", profile.provenance());
+        return;
+    }
+    let waited_us = |name: &str| -> u64 {
+        let has = |frames: &[String]| frames.iter().any(|frame| frame.contains(name));
+        folded.iter().filter(|(frames, _)| has(frames)).map(|(_, count)| count).sum()
+    };
+    let seen = share(waited_us("wait_on_the_lock") as f64, waited_us("wait_on_the_pipe") as f64);
+    assert!(
+        (seen - own).abs() < 0.15,
+        "{seen} of the waits on the lock, and by its own clock {own}: {folded:#?}"
+    );
+    assert_eq!(profile.event, Event::ContextSwitches);
+}
+
+fn share(part: f64, rest: f64) -> f64 {
+    part / (part + rest)
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub enum Command {
     Run(RunArgs),
     /// Follow a sweep that another process measures
     Watch(WatchArgs),
-    /// Sample where a program spends its CPU time and draw it
+    /// Sample where a program spends its CPU time, or waits, and draw it
     Flamegraph(FlamegraphArgs),
     /// Decide again from saved results, or from any CSV
     Recommend(RecommendArgs),
@@ -144,7 +144,9 @@ pub struct RunArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  corefit flamegraph mandelbrot --procs 2\n  \
                   corefit flamegraph mutex_counter --procs 1,4 -o diff.svg    what 4 processors add\n  \
-                  corefit flamegraph -p 1234 --duration 5s\n  \
+                  corefit flamegraph pipeline --off-cpu                        where its goroutines wait\n  \
+                  corefit flamegraph -p 1234 --off-cpu --duration 5s           where the threads of a process wait\n  \
+                  corefit flamegraph sort -o sort.pb.gz && go tool pprof -top sort.pb.gz\n  \
                   corefit flamegraph --procs 4 -- ./app --threads {procs}")]
 pub struct FlamegraphArgs {
     /// The workload (`corefit list` names them)
@@ -156,12 +158,20 @@ pub struct FlamegraphArgs {
     /// Worker count (default: the CPUs this process may use); two values draw the difference between them
     #[arg(long, value_name = "N[,M]", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub procs: Vec<u32>,
-    /// Where to write: `.svg` (its `.folded` goes beside it) or `.folded` (default: flamegraph.svg)
+    /// Where to write; the suffix decides: `.svg` (its `.folded` goes beside it), `.folded`, `.pb.gz` for pprof, `.json` for
+    /// the Firefox Profiler (default: flamegraph.svg)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Samples a second on each CPU
     #[arg(short = 'F', long, value_name = "HZ", default_value_t = 997, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub frequency: u32,
+    /// Show where it waits in place of where it computes; the counts are microseconds. Of a workload: its goroutines, by where
+    /// each was spawned, where it waits and for what. Of any other program: its threads
+    #[arg(long, conflicts_with = "frequency")]
+    pub off_cpu: bool,
+    /// With --off-cpu: where the threads of a workload wait, in place of its goroutines
+    #[arg(long, requires = "off_cpu")]
+    pub threads: bool,
     /// Longest time to sample; a program that was started for it is stopped then
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::plan::parse_duration)]
     pub duration: std::time::Duration,

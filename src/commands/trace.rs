@@ -59,7 +59,7 @@ pub(super) fn tell_recorded() {
 }
 
 /// What is not in the trace that happened, in words.
-fn lacks(trace: &Trace, damage: trace::Damage) -> Vec<String> {
+pub(super) fn lacks(trace: &Trace, damage: trace::Damage) -> Vec<String> {
     let mut lacks = Vec::new();
     if trace.dropped() > 0 {
         lacks.push(format!("there was no room for the last {} events", trace.dropped()));

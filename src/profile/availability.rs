@@ -8,7 +8,7 @@
 use std::io;
 
 use super::event::{self, Settings, Who};
-use super::{Error, Event, Source, Stacks};
+use super::{Error, Event, Source, Stacks, Time};
 
 /// How samples are taken from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +22,20 @@ pub(super) struct Choice {
 ///
 /// # Errors
 /// The kernel refuses every way, or the thread is gone.
-pub(super) fn choose(tid: u32) -> Result<Choice, Error> {
+pub(super) fn choose(tid: u32, time: Time) -> Result<Choice, Error> {
     let ways = [
         (Source::SystemWide, Stacks::KernelAndUser),
         (Source::PerTask, Stacks::KernelAndUser),
         (Source::PerTask, Stacks::UserOnly),
     ];
+    let (ways, events) = match time {
+        Time::OnCpu => (&ways[..], &[Event::Cycles, Event::CpuClock][..]),
+        // A thread leaves its CPU in the kernel: without the kernel there is nothing to count.
+        Time::OffCpu => (&ways[..2], &[Event::ContextSwitches][..]),
+    };
     let mut refusal = None;
-    for (source, stacks) in ways {
-        match probe(source, stacks, tid) {
+    for &(source, stacks) in ways {
+        match probe(source, stacks, tid, events) {
             Ok(event) => return Ok(Choice { source, stacks, event }),
             Err(error) if event::is_forbidden(&error) => refusal = Some(error),
             Err(error) => return Err(Error::of_open(error, tid)),
@@ -39,18 +44,22 @@ pub(super) fn choose(tid: u32) -> Result<Choice, Error> {
     Err(Error::of_open(refusal.expect("each way ended in a return or a refusal"), tid))
 }
 
-/// Opens one event, and closes it again; gives the event that exists here.
-fn probe(source: Source, stacks: Stacks, tid: u32) -> io::Result<Event> {
+/// Opens one event, and closes it again; gives the first of `events` that exists here.
+fn probe(source: Source, stacks: Stacks, tid: u32, events: &[Event]) -> io::Result<Event> {
     let who = if source == Source::SystemWide { Who::Everyone } else { Who::Task(tid) };
     let cpu = event::online_cpus()[0];
     let open = |event| {
         let settings = Settings { event, stacks, frequency_hz: 1, watermark_bytes: 1 };
         event::open(&settings, who, cpu).map(|_| event)
     };
-    match open(Event::Cycles) {
-        Err(error) if event::is_missing(&error) => open(Event::CpuClock),
-        result => result,
+    let (last, others) = events.split_last().expect("there is an event to open");
+    for &event in others {
+        match open(event) {
+            Err(error) if event::is_missing(&error) => {}
+            result => return result,
+        }
     }
+    open(*last)
 }
 
 /// What sampling is possible here, for `doctor`.
@@ -70,7 +79,7 @@ pub struct Availability {
 #[must_use]
 pub fn availability() -> Availability {
     let mut limits = Vec::new();
-    let choice = match choose(std::process::id()) {
+    let choice = match choose(std::process::id(), Time::OnCpu) {
         Ok(choice) => choice,
         Err(error) => {
             limits.push(error.to_string());
@@ -155,7 +164,7 @@ mod tests {
     fn a_thread_that_does_not_exist_is_gone_wherever_single_threads_are_sampled() {
         // Thread numbers end at 2^22.
         let missing = 1 << 23;
-        let error = probe(Source::PerTask, Stacks::UserOnly, missing).unwrap_err();
+        let error = probe(Source::PerTask, Stacks::UserOnly, missing, &[Event::CpuClock]).unwrap_err();
         assert!(event::is_forbidden(&error) || error.raw_os_error() == Some(libc::ESRCH), "{error}");
     }
 }

@@ -90,10 +90,20 @@ pub(super) fn open(settings: &Settings, who: Who, cpu: u32) -> io::Result<OwnedF
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Bytes of stack that are copied with each sample. A thread that leaves its CPU is within a call of libc, whose frames are
+/// few and small; beyond them frame pointers lead on. And thousands leave in a second.
+fn stack_bytes(event: Event) -> u32 {
+    if event == Event::ContextSwitches { STACK_BYTES / 4 } else { STACK_BYTES }
+}
+
 fn attributes(settings: &Settings, who: Who) -> bindings::perf_event_attr {
     let (type_, config) = match settings.event {
         Event::Cycles => (bindings::PERF_TYPE_HARDWARE, u64::from(bindings::PERF_COUNT_HW_CPU_CYCLES)),
-        Event::CpuClock | Event::ProfTimer => {
+        Event::ContextSwitches => {
+            (bindings::PERF_TYPE_SOFTWARE, u64::from(bindings::PERF_COUNT_SW_CONTEXT_SWITCHES))
+        }
+        // The others are none of the kernel's.
+        Event::CpuClock | Event::ProfTimer | Event::Polls | Event::GoroutineTrace => {
             (bindings::PERF_TYPE_SOFTWARE, u64::from(bindings::PERF_COUNT_SW_CPU_CLOCK))
         }
     };
@@ -104,13 +114,19 @@ fn attributes(settings: &Settings, who: Who) -> bindings::perf_event_attr {
             .expect("the structure is some hundred bytes"),
         sample_type: SAMPLE_FORMAT,
         sample_regs_user: REGISTERS.mask(),
-        sample_stack_user: STACK_BYTES,
+        sample_stack_user: stack_bytes(settings.event),
         clockid: libc::CLOCK_MONOTONIC,
         ..Default::default()
     };
-    attr.__bindgen_anon_1.sample_freq = u64::from(settings.frequency_hz);
+    if settings.event == Event::ContextSwitches {
+        // Each of them, and a record when a thread leaves its CPU and when it is back.
+        attr.__bindgen_anon_1.sample_period = 1;
+        attr.set_context_switch(1);
+    } else {
+        attr.__bindgen_anon_1.sample_freq = u64::from(settings.frequency_hz);
+        attr.set_freq(1);
+    }
     attr.__bindgen_anon_2.wakeup_watermark = settings.watermark_bytes;
-    attr.set_freq(1);
     attr.set_watermark(1);
     attr.set_use_clockid(1);
     attr.set_disabled(1);

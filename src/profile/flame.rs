@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use inferno::flamegraph::{self, Options};
+use inferno::flamegraph::color::BasicPalette;
+use inferno::flamegraph::{self, Options, Palette};
 
-use super::{Error, Folded, Profile};
+use super::{Error, Event, Folded, Profile, Unit};
 
 /// The two lines above a flame graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,27 +14,45 @@ pub struct Title {
     pub title: String,
     /// How it was measured.
     pub subtitle: String,
+    /// What the counts are.
+    pub unit: Unit,
 }
 
 impl Title {
     /// The title of one profile: target, procs (a number or `default`), event, frequency, samples, losses.
     #[must_use]
     pub fn of(target: &str, procs: &str, profile: &Profile) -> Self {
-        Self { title: format!("{target} at {procs} procs"), subtitle: profile.provenance() }
+        Self::of_any(&format!("{target} at {procs} procs"), profile)
+    }
+
+    /// The title of a profile of `what`.
+    #[must_use]
+    pub fn of_any(what: &str, profile: &Profile) -> Self {
+        let title = match (profile.event, profile.event.unit()) {
+            (_, Unit::Samples) => what.to_owned(),
+            (Event::GoroutineTrace, _) => format!("{what}: where its goroutines wait, in µs"),
+            (_, Unit::Microseconds) => format!("{what}: where its threads wait, in µs"),
+        };
+        Self { title, subtitle: profile.provenance(), unit: profile.event.unit() }
     }
 
     /// The title of a differential graph.
     #[must_use]
-    pub fn of_difference(target: &str, before: &str, after: &str, scale: Scale) -> Self {
+    pub fn of_difference(target: &str, before: &str, after: &str, unit: Unit, scale: Scale) -> Self {
+        let counts = match unit {
+            Unit::Samples => "samples",
+            Unit::Microseconds => "µs of waiting",
+        };
         let scale = match scale {
-            Scale::Totals => "both scaled to the same number of samples",
-            Scale::PerOp { .. } => "scaled to the same number of ops",
+            Scale::Totals => format!("both scaled to the same number of {counts}"),
+            Scale::PerOp { .. } => "per op: scaled to the same number of ops".to_owned(),
         };
         Self {
             title: format!("{target}: from {before} to {after} procs"),
             subtitle: format!(
-                "width: samples at {after} procs; red: more than at {before} procs, blue: less; {scale}"
+                "width: {counts} at {after} procs; red: more than at {before} procs, blue: less; {scale}"
             ),
+            unit,
         }
     }
 }
@@ -53,6 +72,15 @@ pub enum Scale {
 }
 
 impl Scale {
+    /// Per operation where the operations of both are known, else by totals.
+    #[must_use]
+    pub fn of(before_ops: Option<f64>, after_ops: Option<f64>) -> Self {
+        match (before_ops, after_ops) {
+            (Some(before_ops), Some(after_ops)) => Self::PerOp { before_ops, after_ops },
+            _ => Self::Totals,
+        }
+    }
+
     /// Factor on the counts of `before`; `None` if the numbers allow none.
     fn factor(self, before: &Folded, after: &Folded) -> Option<f64> {
         let factor = match self {
@@ -125,7 +153,11 @@ fn draw(mut lines: Vec<String>, title: &Title) -> Result<Vec<u8>, Error> {
     let mut options = Options::default();
     options.title.clone_from(&title.title);
     options.subtitle = Some(title.subtitle.clone());
-    options.count_name = "samples".into();
+    options.count_name = title.unit.name().into();
+    if title.unit == Unit::Microseconds {
+        // Cold colours for time off the CPU, as is the custom.
+        options.colors = Palette::Basic(BasicPalette::Aqua);
+    }
     // Colours by name, not by chance.
     options.deterministic = true;
     // inferno would sort by characters, where `fold1` comes between `fold` and `fold;push`, and draw the frame `fold` twice. As a
@@ -143,7 +175,7 @@ mod tests {
     use super::*;
 
     fn title() -> Title {
-        Title { title: "sort at 2 procs".into(), subtitle: "cpu-clock at 997 Hz".into() }
+        Title { title: "sort at 2 procs".into(), subtitle: "cpu-clock at 997 Hz".into(), unit: Unit::Samples }
     }
 
     fn text(svg: Result<Vec<u8>, Error>) -> String {

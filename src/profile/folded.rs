@@ -31,6 +31,18 @@ impl Folded {
         self.counts.values().sum()
     }
 
+    /// The same where the counts are nanoseconds, in microseconds. Rounded are the sums up to each stack, so that many short
+    /// waits keep their sum.
+    pub(crate) fn in_microseconds(&self) -> Self {
+        let (mut folded, mut sum_ns) = (Self::default(), 0_u64);
+        for (frames, &count_ns) in &self.counts {
+            let before_us = sum_ns / 1000;
+            sum_ns += count_ns;
+            folded.add(frames.clone(), sum_ns / 1000 - before_us);
+        }
+        folded
+    }
+
     /// Whether there is no stack at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -112,6 +124,12 @@ mod tests {
     fn a_line_without_a_count_is_named() {
         let error = Folded::parse("# a comment\nmain;a 1\n\nmain;b\n").unwrap_err();
         assert_eq!(error.to_string(), "line 4 of the folded stacks has no count: `main;b`");
+    }
+
+    #[test]
+    fn nanoseconds_become_microseconds_and_keep_their_sum() {
+        let folded = folded(&[("a", 600), ("b", 600), ("c", 600), ("d", 5_200)]);
+        assert_eq!(written(&folded.in_microseconds()), "b 1\nd 6\n");
     }
 
     #[test]

@@ -13,10 +13,12 @@ mod availability;
 mod event;
 mod flame;
 mod folded;
+mod formats;
 mod goroutine;
 mod image;
 mod jit;
 mod name;
+mod off_cpu;
 mod record;
 mod ring;
 mod sampler;
@@ -25,6 +27,7 @@ mod space;
 mod symbols;
 mod threads;
 mod tree;
+mod unit;
 mod unwind;
 
 use std::fmt;
@@ -35,9 +38,12 @@ use std::time::Duration;
 pub use availability::{Availability, availability};
 pub use flame::{Scale, Title, diff_folded, diff_svg, svg};
 pub use folded::{Folded, write_folded};
-pub use sampler::{record_child, record_pid, record_served};
+pub use formats::{firefox, pprof};
+pub use off_cpu::{record_child, record_pid, record_served};
+pub use unit::Unit;
 
 use crate::measure;
+use crate::trace::Waits;
 use symbols::{Inlined, Names};
 
 /// How long and how finely to sample.
@@ -51,6 +57,18 @@ pub struct Request {
     pub max_time: Duration,
     /// Whether threads are told apart.
     pub split: Split,
+    /// Which time of the program.
+    pub time: Time,
+}
+
+/// Which time of a program a profile divides up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Time {
+    /// What its threads spend on CPUs.
+    #[default]
+    OnCpu,
+    /// What they wait: blocked, or for a CPU.
+    OffCpu,
 }
 
 /// Whether the stacks of different threads are counted together.
@@ -71,6 +89,7 @@ impl Default for Request {
             max_samples: Some(1000),
             max_time: Duration::from_secs(2),
             split: Split::Merged,
+            time: Time::OnCpu,
         }
     }
 }
@@ -84,6 +103,8 @@ pub enum Source {
     PerTask,
     /// The program, of itself.
     InProcess,
+    /// The tool, by looking again and again.
+    Proc,
 }
 
 impl fmt::Display for Source {
@@ -92,6 +113,7 @@ impl fmt::Display for Source {
             Self::SystemWide => "system-wide",
             Self::PerTask => "per task",
             Self::InProcess => "in-process",
+            Self::Proc => "from outside",
         })
     }
 }
@@ -105,6 +127,12 @@ pub enum Event {
     CpuClock,
     /// CPU time of the process, by `ITIMER_PROF`.
     ProfTimer,
+    /// Each time a thread leaves its CPU, weighted by the time until it is back.
+    ContextSwitches,
+    /// What a thread waits for, looked up in `/proc` again and again.
+    Polls,
+    /// Each time a goroutine stops, weighted by the time until it runs again, from the execution trace.
+    GoroutineTrace,
 }
 
 impl fmt::Display for Event {
@@ -113,6 +141,9 @@ impl fmt::Display for Event {
             Self::Cycles => "cycles",
             Self::CpuClock => "cpu-clock",
             Self::ProfTimer => "itimer-prof",
+            Self::ContextSwitches => "context switches",
+            Self::Polls => "polls of /proc",
+            Self::GoroutineTrace => "goroutine trace",
         })
     }
 }
@@ -131,7 +162,7 @@ pub enum Stacks {
 pub struct Stack {
     /// Bare names, outermost first, inlined functions included; at least one.
     pub frames: Vec<String>,
-    /// Samples.
+    /// Samples, or microseconds that were waited there ([`Event::unit`]).
     pub count: u64,
 }
 
@@ -140,7 +171,7 @@ pub struct Stack {
 pub struct Profile {
     /// Each stack once, sorted by frames.
     pub stacks: Vec<Stack>,
-    /// Samples over all stacks.
+    /// Samples over all stacks; in a profile of waiting, waits.
     pub samples: u64,
     /// Records that the kernel dropped meanwhile, on all CPUs; a system-wide recording may lose those of others.
     pub lost: u64,
@@ -179,9 +210,10 @@ impl Profile {
             }
         }
         let (lost, duration) = (self.lost + other.lost, self.duration + other.duration);
+        let samples = self.samples + other.samples;
         let both = Self::of_folded(&folded, self.source, self.event);
         let warnings = std::mem::take(&mut self.warnings);
-        *self = Self { lost, duration, frequency_hz: self.frequency_hz, warnings, ..both };
+        *self = Self { samples, lost, duration, frequency_hz: self.frequency_hz, warnings, ..both };
     }
 
     /// In one line how the profile came about: event, frequency, samples, losses, source, duration.
@@ -189,7 +221,40 @@ impl Profile {
     pub fn provenance(&self) -> String {
         let Self { event, frequency_hz, samples, lost, source, duration, .. } = self;
         let seconds = duration.as_secs_f64();
-        format!("{event} at {frequency_hz} Hz, {source}: {samples} samples in {seconds:.2} s, {lost} lost")
+        match event.unit() {
+            Unit::Samples => {
+                format!(
+                    "{event} at {frequency_hz} Hz, {source}: {samples} samples in {seconds:.2} s, {lost} lost"
+                )
+            }
+            Unit::Microseconds => {
+                let waited_s = self.folded().total() as f64 / 1e6;
+                format!(
+                    "{event}, {source}: {samples} waits of {waited_s:.2} s together in {seconds:.2} s, {lost} lost"
+                )
+            }
+        }
+    }
+
+    /// What a count of 1 stands for, nanoseconds: of CPU time, or of waiting.
+    fn period_ns(&self) -> u64 {
+        match self.event.unit() {
+            Unit::Samples => 1_000_000_000 / u64::from(self.frequency_hz.max(1)),
+            Unit::Microseconds => 1000,
+        }
+    }
+
+    /// What a trace tells of waiting goroutines; `lost` events are missing at its end.
+    ///
+    /// # Errors
+    /// None waited.
+    pub(crate) fn of_goroutines(waits: &Waits, lost: u64, warnings: Vec<String>) -> Result<Self, Error> {
+        let duration = Duration::from_nanos(waits.duration_ns);
+        if waits.folded.is_empty() {
+            return Err(Error::NoWaits { duration });
+        }
+        let profile = Self::of_folded(&waits.folded, Source::InProcess, Event::GoroutineTrace);
+        Ok(Self { samples: waits.count, lost, duration, warnings, ..profile })
     }
 
     fn of_folded(folded: &Folded, source: Source, event: Event) -> Self {
@@ -215,15 +280,24 @@ impl Profile {
         duration: Duration,
         mut warnings: Vec<String>,
     ) -> Result<Self, Error> {
+        let unit = choice.event.unit();
         if tree.samples == 0 {
-            return Err(Error::NoSamples { duration });
+            return Err(match unit {
+                Unit::Samples => Error::NoSamples { duration },
+                Unit::Microseconds => Error::NoWaits { duration },
+            });
         }
         warnings.extend(warnings_about(tree, choice, frequency_hz));
         let names = Names::of(&tree.stacks, tree, Inlined::Shown);
-        warnings.extend(names.warnings(&tree.stacks, tree));
-        let folded = names.folded(&tree.stacks);
+        if unit == Unit::Samples {
+            warnings.extend(names.warnings(&tree.stacks, tree));
+        }
+        let mut folded = names.folded(&tree.stacks);
+        if unit == Unit::Microseconds {
+            folded = folded.in_microseconds();
+        }
         let profile = Self::of_folded(&folded, choice.source, choice.event);
-        Ok(Self { lost: tree.lost, frequency_hz, duration, warnings, ..profile })
+        Ok(Self { samples: tree.samples, lost: tree.lost, frequency_hz, duration, warnings, ..profile })
     }
 }
 
@@ -234,7 +308,8 @@ fn warnings_about(tree: &tree::Tree, choice: availability::Choice, frequency_hz:
     let mut warnings = Vec::new();
     let period_ns = 1_000_000_000 / u64::from(frequency_hz);
     let (short, ended) = tree.threads.short_lived(period_ns);
-    if choice.source == Source::PerTask && short > 0 {
+    let are_sampled = choice.event.unit() == Unit::Samples;
+    if choice.source == Source::PerTask && are_sampled && short > 0 {
         warnings.push(format!(
             "{short} of {ended} threads lived for less than the sampling period of {:.1} ms and may be missing: \
              sampling the whole system needs `sysctl kernel.perf_event_paranoid=0`, CAP_PERFMON or root",
@@ -325,6 +400,16 @@ pub enum Error {
         duration.as_secs_f64()
     )]
     NoSamples {
+        /// How long it was watched.
+        duration: Duration,
+    },
+    /// The program did not wait while it was watched.
+    #[error(
+        "no waits in {:.2} s: the program ran on its CPUs all the time, or ended at once; for where it spends CPU time leave \
+         out `--off-cpu`",
+        duration.as_secs_f64()
+    )]
+    NoWaits {
         /// How long it was watched.
         duration: Duration,
     },

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use linux_perf_event_reader::constants::PERF_RECORD_LOST_SAMPLES;
 use linux_perf_event_reader::{
-    AttrFlags, BranchSampleFormat, Endianness, EventRecord, Mmap2FileId, Mmap2Record, PerfClock,
-    PerfEventAttr, PerfEventType, RawData, RawEventRecord, ReadFormat, RecordParseInfo, RecordType,
-    SampleFormat, SampleRecord, SamplingPolicy, SoftwareCounterType, WakeupPolicy,
+    AttrFlags, BranchSampleFormat, ContextSwitchRecord, Endianness, EventRecord, Mmap2FileId, Mmap2Record,
+    PerfClock, PerfEventAttr, PerfEventType, RawData, RawEventRecord, ReadFormat, RecordParseInfo,
+    RecordType, SampleFormat, SampleRecord, SamplingPolicy, SoftwareCounterType, TaskWasPreempted,
+    WakeupPolicy,
 };
 
 use super::event::{REGISTERS, SAMPLE_FORMAT};
@@ -34,6 +35,8 @@ pub(super) enum What {
     Fork { pid: u32, parent: u32, tid: u32, starter: u32 },
     /// Thread `tid` has a new name; one that is started has that of its starter until then.
     Name { tid: u32, name: String },
+    /// Thread `tid` of process `pid` came to a CPU or left it.
+    Switch { pid: u32, tid: u32, to: Switch },
     /// Thread `tid` ended.
     Exit { tid: u32 },
     /// Process `pid` became another program: its mappings are gone.
@@ -44,6 +47,15 @@ pub(super) enum What {
     Lost { count: u64 },
     /// The kernel slowed sampling down, to keep its own cost bounded.
     Throttle,
+}
+
+/// Where a thread is after a switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Switch {
+    /// On a CPU.
+    In,
+    /// Off the CPU; runnable if another one was to run in its place, and it did not have to wait.
+    Out { is_runnable: bool },
 }
 
 /// Executable memory of a process, and the file behind it.
@@ -125,6 +137,10 @@ fn kept(raw: &RawEventRecord<'_>, parsed: EventRecord<'_>) -> Option<Record> {
             let [pid, parent, tid, starter] = [fork.pid, fork.ppid, fork.tid, fork.ptid].map(id);
             What::Fork { pid: pid?, parent: parent?, tid: tid?, starter: starter? }
         }
+        EventRecord::ContextSwitch(switch) => {
+            let who = raw.common_data().ok()?;
+            What::Switch { pid: id(who.pid?)?, tid: id(who.tid?)?, to: switched(&switch) }
+        }
         EventRecord::Exit(exit) => What::Exit { tid: id(exit.tid)? },
         EventRecord::Comm(comm) => {
             let name = String::from_utf8_lossy(&comm.name.as_slice()).into_owned();
@@ -172,6 +188,15 @@ fn captured(sample: &SampleRecord<'_>) -> Option<Captured> {
     Some(Captured { registers, stack: stack.into() })
 }
 
+fn switched(switch: &ContextSwitchRecord) -> Switch {
+    match switch {
+        ContextSwitchRecord::In { .. } => Switch::In,
+        ContextSwitchRecord::Out { preempted, .. } => {
+            Switch::Out { is_runnable: *preempted == TaskWasPreempted::Yes }
+        }
+    }
+}
+
 fn region(map: &Mmap2Record<'_>) -> Region {
     let inode = match &map.file_id {
         Mmap2FileId::InodeAndVersion(file) => file.inode,
@@ -199,7 +224,7 @@ pub(super) mod tests {
         bytes.extend([0, 0]);
         bytes.extend(body);
         if let Some(time_ns) = trailer {
-            bytes.extend([0; 8]);
+            bytes.extend(ids(&[7, 8]));
             bytes.extend(time_ns.to_ne_bytes());
             bytes.extend([0; 8]);
         }
@@ -276,6 +301,22 @@ pub(super) mod tests {
             Record { time_ns: 7, what: What::Name { tid: 7, name: "name".into() } },
             Record { time_ns: 8, what: What::Exec { pid: 7, name: "name".into() } },
         ];
+        assert_eq!(parse(&bytes), expected);
+    }
+
+    #[test]
+    fn a_switch_tells_who_left_and_whether_it_had_to_wait() {
+        let next = ids(&[1, 1]);
+        let out = PERF_RECORD_MISC_SWITCH_OUT;
+        let mut bytes = record(PERF_RECORD_SWITCH_CPU_WIDE, out, &next, Some(5));
+        bytes.extend(record(PERF_RECORD_SWITCH, out | PERF_RECORD_MISC_SWITCH_OUT_PREEMPT, &[], Some(6)));
+        bytes.extend(record(PERF_RECORD_SWITCH_CPU_WIDE, 0, &next, Some(7)));
+        let expected = [
+            (5, Switch::Out { is_runnable: false }),
+            (6, Switch::Out { is_runnable: true }),
+            (7, Switch::In),
+        ]
+        .map(|(time_ns, to)| Record { time_ns, what: What::Switch { pid: 7, tid: 8, to } });
         assert_eq!(parse(&bytes), expected);
     }
 

@@ -16,12 +16,15 @@ use super::record::{Parser, Record};
 use super::ring::Ring;
 use super::tree::Tree;
 use super::unwind::STACK_BYTES;
-use super::{Error, Profile, Request, Source};
+use super::{Error, Profile, Request, Source, Time};
 use crate::measure::serve::Served;
 use crate::measure::{self, Child};
 
 /// How long the tool sleeps between two looks at the rings, where they hold so much: it wakes ten times a second.
 const LONGEST_ROUND: Duration = Duration::from_millis(100);
+
+/// Switches a second on one CPU for which the rounds are short enough, though their samples are smaller.
+const MANY_SWITCHES_HZ: u32 = 20_000;
 
 /// Bytes of one sample: the copy of the stack, and some hundred bytes for registers and an ordinary chain.
 const SAMPLE_BYTES: usize = STACK_BYTES as usize + 512;
@@ -31,7 +34,7 @@ const SAMPLE_BYTES: usize = STACK_BYTES as usize + 512;
 ///
 /// # Errors
 /// Sampling is refused, and then the child has not been started; it could not be started; or not one sample was seen.
-pub fn record_child(child: &mut Child, request: Request) -> Result<Profile, Error> {
+pub(super) fn record_child(child: &mut Child, request: Request) -> Result<Profile, Error> {
     let pid = child.pid();
     let session = Session::open(&HashSet::from([pid]), &request)?;
     session.enable()?;
@@ -43,7 +46,7 @@ pub fn record_child(child: &mut Child, request: Request) -> Result<Profile, Erro
 ///
 /// # Errors
 /// The process is gone or sampling it is refused; or not one sample was seen.
-pub fn record_pid(pid: u32, request: Request) -> Result<Profile, Error> {
+pub(super) fn record_pid(pid: u32, request: Request) -> Result<Profile, Error> {
     if pid == 0 || !Path::new("/proc").join(pid.to_string()).exists() {
         return Err(Error::Gone { pid });
     }
@@ -59,7 +62,7 @@ pub fn record_pid(pid: u32, request: Request) -> Result<Profile, Error> {
 ///
 /// # Errors
 /// The server is gone or sampling it is refused; or not one sample was seen.
-pub fn record_served(served: &mut Served, request: Request) -> Result<Profile, Error> {
+pub(super) fn record_served(served: &mut Served, request: Request) -> Result<Profile, Error> {
     let pid = served.server_pid();
     let session = Session::open(&HashSet::from([pid]), &request)?;
     session.enable()?;
@@ -67,13 +70,13 @@ pub fn record_served(served: &mut Served, request: Request) -> Result<Profile, E
     session.record(tree, request, |patience| served.wait_up_to(patience))
 }
 
-fn open_process(pid: u32) -> Result<OwnedFd, Error> {
+pub(super) fn open_process(pid: u32) -> Result<OwnedFd, Error> {
     let id = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Error::Gone { pid })?;
     rustix::process::pidfd_open(id, PidfdFlags::empty()).map_err(|error| Error::of_open(error.into(), pid))
 }
 
 /// Waits up to `patience` for the process to end.
-fn has_ended(process: &OwnedFd, patience: Duration) -> bool {
+pub(super) fn has_ended(process: &OwnedFd, patience: Duration) -> bool {
     let timeout = Timespec::try_from(patience).ok();
     let mut descriptors = [PollFd::new(process, PollFlags::IN)];
     // An interrupted wait is a short one; the caller looks at the clock.
@@ -81,7 +84,7 @@ fn has_ended(process: &OwnedFd, patience: Duration) -> bool {
 }
 
 /// The process and all that descend from it, by `/proc`.
-fn with_descendants(root: u32) -> HashSet<u32> {
+pub(super) fn with_descendants(root: u32) -> HashSet<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for pid in numbers_in("/proc") {
         if let Some(parent) =
@@ -108,7 +111,7 @@ fn parent(stat: &str) -> Option<u32> {
     after_name.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn numbers_in(folder: &str) -> Vec<u32> {
+pub(super) fn numbers_in(folder: &str) -> Vec<u32> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
@@ -127,7 +130,7 @@ impl Session {
     /// Opens disabled events for the processes and their descendants.
     fn open(roots: &HashSet<u32>, request: &Request) -> Result<Self, Error> {
         let root = *roots.iter().next().expect("a recording has a root");
-        let choice = choose(root)?;
+        let choice = choose(root, request.time)?;
         let (frequency_hz, warning) = allowed_frequency(request.frequency_hz);
         let cpus = event::online_cpus();
         let ring_bytes = ring_bytes(cpus.len());
@@ -190,9 +193,15 @@ impl Session {
         mut has_ended: impl FnMut(Duration) -> bool,
     ) -> Result<Profile, Error> {
         let started = Instant::now();
+        if request.time == Time::OffCpu {
+            tree.count_waits(monotonic_ns());
+        }
         let max_frames = max_frames();
-        let patience =
-            patience(self.rings.iter().map(Ring::data_bytes).min().unwrap_or(0), self.frequency_hz);
+        let smallest = self.rings.iter().map(Ring::data_bytes).min().unwrap_or(0);
+        let patience = match request.time {
+            Time::OnCpu => patience(smallest, self.frequency_hz),
+            Time::OffCpu => patience(smallest, MANY_SWITCHES_HZ),
+        };
         let mut merger = Merger::default();
         loop {
             let left = request.max_time.saturating_sub(started.elapsed());
@@ -207,10 +216,11 @@ impl Session {
             }
         }
         self.events.iter().try_for_each(event::disable).map_err(|source| Error::Events { source })?;
-        let duration = started.elapsed();
+        let (duration, ended_ns) = (started.elapsed(), monotonic_ns());
         for record in merger.finish(&mut self.rings) {
             tree.take(record, max_frames);
         }
+        tree.end_waits(ended_ns);
         let Self { choice, frequency_hz, warnings, .. } = self;
         Profile::of_tree(&tree, choice, frequency_hz, duration, warnings)
     }
@@ -261,7 +271,7 @@ impl Merger {
 }
 
 /// The clock that the events stamp their records with.
-fn monotonic_ns() -> u64 {
+pub(super) fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }

@@ -47,6 +47,12 @@ impl Modules {
         })
     }
 
+    /// A module that is only a name, which frames bear that stand for no code: in brackets.
+    pub(super) fn label(&mut self, text: &str) -> ModuleId {
+        let path = PathBuf::from(format!("[{}]", text.replace('/', "|")));
+        self.intern(0, Region { start: 0, length: 0, offset: 0, path, inode: 0 })
+    }
+
     /// The module of that number.
     pub(super) fn get(&self, id: ModuleId) -> &Module {
         &self.list[id.0 as usize]

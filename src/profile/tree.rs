@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use linux_perf_event_reader::constants::{PERF_CONTEXT_KERNEL, PERF_CONTEXT_MAX, PERF_CONTEXT_USER};
 
 use super::Split;
-use super::record::{Record, What};
+use super::off_cpu::{self, Labels, Waits};
+use super::record::{Record, Switch, What};
 use super::space::{ModuleId, Modules, Space};
 use super::threads::{ThreadId, Threads};
 use super::unwind::{Captured, Unwinder, Walk};
@@ -47,6 +48,8 @@ pub(super) struct Tree {
     pub(super) without_copy: u64,
     pub(super) unwinder: Unwinder,
     pub(super) threads: Threads,
+    /// What is counted is the time for which threads wait, nanoseconds, and `samples` are waits.
+    waits: Option<Waits>,
 }
 
 impl Tree {
@@ -69,14 +72,23 @@ impl Tree {
             What::Sample { pid, tid, chain, captured } => {
                 self.sample(pid, tid, &chain, captured.as_ref(), max_frames);
             }
+            What::Switch { pid, tid, to } => self.switch(pid, tid, to, record.time_ns),
             What::Fork { pid, parent, tid, starter } => {
                 self.fork(pid, parent);
                 if self.processes.contains_key(&pid) {
                     self.threads.start(tid, starter, record.time_ns);
+                    if let Some(waits) = &mut self.waits {
+                        waits.begin(tid);
+                    }
                 }
             }
             What::Name { tid, name } => self.threads.rename(tid, name),
-            What::Exit { tid } => self.threads.end(tid, record.time_ns),
+            What::Exit { tid } => {
+                self.threads.end(tid, record.time_ns);
+                if let Some(waits) = &mut self.waits {
+                    waits.end(tid);
+                }
+            }
             What::Exec { pid, name } => self.exec(pid, name),
             What::Map { pid, region } => {
                 if let Some(space) = self.processes.get_mut(&pid) {
@@ -112,7 +124,6 @@ impl Tree {
         let Some(space) = self.processes.get(&pid).filter(|_| self.awaits_exec.is_none()) else {
             return;
         };
-        self.samples += 1;
         let (in_kernel, in_user) = sides(chain);
         let by_kernel = along_frame_pointers(in_kernel, in_user, space, max_frames);
         let walk = match captured {
@@ -130,7 +141,49 @@ impl Tree {
             places.push(Place::Unknown);
         }
         places.extend(self.threads.told_apart(pid, tid).map(Place::Thread));
-        *self.stacks.entry(places).or_default() += 1;
+        match &mut self.waits {
+            Some(waits) => waits.leave(tid, places),
+            None => self.count(places, 1),
+        }
+    }
+
+    fn count(&mut self, places: Vec<Place>, weight: u64) {
+        self.samples += 1;
+        *self.stacks.entry(places).or_default() += weight;
+    }
+
+    fn switch(&mut self, pid: u32, tid: u32, to: Switch, time_ns: u64) {
+        let is_ours = self.processes.contains_key(&pid) && self.awaits_exec.is_none();
+        let Some(waits) = self.waits.as_mut().filter(|_| is_ours) else { return };
+        match to {
+            Switch::Out { is_runnable } => waits.left(tid, is_runnable, time_ns),
+            Switch::In => {
+                if let Some((places, waited_ns)) = waits.back(tid, time_ns) {
+                    self.count(places, waited_ns);
+                }
+            }
+        }
+    }
+
+    /// From now on counts how long threads wait, and where, in place of samples.
+    pub(super) fn count_waits(&mut self, now_ns: u64) {
+        let labels = Labels::new(&mut self.modules);
+        let mut waits = Waits::new(labels);
+        if self.awaits_exec.is_none() {
+            let processes = self.processes.iter().map(|(&pid, space)| (pid, space));
+            for (pid, tid, mut places) in off_cpu::waiting_now(processes, labels, &mut self.modules) {
+                places.extend(self.threads.told_apart(pid, tid).map(Place::Thread));
+                waits.waits_already(tid, places, now_ns);
+            }
+        }
+        self.waits = Some(waits);
+    }
+
+    /// Counts what still waits up to now; nothing if waits are not counted.
+    pub(super) fn end_waits(&mut self, now_ns: u64) {
+        for (places, waited_ns) in self.waits.take().into_iter().flat_map(|waits| waits.finish(now_ns)) {
+            self.count(places, waited_ns);
+        }
     }
 
     /// Whether any sample was taken in the kernel.

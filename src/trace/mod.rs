@@ -3,9 +3,11 @@
 
 mod chrome;
 mod csv;
+mod waits;
 
 pub use chrome::chrome;
 pub use csv::csv;
+pub use waits::{Waits, waits};
 
 use std::io;
 

@@ -3,7 +3,8 @@
 mod failures;
 mod hooks;
 mod one;
-pub(super) mod profiles;
+pub(super) mod profiled;
+mod profiles;
 mod quotas;
 pub(super) mod rounds;
 pub(super) mod targets;

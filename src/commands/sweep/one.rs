@@ -257,6 +257,7 @@ fn measure_and_profile(
             plan: &job.plan,
             quota: job.quota.as_ref(),
             chosen,
+            reasons: &answer.reasons,
             left,
             pinning: job.pinning.as_ref(),
         };

@@ -1,16 +1,14 @@
 //! Profiles of one target, taken in extra samples after the rounds: never in those that are timed.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{hooks, under_load};
+use super::profiled::{self, LONGEST_OF_ITSELF, Limits, Run};
 use crate::error::Error;
-use crate::machine::CpuList;
-use crate::measure::{self, Conditions, Quota};
+use crate::measure::{self, Quota};
 use crate::plan::{Pinning, Plan};
-use crate::profile::{self, Folded, Profile, Request, Scale, Title, self_sample};
+use crate::profile::{self, Folded, Profile, Request, Scale, Time, Title, Unit};
 use crate::results::{Folder, Note, SampleRow};
-use crate::target::{Hook, Target};
+use crate::target::Target;
 
 /// Enough stacks for shares known to about 3 points.
 const ENOUGH_STACKS: u64 = 1000;
@@ -18,9 +16,10 @@ const ENOUGH_STACKS: u64 = 1000;
 const FEW_STACKS: u64 = 200;
 /// Enough time, however few stacks there are.
 const ENOUGH_TIME: Duration = Duration::from_secs(2);
-
-/// Longest run of a workload that samples itself: it writes its stacks at its end, and a quota or a busy machine delays that.
-const LONGEST_OF_ITSELF: Duration = Duration::from_secs(20);
+/// Longest run of a workload whose goroutines are traced: their waits are known from its beginning to its end.
+const LONGEST_TRACED: Duration = Duration::from_secs(5);
+/// Reasons that say that processors wait, and not for each other's CPU.
+const OF_WAITING: [&str; 4] = ["critical-goroutine", "idle-processors", "not-cpu-bound", "serial-fraction"];
 
 /// Which profiles are wanted, and how long they may take.
 pub(super) struct Wanted<'a> {
@@ -30,21 +29,22 @@ pub(super) struct Wanted<'a> {
     pub(super) quota: Option<&'a Quota>,
     /// The recommended worker count.
     pub(super) chosen: u32,
+    /// Why it is.
+    pub(super) reasons: &'a [Note],
     /// What is left of the budget; `None` without one.
     pub(super) left: Option<Duration>,
     /// Who runs where; `None` if nothing is pinned.
     pub(super) pinning: Option<&'a Pinning>,
 }
 
-/// What a run is limited to.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Limits {
-    /// The CPU quota; `None` for that of the tool.
-    pub(crate) quota: Option<Quota>,
-    /// The CPUs; `None` for those of the tool.
-    pub(crate) cpus: Option<CpuList>,
-    /// The CPUs of what loads it, likewise.
-    pub(crate) load_cpus: Option<CpuList>,
+impl Wanted<'_> {
+    fn limits(&self, procs: u32) -> Limits {
+        Limits {
+            quota: self.quota.cloned(),
+            cpus: self.pinning.map(|pinning| pinning.main(procs)),
+            load_cpus: self.pinning.and_then(Pinning::load).cloned(),
+        }
+    }
 }
 
 /// A profile over one or more runs of the target.
@@ -55,8 +55,9 @@ struct Taken {
     ops: Option<f64>,
 }
 
-/// Takes the profiles, writes `flame/procs-N.svg` and `.folded` for each, and the difference of two of them. Returns what
-/// has to be said about them; a profile that cannot be taken is a note, never the end of the sweep.
+/// Takes the profiles, writes `flame/procs-N.svg` and `.folded` for each, and the difference of two of them; where the
+/// reasons point to waiting, also `flame/off-cpu-procs-N.svg` and `.folded`. Returns what has to be said about them; a
+/// profile that cannot be taken is a note, never the end of the sweep.
 ///
 /// # Errors
 /// The disk fails.
@@ -67,10 +68,10 @@ pub(super) fn take(wanted: &Wanted<'_>, rows: &[SampleRow], folder: &Folder) -> 
     let begun = Instant::now();
     for (index, procs) in worker_counts.iter().copied().enumerate() {
         let patience = share(wanted.left, begun, worker_counts.len() - index);
-        match record(wanted, procs, ops_of_a_run(rows, procs), patience) {
+        match record(wanted, procs, patience) {
             Ok((profile, one)) => {
                 notes.extend(profile.warnings.iter().map(|text| note(procs, text)));
-                write(folder, wanted.target, &profile, &one)?;
+                write(folder, wanted.target, "procs", procs, &profile)?;
                 taken.push(one);
             }
             Err(error) => notes.push(note(procs, &error.to_string())),
@@ -82,7 +83,40 @@ pub(super) fn take(wanted: &Wanted<'_>, rows: &[SampleRow], folder: &Folder) -> 
     if let Some((before, after)) = difference(&taken, wanted.chosen) {
         write_difference(folder, wanted.target, before, after)?;
     }
+    if let Some(procs) = waits_at(wanted, &worker_counts).filter(|_| !measure::interrupted()) {
+        match record_waits(wanted, procs) {
+            Ok(profile) => {
+                notes.extend(profile.warnings.iter().map(|text| note(procs, text)));
+                write(folder, wanted.target, "off-cpu-procs", procs, &profile)?;
+            }
+            Err(error) => notes.push(note(procs, &format!("where it waits: {error}"))),
+        }
+    }
     Ok(notes)
+}
+
+/// The worker count at which it is worth seeing where it waits: the largest, which is what the reasons speak of.
+fn waits_at(wanted: &Wanted<'_>, worker_counts: &[u32]) -> Option<u32> {
+    let is_waiting = wanted.reasons.iter().any(|reason| is_of_waiting(&reason.code));
+    worker_counts.iter().max().copied().filter(|_| is_waiting && !wanted.plan.quick)
+}
+
+fn is_of_waiting(code: &str) -> bool {
+    let is_named_so = code.ends_with("-wait") || code.ends_with("-waits");
+    (is_named_so && code != "run-queue-wait") || OF_WAITING.contains(&code)
+}
+
+/// Where goroutines wait, if it is a workload, or threads; in one run.
+fn record_waits(wanted: &Wanted<'_>, procs: u32) -> Result<Profile, Error> {
+    let limits = wanted.limits(procs);
+    let run = if wanted.target.is_workload() {
+        profiled::goroutines(wanted.target, procs, LONGEST_TRACED, &limits)
+    } else {
+        let (max_time, time) = (ENOUGH_TIME, Time::OffCpu);
+        let request = Request { max_samples: None, max_time, time, ..Request::default() };
+        profiled::once(wanted.target, procs, request, LONGEST_OF_ITSELF, &limits)
+    };
+    Ok(run?.profile)
 }
 
 /// The recommended worker count first; then, but for `--quick`, the largest and the smallest that succeeded.
@@ -105,126 +139,34 @@ fn share(left: Option<Duration>, begun: Instant, profiles: usize) -> Duration {
     left.map_or(ENOUGH_TIME, |left| (left.saturating_sub(begun.elapsed()) / parts).min(ENOUGH_TIME))
 }
 
-/// Operations of one run at `procs`; `None` if the target counts none, or not always the same.
-fn ops_of_a_run(rows: &[SampleRow], procs: u32) -> Option<f64> {
-    let mut ops = rows.iter().filter(|row| row.procs == procs && row.is_ok()).map(|row| row.ops);
-    let first = ops.next()??;
-    ops.all(|other| other == Some(first)).then_some(first)
-}
-
 /// Runs the target under the sampler, at least once, until there are enough stacks or `patience` is spent.
-fn record(
-    wanted: &Wanted<'_>,
-    procs: u32,
-    ops: Option<f64>,
-    patience: Duration,
-) -> Result<(Profile, Taken), Error> {
+fn record(wanted: &Wanted<'_>, procs: u32, patience: Duration) -> Result<(Profile, Taken), Error> {
     let begun = Instant::now();
-    let limits = Limits {
-        quota: wanted.quota.cloned(),
-        cpus: wanted.pinning.map(|pinning| pinning.main(procs)),
-        load_cpus: wanted.pinning.and_then(Pinning::load).cloned(),
-    };
+    let limits = wanted.limits(procs);
     let request = Request { max_samples: None, max_time: ENOUGH_TIME, ..Request::default() };
-    let once = || once(wanted.target, procs, request, LONGEST_OF_ITSELF, &limits);
-    let (mut profile, mut complete) = once()?;
-    let mut runs = 1.0;
+    let once = || profiled::once(wanted.target, procs, request, LONGEST_OF_ITSELF, &limits);
+    let Run { mut profile, mut ops } = once()?;
     let is_poor = |stacks, elapsed| match elapsed < patience {
         true => stacks < ENOUGH_STACKS,
         false => stacks < FEW_STACKS && elapsed < ENOUGH_TIME,
     };
     while is_poor(profile.samples, begun.elapsed()) && !measure::interrupted() {
-        let (more, is_complete) = once()?;
-        profile.merge(more);
-        complete &= is_complete;
-        runs += 1.0;
+        let more = once()?;
+        profile.merge(more.profile);
+        ops = ops.zip(more.ops).map(|(ops, more)| ops + more);
     }
-    let ops = ops.filter(|_| complete).map(|ops| ops * runs);
     let folded = profile.folded();
     Ok((profile, Taken { procs, folded, ops }))
 }
 
-/// One run under the sampler, and whether the program came to its end. Where the kernel refuses to sample, a bundled
-/// workload samples itself, if its run takes no longer than `longest_of_itself`.
-///
-/// # Errors
-/// The program cannot be started, or no stack can be had.
-pub(crate) fn once(
-    target: &Target,
-    procs: u32,
-    request: Request,
-    longest_of_itself: Duration,
-    limits: &Limits,
-) -> Result<(Profile, bool), Error> {
-    // The sampler ends the program after `max_time`; the sample's own limit only has to lie beyond it.
-    let timeout = request.max_time + Duration::from_secs(60);
-    let conditions = Conditions {
-        timeout,
-        counters: false,
-        keep_output: false,
-        poll_run_queue: false,
-        quota: limits.quota.clone(),
-        cpus: limits.cpus.clone(),
-    };
-    hooks::run(target, Hook::Prepare(procs.into()), timeout).map_err(Error::Partial)?;
-    if let Some(mut served) = under_load::start(target, procs.into(), &conditions, limits.load_cpus.as_ref())?
-    {
-        let profile = profile::record_served(&mut served, request)?;
-        let complete = served.has_load_ended();
-        // It is stopped as in a sample; what that says is told by the samples.
-        drop(served.finish());
-        return Ok((profile, complete));
-    }
-    let mut child = measure::launch(&target.invocation(procs).untraced(), &conditions)?;
-    match profile::record_child(&mut child, request) {
-        Err(error) if error.is_refusal() && target.is_workload() => {
-            drop(child);
-            itself(target, procs, &conditions, longest_of_itself)
-        }
-        result => {
-            let profile = result?;
-            let complete = child.wait_up_to(Duration::ZERO);
-            Ok((profile, complete))
-        }
-    }
-}
-
-/// One run of a bundled workload that samples itself.
-fn itself(
-    target: &Target,
-    procs: u32,
-    conditions: &Conditions,
-    longest: Duration,
-) -> Result<(Profile, bool), Error> {
-    let scratch = scratch()?;
-    let file = scratch.path().join("stacks");
-    let mut invocation = target.invocation(procs).untraced();
-    invocation.env.push((self_sample::VARIABLE.into(), file.clone().into()));
-    // The sampler inside it puts stacks aside in a temporary file, and its place is usable.
-    invocation.env.push(("TMPDIR".into(), scratch.path().into()));
-    let mut child = measure::launch(&invocation, conditions)?;
-    let profile = self_sample::record_self(&mut child, &file, longest)?;
-    Ok((profile, true))
-}
-
-/// A folder for the stacks of one run, which goes with it. In a sandbox the usual place may be read-only.
-fn scratch() -> Result<tempfile::TempDir, Error> {
-    let places = ["/dev/shm".into(), PathBuf::from(".")];
-    let make = |place: &Path| tempfile::TempDir::with_prefix_in("corefit-profile-", place);
-    let usual = make(&std::env::temp_dir());
-    usual.or_else(|why| places.iter().find_map(|place| make(place).ok()).ok_or(why)).map_err(|why| {
-        let text = "set `TMPDIR` to a place that can be written";
-        Error::Partial(format!("no temporary folder can be made: {why}; {text}"))
-    })
-}
-
-fn write(folder: &Folder, target: &Target, profile: &Profile, one: &Taken) -> Result<(), Error> {
-    let procs = one.procs;
+/// Writes `flame/WHAT-N.folded` and `.svg`.
+fn write(folder: &Folder, target: &Target, what: &str, procs: u32, profile: &Profile) -> Result<(), Error> {
+    let folded = profile.folded();
     let mut text = Vec::new();
-    profile::write_folded(&one.folded, &mut text).expect("a vector takes what is written");
-    folder.write_file(format!("flame/procs-{procs}.folded"), &text)?;
+    profile::write_folded(&folded, &mut text).expect("a vector takes what is written");
+    folder.write_file(format!("flame/{what}-{procs}.folded"), &text)?;
     let title = Title::of(&target.name, &procs.to_string(), profile);
-    folder.write_file(format!("flame/procs-{procs}.svg"), &profile::svg(&one.folded, &title)?)?;
+    folder.write_file(format!("flame/{what}-{procs}.svg"), &profile::svg(&folded, &title)?)?;
     Ok(())
 }
 
@@ -238,12 +180,9 @@ fn difference(taken: &[Taken], chosen: u32) -> Option<(&Taken, &Taken)> {
 }
 
 fn write_difference(folder: &Folder, target: &Target, before: &Taken, after: &Taken) -> Result<(), Error> {
-    let scale = match (before.ops, after.ops) {
-        (Some(before_ops), Some(after_ops)) => Scale::PerOp { before_ops, after_ops },
-        _ => Scale::Totals,
-    };
+    let scale = Scale::of(before.ops, after.ops);
     let (a, b) = (before.procs.to_string(), after.procs.to_string());
-    let title = Title::of_difference(&target.name, &a, &b, scale);
+    let title = Title::of_difference(&target.name, &a, &b, Unit::Samples, scale);
     let svg = profile::diff_svg(&before.folded, &after.folded, scale, &title)?;
     folder.write_file(format!("flame/diff-{a}-{b}.svg"), &svg)?;
     Ok(())
@@ -277,11 +216,12 @@ mod tests {
     }
 
     #[test]
-    fn operations_are_known_only_if_every_run_did_the_same() {
-        let row = |ops| SampleRow { procs: 2.into(), status: "ok".to_owned(), ops, ..SampleRow::default() };
-        assert_eq!(ops_of_a_run(&[row(Some(5.0)), row(Some(5.0))], 2), Some(5.0));
-        assert_eq!(ops_of_a_run(&[row(Some(5.0)), row(Some(6.0))], 2), None);
-        assert_eq!(ops_of_a_run(&[row(None)], 2), None);
-        assert_eq!(ops_of_a_run(&[row(Some(5.0))], 1), None);
+    fn waiting_is_blocking_and_not_standing_in_the_run_queue() {
+        for code in ["lock-or-channel-waits", "lock-wait", "critical-goroutine", "not-cpu-bound"] {
+            assert!(is_of_waiting(code), "{code}");
+        }
+        for code in ["run-queue-wait", "scales-well", "kernel-time", "oversubscription", "quota-throttling"] {
+            assert!(!is_of_waiting(code), "{code}");
+        }
     }
 }
