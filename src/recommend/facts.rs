@@ -67,8 +67,9 @@ const READERS: [fn(&Observation) -> Option<f64>; 20] = [
     |o| o.spent.longest_run_s,
 ];
 
-/// Estimated run times that are further than this from the CPU time come from too few runs that were measured. Guess.
-const FAR_OFF: f64 = 0.3;
+/// Estimated run times that are further than this from the CPU time come from too few runs that were measured, or from a machine
+/// that interrupted them. Guess.
+const FAR_OFF: f64 = 0.15;
 
 fn busiest_share(sample: &Observation) -> Option<f64> {
     let spent = &sample.spent;

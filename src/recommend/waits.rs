@@ -177,7 +177,8 @@ impl<'a> Measured<'a> {
 /// A goroutine that does so much of the work that it bounds what more processors can give.
 pub(super) fn bounding_goroutine(scene: &Scene<'_>, found: &mut Found) {
     let [from, to] = [scene.base(), scene.probe()];
-    let shares = [to, from].map(|point| scene.facts[point].busiest_share);
+    // One processor sees every run; of several, each its own.
+    let shares = [from, to].map(|point| scene.facts[point].busiest_share);
     let Some(share) = shares.into_iter().flatten().next() else { return };
     let n = scene.n(to);
     if share * n < LARGE_PART || share >= 1.0 - LARGE_PART / 2.0 || found.has("critical-goroutine") {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::Duration;
 
 use corefit_runtime::Metrics;
@@ -171,10 +172,24 @@ fn latency_s(latency_ns: &Histogram<u64>) -> Latency {
 /// now. `None` where the kernel does not say.
 #[must_use]
 pub fn run_queue_wait() -> Option<f64> {
+    waited(|_| true)
+}
+
+/// The same of the runtime's workers only: what its watch and the thread that waits in `run` wait for keeps no processor.
+pub(crate) fn workers_wait() -> Option<f64> {
+    waited(|thread| fs::read_to_string(thread.join("comm")).is_ok_and(|name| is_worker(&name)))
+}
+
+fn is_worker(name: &str) -> bool {
+    let number = name.trim_end().strip_prefix("corefit-");
+    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn waited(counts: impl Fn(&Path) -> bool) -> Option<f64> {
     let threads = fs::read_dir("/proc/self/task").ok()?;
+    let threads = threads.flatten().map(|thread| thread.path()).filter(|thread| counts(thread));
     // A thread may end while the list is read; it is then left out.
-    let accounts =
-        threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
+    let accounts = threads.filter_map(|thread| fs::read_to_string(thread.join("schedstat")).ok());
     accounts.filter_map(|account| waited_s(&account)).reduce(|sum, waited_s| sum + waited_s)
 }
 
@@ -308,6 +323,12 @@ mod tests {
         assert_eq!(waited_s("1200000000 2500000000 42\n"), Some(2.5));
         assert_eq!(waited_s("1200000000"), None);
         assert_eq!(waited_s("a b c"), None);
+    }
+
+    #[test]
+    fn workers_are_known_by_their_names() {
+        let names = ["corefit-0\n", "corefit-17", "corefit-sysmon\n", "corefit", "main"];
+        assert_eq!(names.map(is_worker), [true, true, false, false, false]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use corefit_runtime::{Costs, Stretch};
 
-use crate::report::run_queue_wait;
+use crate::report::workers_wait;
 
 /// A running measurement.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Stopwatch {
 pub struct Timed {
     /// By the runtime's account.
     pub costs: Costs,
-    /// Seconds that threads were ready to run and waited for a CPU, summed; `None` where the kernel does not say.
+    /// Seconds that workers were ready to run and waited for a CPU, summed; `None` where the kernel does not say.
     pub run_queue_wait_s: Option<f64>,
 }
 
@@ -35,7 +35,7 @@ impl Stopwatch {
     /// Starts it.
     pub(crate) fn start() -> Self {
         // Its own work comes first.
-        let waited_s = run_queue_wait();
+        let waited_s = workers_wait();
         Self { waited_s, stretch: Stretch::begin() }
     }
 
@@ -47,7 +47,7 @@ impl Stopwatch {
     /// Stops it.
     pub(crate) fn stop(self) -> Timed {
         let costs = self.stretch.end();
-        let waited_s = run_queue_wait().zip(self.waited_s);
+        let waited_s = workers_wait().zip(self.waited_s);
         Timed { costs, run_queue_wait_s: waited_s.map(|(after_s, before_s)| (after_s - before_s).max(0.0)) }
     }
 }
@@ -69,6 +69,6 @@ mod tests {
             timed
         });
         assert_eq!(timed.costs.lock_waits, 0);
-        assert_eq!(timed.run_queue_wait_s.is_some(), run_queue_wait().is_some());
+        assert_eq!(timed.run_queue_wait_s.is_some(), crate::report::run_queue_wait().is_some());
     }
 }
