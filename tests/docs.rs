@@ -177,12 +177,17 @@ fn owned<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_column_and_field_is_explained() {
+fn every_file_column_and_field_is_explained() {
     let corefit = Corefit::new();
     corefit
         .run(&["sweep", "--procs", "1", "--rounds", "1..1", "--no-flamegraph", "--name", "t", "--", "true"])
         .assert_code(0);
     let page = text(Path::new("profiles/README.md"));
+    let entries = std::fs::read_dir(corefit.path("profiles/t")).expect("a folder").flatten();
+    for name in entries.map(|entry| entry.file_name().to_string_lossy().into_owned()) {
+        let is_told = page.contains(&format!("`{name}`")) || page.contains(&format!("`{name}/"));
+        assert!(is_told || name.starts_with('.'), "profiles/README.md does not tell of {name}");
+    }
     for file in ["samples.csv", "summary.csv"] {
         let written = corefit.read(&format!("profiles/t/{file}"));
         let header = written.lines().next().expect("a header").split(',');

@@ -35,7 +35,7 @@ pub(crate) const RULES: &[(&str, How, &str)] = &[
     (r"^corefit flamegraph .* -- ", ParseOnly, "a stand-in does nothing that shows; tests/profile.rs"),
     (r"^corefit costs", With(&["--counts=1,10", "--rounds=1"]), "a minute"),
     (r"^corefit watch", ParseOnly, "goes on until it is interrupted"),
-    (r"corefit |^\./", AsItIs, ""),
+    (r"corefit |^\./|^(benchstat|hyperfine) ", AsItIs, ""),
 ];
 
 const ONE_ROUND: &[&str] = &["--rounds=1..1", "--warmup=0", "--no-flamegraph"];
@@ -46,7 +46,8 @@ pub(crate) const MAY_END_WITH: &[(&str, i32, &str)] =
     &[(r"corefit compare", 3, "two sweeps of a stand-in that differ by chance are a regression")];
 
 /// Programs that the docs call and that are stood in for by a script, beside all that begin with `./` or `../`.
-pub(crate) const STAND_INS: &[&str] = &["wrk", "hey", "zcat", "jq", "benchstat", "duckdb", "xdg-open"];
+pub(crate) const STAND_INS: &[&str] =
+    &["wrk", "hey", "zcat", "jq", "benchstat", "hyperfine", "duckdb", "xdg-open"];
 
 /// What every stand-in says: a line for each pattern that the docs look for.
 pub(crate) const SAYS: &str = "\
