@@ -58,8 +58,6 @@ impl Truth {
 pub struct Score {
     /// Regret of `--policy throughput`.
     pub regret: f64,
-    /// Regret of the right answer, which takes no more workers than its tolerance asks for.
-    pub right_regret: f64,
     /// Samples of that sweep over those of all worker counts in 6 rounds.
     pub samples: f64,
     /// Candidates between the knee and what `--policy knee` recommends.
@@ -101,7 +99,6 @@ pub fn score(kind: Kind, range: &Range, noise: Noise, seed: u64) -> Score {
     };
     Score {
         regret: truth.regret(answer.recommended_procs as u32),
-        right_regret: truth.regret(truth.knee(THROUGHPUT)),
         samples: best.done.len() as f64 / of_all,
         steps_off: truth.steps_off(KNEE, chosen),
         doublings_off: (f64::from(chosen) / f64::from(truth.knee(KNEE))).log2().abs(),
@@ -135,9 +132,9 @@ impl Table {
     /// The columns' names, as a table in Markdown.
     #[must_use]
     pub fn header() -> String {
-        "| kind | noise | regret: median | of the right answer | 95 % | worst | samples: mean | most | knee found | within 1 | within a doubling | \
+        "| kind | noise | regret: median | 95 % | worst | samples: mean | most | knee found | within 1 | within a doubling | \
          samples: mean | time left: error after round 1 | after round 2 | has a confidence |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
             .to_owned()
     }
 
@@ -164,7 +161,6 @@ impl fmt::Display for Table {
         let percent = |x: f64| format!("{:.1} %", 100.0 * x);
         let cells = [
             percent(self.quantile(0.5, |s| s.regret)),
-            percent(self.quantile(0.5, |s| s.right_regret)),
             percent(self.quantile(0.95, |s| s.regret)),
             percent(self.quantile(1.0, |s| s.regret)),
             percent(self.mean(|s| s.samples)),
