@@ -67,7 +67,7 @@ fn picture(answer: &Recommendation, shown: &[usize], size: Size, class: &str) ->
     chart.axes();
     let places: Vec<f64> = answer.stack.iter().map(|stack| chart.x.at(stack.procs)).collect();
     let nearest = places.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
-    let width = (nearest * 0.72).min(WIDEST).max(1.0);
+    let width = (nearest * 0.72).clamp(1.0, WIDEST);
     // One path a part keeps a page of many columns small.
     let mut below = vec![0.0; answer.stack.len()];
     for part in shown {
