@@ -56,7 +56,7 @@ fn a_running_sweep_can_be_watched_to_its_end() {
     swept.assert_code(0);
     watched.assert_code(0);
     let view = rest.split_once("p/app: ended\n").unwrap_or_else(|| panic!("no end: {rest}")).1;
-    assert!(view.contains("app · round 2 · 4 samples · best so far 2 procs: 200 ops/s"), "{view}");
+    assert!(view.contains("app · round 2 · 4 samples · best so far 2 procs: 200 metric"), "{view}");
     assert!(view.contains("take 2"), "{view}");
     assert!(watched.err.is_empty() && !rest.contains('\u{1b}'), "{}", watched.err);
 

@@ -49,8 +49,12 @@ mod tests {
     /// The command lines in a text: lines that begin with `corefit`, up to two blanks, which a remark follows, or up to what
     /// only a shell reads.
     fn command_lines(text: &str) -> Vec<String> {
-        let whole = text.replace("\\\n", "");
-        let lines = whole.lines().map(str::trim).filter(|line| line.starts_with("corefit "));
+        let mut parts = text.split("\\\n");
+        let first = parts.next().unwrap_or_default().to_owned();
+        // A line that goes on is joined with the next, without what that is indented by.
+        let whole = parts.fold(first, |whole, part| format!("{}{}", whole, part.trim_start()));
+        let lines = whole.lines().filter(|line| line.starts_with("  ")).map(str::trim);
+        let lines = lines.filter(|line| line.starts_with("corefit "));
         let ends = [" > ", " | ", "; "];
         lines
             .map(|line| {
@@ -73,7 +77,6 @@ mod tests {
         let lines: Vec<String> = texts.iter().flat_map(|text| command_lines(text)).collect();
         assert!(lines.len() > 50, "{lines:#?}");
         for line in lines {
-            // What a continued line is indented by is left where the lines were joined.
             let words = shlex::split(&line).unwrap_or_else(|| panic!("{line}"));
             let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
             match parse_from(&words) {
