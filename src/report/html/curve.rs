@@ -25,6 +25,9 @@ const GOLDEN: f64 = 0.618_033_988_749_894_9;
 /// Places along the axis at which a law is drawn.
 const STEPS: usize = 160;
 
+/// Points up to which a median is as large as it is easy to see.
+const FEW: usize = 40;
+
 /// The law that was fitted; `None` if none was.
 pub(super) fn law(model: &Model) -> Option<Law> {
     let kinds = [Kind::Linear, Kind::Amdahl, Kind::Usl];
@@ -176,8 +179,10 @@ fn signs(chart: &mut Chart<'_>, answer: &Recommendation) {
     if let Some(ceiling) = answer.model.ceiling.filter(|n| (chart.x.values[0]..chart.x.values[1]).contains(n))
     {
         chart.at_procs("ceiling", ceiling);
-        let (x, y) = (chart.x.at(ceiling) + 5.0, chart.bottom() - 7.0);
-        chart.text("note", x, y, &Unit::Cpus.text(ceiling));
+        let (x, y) = (chart.x.at(ceiling), chart.bottom() - 7.0);
+        // At the right end the name stands before its line, out of the way of what is said there.
+        let (class, x) = if x + 120.0 > chart.right() { ("note end", x - 5.0) } else { ("note", x + 5.0) };
+        chart.text(class, x, y, &Unit::Cpus.text(ceiling));
     }
     let (chosen, best, knee) = (answer.recommended_procs, answer.best_procs, knee(answer));
     chart.at_procs("chosen", chosen);
@@ -248,7 +253,8 @@ fn medians(chart: &mut Chart<'_>, answer: &Recommendation) {
         }
     }
     chart.push(&format!("<path class=\"interval\" d=\"{bars}\"/>"));
-    chart.marks("median", answer.points.iter().map(|point| (point.procs, Some(point.throughput))));
+    let class = if answer.points.len() > FEW { "median many" } else { "median" };
+    chart.marks(class, answer.points.iter().map(|point| (point.procs, Some(point.throughput))));
     if let Some(chosen) = super::super::answer::chosen(answer) {
         chart.marks("median taken", [(chosen.procs, Some(chosen.throughput))]);
     }

@@ -72,14 +72,14 @@ impl Kind {
 
     fn about(&self) -> &'static str {
         match self {
-            Self::OnCpu(_) => "Width is CPU time. Click a frame to zoom, the lowest one to go back.",
+            Self::OnCpu(_) => "width is CPU time. Click a frame to zoom, the lowest one to go back.",
             Self::OffCpu(_) => {
-                "Width is time spent waiting. Click a frame to zoom, the lowest one to go back."
+                "width is time spent waiting. Click a frame to zoom, the lowest one to go back."
             }
             Self::Difference(..) | Self::OffCpuDifference(..) => {
-                "Red frames take more of the time at the second count, blue ones less. Click a frame to zoom."
+                "red frames take more of the time at the second count, blue ones less. Click a frame to zoom."
             }
-            Self::Other(_) => "Click a frame to zoom, the lowest one to go back.",
+            Self::Other(_) => "click a frame to zoom, the lowest one to go back.",
         }
     }
 }
@@ -98,7 +98,7 @@ fn tabs(flames: &[(Kind, &Flame)]) -> String {
         );
         let _ = write!(
             panels,
-            "<div role=\"tabpanel\" id=\"flame-{place}\" aria-labelledby=\"tab-{place}\" class=\"flame\"><p>{}</p>\
+            "<div role=\"tabpanel\" id=\"flame-{place}\" aria-labelledby=\"tab-{place}\" class=\"flame\"><p><b>{label}</b>: {}</p>\
              <iframe sandbox=\"allow-scripts allow-modals\" title=\"Flame graph: {label}\" style=\"height:{:.0}px\" \
              srcdoc='{}'></iframe></div>",
             kind.about(),
