@@ -328,10 +328,12 @@ fn scales_well(scene: &Scene<'_>, found: &mut Found) {
             Some(bound) => format!("the {}", cpus(bound)),
             None => format!("{} procs, the most that was measured", figure(scene.n(probe))),
         };
-        let text = format!(
-            "efficiency {efficiency:.2} at {} procs: nothing was found that stops it up to {limit}",
-            figure(scene.n(probe))
-        );
+        let n = scene.n(probe);
+        let share = match scene.bound {
+            Some(bound) if bound < n => format!("{efficiency:.2} of the ideal of {}", cpus(bound)),
+            _ => format!("efficiency {efficiency:.2}"),
+        };
+        let text = format!("{share} at {} procs: nothing was found that stops it up to {limit}", figure(n));
         found.add(1.0 - SCALES_WELL, "scales-well", text);
     }
 }
