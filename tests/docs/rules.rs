@@ -30,12 +30,13 @@ pub(crate) const RULES: &[(&str, How, &str)] = &[
     (r"^corefit sweep .*--quick", With(&["--no-flamegraph", "--warmup=0"]), "seconds"),
     (r"^corefit sweep (.*(--serve|--config)|(.* )?-- )", With(ONE_ROUND), "minutes"),
     (r"^corefit sweep", With(ONE_ROUND_OF_A_WORKLOAD), "minutes"),
+    (r"^corefit flamegraph .*--threads", ParseOnly, "needs the kernel's permission; tests/profile.rs"),
     (r"corefit run", With(&["--scale=0.1"]), "seconds"),
     (r"^corefit flamegraph .*-p ", ParseOnly, "that process is not here; tests/profile.rs"),
     (r"^corefit flamegraph .* -- ", ParseOnly, "a stand-in does nothing that shows; tests/profile.rs"),
     (r"^corefit costs", With(&["--counts=1,10", "--rounds=1"]), "a minute"),
     (r"^corefit watch", ParseOnly, "goes on until it is interrupted"),
-    (r"corefit |^\./|^(benchstat|hyperfine) ", AsItIs, ""),
+    (r"corefit |^\./|^(benchstat|grep|hyperfine) ", AsItIs, ""),
 ];
 
 const ONE_ROUND: &[&str] = &["--rounds=1..1", "--warmup=0", "--no-flamegraph"];
