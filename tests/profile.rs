@@ -507,7 +507,7 @@ fn waits_are_found_where_they_are_and_for_as_long_as_the_program_says() {
     let pid = running.0.id();
     let recorder = std::thread::spawn(move || profile::record_pid(pid, request));
     // The recording has begun when it knows of the wait for this line; if not, it misses the first of ten waits.
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(500));
     running.go_on();
     let profile = recorder.join().unwrap().unwrap();
     let own = std::fs::read_to_string(file.path()).unwrap();
