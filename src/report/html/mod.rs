@@ -87,9 +87,7 @@ fn data(subject: &Subject<'_>) -> String {
         .map(|row| json!([row.procs, row.round, if row.is_ok() { "" } else { &row.status }, row.throughput]))
         .collect();
     let document = json!({ "unit": subject.saved.manifest.command.unit, "samples": samples });
-    // What could end the element is spelled otherwise; JSON reads the same.
-    let document = document.to_string().replace('<', "\\u003c");
-    format!("<script type=\"application/json\" id=\"data\">{document}</script>")
+    format!("<script type=\"application/json\" id=\"data\">{}</script>", text::json(&document.to_string()))
 }
 
 /// A page that loads nothing: its policy forbids what it does not hold itself.

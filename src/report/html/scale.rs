@@ -184,6 +184,6 @@ mod tests {
     fn labels_have_the_digits_that_they_need() {
         assert_eq!(label(1_500_000.0, &[0.0, 500_000.0], 1e6), "1.5");
         assert_eq!(label(40.0, &[0.0, 20.0, 40.0], 1.0), "40");
-        assert_eq!(label(0.25, &[0.0, 0.25], 1.0), "0.25");
+        assert_eq!(label(0.02, &[0.0, 0.02], 1.0), "0.02");
     }
 }

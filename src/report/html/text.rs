@@ -22,6 +22,21 @@ pub(super) fn escape(text: &str) -> String {
     safe
 }
 
+/// JSON as it may stand in an element: what could end that, and what turns the direction of writing, is spelled otherwise and
+/// reads the same.
+pub(super) fn json(document: &str) -> String {
+    let mut safe = String::with_capacity(document.len());
+    for c in document.chars() {
+        match c {
+            '<' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
 /// `text`, which is written for a terminal, with what stands between backticks as code.
 pub(super) fn sentence(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
@@ -141,6 +156,13 @@ mod tests {
     fn no_text_becomes_markup() {
         assert_eq!(escape("<script>'&\"</script>"), "&lt;script&gt;&#39;&amp;&quot;&lt;/script&gt;");
         assert_eq!(escape("a\u{1b}[31m\u{202e}b\nc"), "a\\u{1b}[31m\\u{202e}b\nc");
+    }
+
+    #[test]
+    fn json_does_not_end_its_element_and_reads_the_same() {
+        let text = json("[\"</script>\u{202e}é\"]");
+        assert_eq!(text, "[\"\\u003c/script>\\u202eé\"]");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), ["</script>\u{202e}é"]);
     }
 
     #[test]
