@@ -122,7 +122,7 @@ fn medians_are_those_of(page: &str, samples: &str) {
     assert!(heads.len() >= 3 && rows.len() > 10, "{} columns, {} rows", heads.len(), rows.len());
     let (procs, status) = (column(samples, "procs"), column(samples, "status"));
     for row in rows {
-        let name = attribute(row, "data-column").unwrap();
+        let name = attribute(row, "data-column").expect("the row has its column");
         let values = column(samples, name);
         for (head, cell) in heads.iter().zip(tags(row, "td")) {
             let is_of = |place: &usize| procs[*place] == *head && status[*place] == "ok";
@@ -197,7 +197,7 @@ fn whatever_something_is_called_stays_text() {
 fn rewrite(corefit: &Corefit, change: impl Fn(usize, Vec<&str>) -> Option<String>) {
     let samples = corefit.read("p/x/samples.csv");
     let mut lines = samples.lines();
-    let mut text = format!("{}\n", lines.next().unwrap());
+    let mut text = format!("{}\n", lines.next().expect("a header"));
     for (place, line) in lines.enumerate() {
         if let Some(line) = change(place, line.split(',').collect()) {
             text += &format!("{line}\n");
@@ -208,7 +208,7 @@ fn rewrite(corefit: &Corefit, change: impl Fn(usize, Vec<&str>) -> Option<String
 
 /// Takes the answer out of the manifest in `p/x`, as where a sweep was killed.
 fn forget_answer(corefit: &Corefit) {
-    let mut manifest: Value = serde_json::from_str(&corefit.read("p/x/sweep.json")).unwrap();
+    let mut manifest: Value = serde_json::from_str(&corefit.read("p/x/sweep.json")).expect("a manifest");
     manifest["recommendation"] = Value::Null;
     corefit.write("p/x/sweep.json", &manifest.to_string());
 }

@@ -4,8 +4,11 @@
 //! A `Core` is moved, never shared: to execute goroutines a worker must hold one, and there are at most GOMAXPROCS of
 //! them. That is why no more goroutines execute at once.
 
+mod samples;
+
+use self::samples::SAMPLE_EVERY;
 use crate::account::Span;
-use crate::goroutine::{Goroutine, Runnable};
+use crate::goroutine::Runnable;
 use crate::lazy::Laziness;
 use crate::metrics::Stats;
 use crate::pieces::Pieces;
@@ -46,10 +49,6 @@ const GLOBAL_SLICES: u64 = 61;
 
 /// Nanoseconds in a queue that are long for what comes from outside: a quarter of a time slice.
 const LONG_WAIT_NS: u64 = 2_500_000;
-
-/// Ready-to-run latency is measured once in so many times that a goroutine is queued, and the length of a run once in so
-/// many runs: on average, at random, since goroutines that take turns would otherwise always be hit alike.
-const SAMPLE_EVERY: u32 = 64;
 
 /// What everyone sees of a processor.
 pub(crate) struct Processor {
@@ -379,51 +378,6 @@ impl Core {
         self.set_running(id);
     }
 
-    /// Begins to measure the run that begins, if it is its turn; `now_ns` reads the runtime's clock. Long runs are all
-    /// measured, since a look at the clock is nothing to them.
-    pub(crate) fn begin_sample(&mut self, now_ns: impl FnOnce() -> u64) {
-        self.until_run -= 1;
-        if self.until_run == 0 || self.are_runs_long() {
-            self.begin_measured(now_ns());
-        }
-    }
-
-    /// Ends the run of `goroutine` as far as it had this processor.
-    pub(crate) fn end_sample(&mut self, goroutine: &Goroutine, now_ns: impl FnOnce() -> u64) {
-        if self.run_began_ns != 0 {
-            self.end_measured(goroutine, now_ns());
-        }
-    }
-
-    #[inline(never)]
-    fn begin_measured(&mut self, now_ns: u64) {
-        self.run_began_ns = now_ns;
-        self.run_weight = if self.are_runs_long() { 1 } else { SAMPLE_EVERY };
-        self.is_turn = self.until_run == 0;
-        if self.is_turn {
-            self.until_run = self.sample_gap();
-        }
-    }
-
-    #[inline(never)]
-    fn end_measured(&mut self, goroutine: &Goroutine, now_ns: u64) {
-        let run_ns = now_ns.saturating_sub(self.run_began_ns);
-        self.run_began_ns = 0;
-        if self.is_turn {
-            self.stats().run_length.record(run_ns);
-        }
-        let run_us = run_ns * u64::from(self.run_weight) / 1000;
-        self.stats().run_us.add(run_us);
-        self.stats().busiest_us.raise(goroutine.add_run_us(run_us));
-    }
-
-    /// What was measured of the run that is now is left out: from `now_ns` on.
-    pub(crate) fn cut_sample(&mut self, now_ns: u64) {
-        if self.run_began_ns != 0 {
-            self.run_began_ns = now_ns;
-        }
-    }
-
     /// Notes who executes with this processor; 0 if no one.
     pub(crate) fn set_running(&self, id: u64) {
         // ORDERING: Relaxed; for sysmon and reports.
@@ -456,21 +410,6 @@ impl Core {
     /// Whether goroutines run for so long here that the clock is looked at after each.
     pub(crate) fn are_runs_long(&self) -> bool {
         self.clock_every == 1
-    }
-
-    /// Whether the latency of the goroutine that is queued now is to be measured.
-    pub(crate) fn is_sample_due(&mut self) -> bool {
-        self.until_latency -= 1;
-        let is_due = self.until_latency == 0;
-        if is_due {
-            self.until_latency = self.sample_gap();
-        }
-        is_due
-    }
-
-    /// Times until another sample: `SAMPLE_EVERY` on average.
-    fn sample_gap(&mut self) -> u32 {
-        1 + self.random() % (2 * SAMPLE_EVERY - 1)
     }
 
     /// A fresh goroutine id; `refill` gives the first of a fresh batch.
