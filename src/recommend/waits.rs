@@ -201,7 +201,11 @@ pub(super) fn is_contended(scene: &Scene<'_>) -> bool {
         scene.facts[to].lock_waits_per_op.unwrap_or(0.0) - scene.facts[from].lock_waits_per_op.unwrap_or(0.0);
     let extra = |point: usize| scene.stacks[point].as_ref().and_then(|stack| part(stack, "extra-cpu"));
     let (Some(before_s), Some(after_s)) = (extra(from), extra(to)) else { return false };
-    waits > 0.0 && waits * CONTENDED_S >= EXPLAINS * (after_s - before_s)
+    // Where processors idle for locks above all, what moves between them is the lock, however many waits there are.
+    let queues = Measured::new(scene).is_some_and(|measured| {
+        measured.known_cost(&["lock-wait"]) >= SMALL_LOSS && measured.is_largest(&["lock-wait"])
+    });
+    waits > 0.0 && (queues || waits * CONTENDED_S >= EXPLAINS * (after_s - before_s))
 }
 
 /// The share of the part `name`, if it was measured.
