@@ -35,7 +35,7 @@ corefit finds the worker count that fits a program: it measures several and reco
   corefit doctor                          what can be measured on this machine
   corefit sweep mandelbrot --quick        a first look at a bundled workload, in seconds
   corefit sweep --preset go -- ./app      your own program; also tokio, rayon, openmp, jvm
-  corefit --help                          all subcommands; `corefit help procs` and others explain more
+  corefit --help                          all subcommands; `corefit help procs` and other pages
 ";
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
         let whole = parts.fold(first, |whole, part| format!("{}{}", whole, part.trim_start()));
         let lines = whole.lines().filter(|line| line.starts_with("  ")).map(str::trim);
         let lines = lines.filter(|line| line.starts_with("corefit "));
-        let ends = [" > ", " | ", "; "];
+        let ends = [" > ", " | ", "; ", " && "];
         lines
             .map(|line| {
                 let line = line.split("  ").next().unwrap_or_default();

@@ -88,9 +88,11 @@ impl Span {
         // The quota's account is of the whole run.
         let throttled_s =
             sample.throttled_s.zip(sample.wall_s).map(|(held_s, wall_s)| held_s * seconds / wall_s);
-        let (waits_s, held_s) = without_cpu(wait_s, spent.waking_s, throttled_s);
+        let woken_s =
+            if throttled_s.is_some_and(|held_s| held_s > 0.0) { 0.0 } else { woken_after_waits(spent) };
+        let (waits_s, held_s) = without_cpu(wait_s, spent.waking_s, woken_s, throttled_s);
         let searching_s = spent.searching_s.map(|searching_s| searching_s.min(user_s));
-        let [lock, channel, io, sleep, slack, critical] = net_idle(spent);
+        let [lock, channel, io, sleep, slack, critical] = net_idle(spent, woken_s);
         let others = [searching_s, Some(sys_s), waits_s, held_s, lock, channel, io, sleep, slack, critical];
         Some(Self {
             whole_s,
@@ -101,26 +103,39 @@ impl Span {
     }
 }
 
-/// Seconds in the run queue, and of these the ones that a quota holds the workers back. The kernel counts a throttled
+/// Seconds from wake-ups to their workers that belong to what the processors were idle for: the way back to work is part of
+/// a wait. (Two workers on two CPUs that hand a lock to and fro spend more on that way than idle, and what they lose is the
+/// lock's fault.)
+fn woken_after_waits(spent: &Spent) -> f64 {
+    if spent.idle().iter().flatten().any(|idle_s| *idle_s > 0.0) {
+        spent.waking_s.unwrap_or(0.0)
+    } else {
+        0.0
+    }
+}
+
+/// Seconds in the run queue without `woken_s`, and of these the ones that a quota holds the workers back. The kernel counts a throttled
 /// thread as one that waits for a CPU.
 fn without_cpu(
     wait_s: Option<f64>,
     waking_s: Option<f64>,
+    woken_s: f64,
     throttled_s: Option<f64>,
 ) -> (Option<f64>, Option<f64>) {
     // A worker that has been woken waits in the run queue too, if not only there: the longer of the two has both, but for
     // what they have apart.
-    let all_s = wait_s.map(|wait_s| wait_s.max(waking_s.unwrap_or(0.0)));
+    let all_s = wait_s.map(|wait_s| wait_s.max(waking_s.unwrap_or(0.0)) - woken_s);
     let held_s = throttled_s.map(|held_s| all_s.map_or(held_s, |all_s| held_s.min(all_s)));
     (all_s.map(|all_s| all_s - held_s.unwrap_or(0.0)), held_s)
 }
 
-/// Idle time by what it waited for, without the CPU time that the workers took meanwhile: that is in the CPU time.
-fn net_idle(spent: &Spent) -> [Option<f64>; 6] {
+/// Idle time by what it waited for, and `woken_s` with it, without the CPU time that the workers took meanwhile: that is in
+/// the CPU time.
+fn net_idle(spent: &Spent, woken_s: f64) -> [Option<f64>; 6] {
     let idle = spent.idle();
     let all_s: f64 = idle.iter().flatten().sum();
     let outside_s = spent.outside_cpu_s.unwrap_or(0.0).min(all_s);
-    let kept = if all_s > 0.0 { 1.0 - outside_s / all_s } else { 1.0 };
+    let kept = if all_s > 0.0 { (all_s - outside_s + woken_s) / all_s } else { 1.0 };
     idle.map(|seconds| seconds.map(|seconds| seconds * kept))
 }
 
@@ -250,9 +265,9 @@ mod tests {
             ("extra-cpu", 0.05),
             ("searching", 0.01),
             ("kernel", 0.1),
-            ("run-queue-wait", 0.05),
-            ("lock-wait", 0.135),
-            ("critical-goroutine", 0.045),
+            ("run-queue-wait", 0.03),
+            ("lock-wait", 0.15),
+            ("critical-goroutine", 0.05),
         ];
         for (name, value) in expected {
             assert!((share(&two, name).unwrap() - value).abs() < 1e-12, "{name} in {two:?}");

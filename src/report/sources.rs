@@ -110,7 +110,7 @@ mod tests {
         for part in [
             "1 over what `x=(.*)` finds",
             "by polling",
-            "task_clock by perf events",
+            "task_clock_s by perf events",
             "cycles: empty, since",
             "--no-flamegraph",
         ] {

@@ -192,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn a_real_trace_shows_sends_at_their_places() {
+    fn a_real_trace_shows_waits_at_their_places() {
         let waits = waits(&fixture::trace()).unwrap();
         assert_eq!(waits.damage, None);
         assert!(waits.count >= 4 && waits.duration_ns > 0, "{waits:?}");
-        let is_a_send = |(frames, _): (&[String], u64)| {
+        let is_a_receive = |(frames, _): (&[String], u64)| {
             let [spawned, stopped, reason] = frames else { return false };
-            spawned.contains("spawned at") && stopped.contains("fixture.rs:") && reason == "[chan send]"
+            spawned.contains("spawned at") && stopped.contains("fixture.rs:") && reason == "[chan receive]"
         };
-        assert!(waits.folded.iter().any(is_a_send), "{:#?}", waits.folded);
+        assert!(waits.folded.iter().any(is_a_receive), "{:#?}", waits.folded);
     }
 }

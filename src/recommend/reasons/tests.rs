@@ -135,7 +135,7 @@ fn counters_tell_shared_lines_from_a_full_bus() {
 fn a_serial_part() {
     let two = Spent { critical_s: Some(0.45), waking_s: Some(0.01), ..Spent::default() };
     let answer = answer(&[one(1000.0), second(2.0, 1540.0, [1.53, 0.01], two)]);
-    first(&answer, "serial-fraction", &["serial fraction 0.30", "run alone for 45 %"]);
+    first(&answer, "serial-fraction", &["serial fraction 0.30", "run alone for 46 %"]);
     let stack = &answer.stack[1];
     assert!(stack.unexplained.abs() < 0.01 && stack.procs == 2.0, "{stack:?}");
 }
