@@ -331,7 +331,7 @@ fn warnings_about(tree: &tree::Tree, choice: availability::Choice, frequency_hz:
     if tree.throttled > 0 {
         warnings.push(format!("the kernel slowed sampling down {} times, to bound its cost", tree.throttled));
     }
-    if tree.cut > 0 {
+    if tree.cut * WORTH_A_WORD > tree.samples {
         warnings.push(format!(
             "{} of {} stacks lack their outermost frames: they are deeper than the {} KiB that are copied of each, and \
              beyond that only frame pointers lead on, for {} frames (`sysctl kernel.perf_event_max_stack`)",
