@@ -22,7 +22,7 @@ use threads::Thread;
 
 pub(super) use waits::{Labels, Waits};
 
-/// Records a child as [`sampler::record_child`] does, or by polling where the kernel refuses.
+/// Records a child as `sampler::record_child` does, or by polling where the kernel refuses.
 ///
 /// # Errors
 /// As there; what a request for CPU time is refused is not polled for.
@@ -37,7 +37,7 @@ pub fn record_child(child: &mut Child, request: Request) -> Result<Profile, Erro
     }
 }
 
-/// Records a running process as [`sampler::record_pid`] does, or by polling where the kernel refuses.
+/// Records a running process as `sampler::record_pid` does, or by polling where the kernel refuses.
 ///
 /// # Errors
 /// As [`record_child`].
@@ -51,7 +51,7 @@ pub fn record_pid(pid: u32, request: Request) -> Result<Profile, Error> {
     }
 }
 
-/// Records a server as [`sampler::record_served`] does, or by polling where the kernel refuses.
+/// Records a server as `sampler::record_served` does, or by polling where the kernel refuses.
 ///
 /// # Errors
 /// As [`record_child`].
