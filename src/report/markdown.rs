@@ -52,7 +52,7 @@ fn points(answer: &Recommendation) -> String {
     ];
     let mut rows: Vec<(String, Point)> =
         answer.points.iter().map(|point| (procs(point.procs), point.clone())).collect();
-    rows.extend(default_row(answer));
+    rows.extend(answer.default.iter().map(|default| (Procs::Default.to_string(), default.as_point())));
     // A column of dashes says nothing.
     columns.retain(|(_, cell)| rows.iter().any(|(_, point)| cell(point).is_some()));
     let heads: Vec<&str> = columns.iter().map(|(head, _)| head.as_str()).collect();
@@ -66,24 +66,6 @@ fn points(answer: &Recommendation) -> String {
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text
-}
-
-/// The target with no worker count set, as a point of no worker count.
-fn default_row(answer: &Recommendation) -> Option<(String, Point)> {
-    let default = answer.default.as_ref()?;
-    let point = Point {
-        procs: 0.0,
-        samples: default.samples,
-        throughput: default.throughput,
-        lo: default.lo,
-        hi: default.hi,
-        speedup: default.speedup,
-        efficiency: None,
-        cpu_s_per_op: default.cpu_s_per_op,
-        latency_p99_s: default.latency_p99_s,
-        max_rss_bytes: default.max_rss_bytes,
-    };
-    Some((Procs::Default.to_string(), point))
 }
 
 /// Where and how it was measured, in a line.

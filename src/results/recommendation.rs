@@ -216,6 +216,24 @@ pub struct DefaultPoint {
     pub max_rss_bytes: Option<f64>,
 }
 
+impl DefaultPoint {
+    /// The same as a point whose worker count is no number, for tables that show it among the others.
+    pub(crate) fn as_point(&self) -> Point {
+        Point {
+            procs: f64::NAN,
+            samples: self.samples,
+            throughput: self.throughput,
+            lo: self.lo,
+            hi: self.hi,
+            speedup: self.speedup,
+            efficiency: None,
+            cpu_s_per_op: self.cpu_s_per_op,
+            latency_p99_s: self.latency_p99_s,
+            max_rss_bytes: self.max_rss_bytes,
+        }
+    }
+}
+
 /// A worker count that is whole is written as an integer.
 mod number {
     use serde::{Deserialize, Deserializer, Serializer};

@@ -6,7 +6,7 @@ use super::Subject;
 use super::facts::{self, COLUMNS};
 use super::text::{Unit, cell, escape, exact};
 use crate::report::number::procs;
-use crate::results::{DefaultPoint, Point, Recommendation, SampleRow};
+use crate::results::{Point, Recommendation, SampleRow};
 
 /// Samples that a table of their own is worth; more are in `samples.csv` only.
 const SHOWN_SAMPLES: usize = 400;
@@ -52,7 +52,7 @@ pub(super) fn points(answer: &Recommendation) -> String {
         let _ = write!(
             rows,
             "<tr data-procs=\"default\"><th scope=\"row\">default</th>{}</tr>",
-            cells(&as_point(default), unit)
+            cells(&default.as_point(), unit)
         );
     }
     let table =
@@ -78,22 +78,6 @@ fn cells(point: &Point, unit: Unit<'_>) -> String {
         cell("max_rss_bytes", point.max_rss_bytes, Unit::Bytes),
     ]
     .concat()
-}
-
-/// The default as a row: what needs a worker count is empty.
-fn as_point(default: &DefaultPoint) -> Point {
-    Point {
-        procs: f64::NAN,
-        samples: default.samples,
-        throughput: default.throughput,
-        lo: default.lo,
-        hi: default.hi,
-        speedup: default.speedup,
-        efficiency: None,
-        cpu_s_per_op: default.cpu_s_per_op,
-        latency_p99_s: default.latency_p99_s,
-        max_rss_bytes: default.max_rss_bytes,
-    }
 }
 
 /// Medians of what was counted: a row a column of `samples.csv`, a column a point.
