@@ -38,8 +38,8 @@ pub use places::Places;
 pub use quotas::{AtQuota, Comparison, RuleLoss, at_quota, compare};
 pub use stack::Spent;
 
-/// Everything a decision is made from.
-#[derive(Clone, Debug)]
+/// Everything a decision is made from; by default nothing.
+#[derive(Clone, Debug, Default)]
 pub struct Evidence {
     /// Name of the target.
     pub target: String,
@@ -68,9 +68,10 @@ pub struct Evidence {
 }
 
 /// Which model is fitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ModelChoice {
     /// Whichever fits best.
+    #[default]
     Auto,
     /// The USL as R's `usl` fits it.
     UslAsR,

@@ -42,15 +42,9 @@ fn measured(truth: &[f64], noise: f64, policy: Policy, random: &mut fastrand::Rn
         target: "simulated".to_owned(),
         unit: "ops/s".to_owned(),
         observations,
-        default: Vec::new(),
         policy,
-        cpus: None,
-        model: ModelChoice::Auto,
         seed: 11,
-        quick: false,
-        is_workload: false,
-        warnings: Vec::new(),
-        places: Places::default(),
+        ..Evidence::default()
     }
 }
 

@@ -329,7 +329,7 @@ fn alternatives(explanation: &Explanation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommend::{Evidence, ModelChoice, Observation, Places, explain};
+    use crate::recommend::{Evidence, Observation, explain};
 
     /// Eight rounds; 1 left after the fourth.
     fn evidence(policy: &str) -> Evidence {
@@ -345,15 +345,9 @@ mod tests {
             target: "app".to_owned(),
             unit: "ops/s".to_owned(),
             observations: rounds.filter(|o| o.n > 1.0 || o.round <= Some(4)).collect(),
-            default: Vec::new(),
             policy: policy.parse().unwrap(),
-            cpus: None,
-            model: ModelChoice::Auto,
             seed: 1,
-            quick: false,
-            is_workload: false,
-            warnings: Vec::new(),
-            places: Places::default(),
+            ..Evidence::default()
         }
     }
 
