@@ -260,7 +260,7 @@ fn a_running_process_is_sampled_and_its_function_found() {
     assert!(profile.folded().iter().any(has_callers), "{:#?}", profile.folded());
     let drawn = profile::svg(&profile.folded(), &Title::of("burner", "1", &profile)).unwrap();
     let drawn = String::from_utf8(drawn).unwrap();
-    assert!(drawn.contains("profile::churn_the_numbers (") && drawn.contains("burner at 1 procs"));
+    assert!(drawn.contains("profile::churn_the_numbers (") && drawn.contains("burner at 1 processor"));
 }
 
 fn launched(program: &str, args: &[&str], envs: &[(&str, &str)]) -> measure::Child {

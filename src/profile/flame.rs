@@ -22,7 +22,8 @@ impl Title {
     /// The title of one profile: target, procs (a number or `default`), event, frequency, samples, losses.
     #[must_use]
     pub fn of(target: &str, procs: &str, profile: &Profile) -> Self {
-        Self::of_any(&format!("{target} at {procs} procs"), profile)
+        let word = if procs == "1" { "processor" } else { "procs" };
+        Self::of_any(&format!("{target} at {procs} {word}"), profile)
     }
 
     /// The title of a profile of `what`.

@@ -5,7 +5,7 @@ use super::places::Which;
 use super::reasons::{Found, PARKS_PER_CPU_S, SMALL_LOSS, ends};
 use super::scene::Scene;
 use super::stack::cost;
-use super::text::{figure, percent};
+use super::text::{figure, percent, procs};
 use super::waits;
 
 /// Kernel part of the CPU time. Guess.
@@ -41,7 +41,7 @@ pub(super) fn operations(scene: &Scene<'_>, dearer: Option<f64>, found: &mut Fou
     let is_growing = growth(from.switches_per_op, to.switches_per_op).is_none_or(|growth| growth >= GROWS);
     if cost >= SWITCHES && is_growing {
         let per_op = to.switches_per_op.map_or(String::new(), |x| format!(", {} an op", figure(x)));
-        let text = format!("{} thread switches a second at {} procs{per_op}", figure(rate), figure(to.n));
+        let text = format!("{} thread switches a second at {}{per_op}", figure(rate), procs(to.n));
         found.add(cost.min(dearer.unwrap_or(cost)), "context-switches", text);
     }
 }
@@ -62,12 +62,8 @@ fn user_time(scene: &Scene<'_>, dearer: Option<f64>, found: &mut Found) {
         return;
     }
     let grown = growth(from.cpu_s_per_op, to.cpu_s_per_op).unwrap_or(0.0);
-    let mut text = format!(
-        "CPU time per op grows by {} from {} to {} procs",
-        percent(grown),
-        figure(from.n),
-        figure(to.n)
-    );
+    let mut text =
+        format!("CPU time per op grows by {} from {} to {}", percent(grown), figure(from.n), procs(to.n));
     let (code, why) = kind(from, to);
     text.push_str(&why);
     text.push_str(&companions(from, to));
@@ -135,9 +131,9 @@ fn kernel_time(scene: &Scene<'_>, found: &mut Found) {
     });
     let as_fact = if share >= MOSTLY_KERNEL { MOSTLY_KERNEL_FACT } else { share * KERNEL_FACT };
     let text = format!(
-        "{} of the CPU time is the kernel's at {} procs{}; try fewer and larger system calls",
+        "{} of the CPU time is the kernel's at {}{}; try fewer and larger system calls",
         percent(share),
-        figure(to.n),
+        procs(to.n),
         scene.evidence.places.named(to.n, Which::Kernel)
     );
     found.add(grown.unwrap_or(0.0).max(as_fact), "kernel-time", text);

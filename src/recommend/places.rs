@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::text::percent;
+use super::text::{self, percent};
 
 /// Places named beside a reason.
 const NAMED: usize = 2;
@@ -86,7 +86,7 @@ fn elsewhere(procs: u32, n: f64) -> String {
     if f64::from(procs) == n {
         " of the CPU time".to_owned()
     } else {
-        format!(" of the CPU time at {procs} procs")
+        format!(" of the CPU time at {}", text::procs(procs.into()))
     }
 }
 

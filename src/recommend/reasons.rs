@@ -9,7 +9,7 @@ use super::facts::{Facts, growth};
 use super::places::Which;
 use super::policy::{Rule, Second};
 use super::scene::{Scene, within};
-use super::text::{cpus, figure, note, percent, seconds};
+use super::text::{cpus, figure, note, percent, procs, seconds};
 use super::waits::{self, Measured};
 use super::{CPU_BOUND, most_busy, most_wanted};
 use crate::results::Note;
@@ -107,9 +107,9 @@ fn latency(scene: &Scene<'_>, found: &mut Found) {
     if let Some(upper) = scene.estimate.second_upper[scene.chosen] {
         let relation = if upper <= limit { "within" } else { "above" };
         let text = format!(
-            "{} at {} procs is at most {}, {relation} the limit of {}",
+            "{} at {} is at most {}, {relation} the limit of {}",
             percentile.name(),
-            figure(scene.n(scene.chosen)),
+            procs(scene.n(scene.chosen)),
             seconds(upper.exp()),
             seconds(limit.exp())
         ) + &hogs(scene, limit);
@@ -154,7 +154,7 @@ fn quota_throttling(scene: &Scene<'_>, found: &mut Found) {
     let periods = worst
         .throttled_periods_share
         .map_or(String::new(), |share| format!(": it runs out in {} of its periods", percent(share)));
-    let text = format!("the quota{quota} {held} at {} procs{periods}", figure(worst.n));
+    let text = format!("the quota{quota} {held} at {}{periods}", procs(worst.n));
     found.add(share(&scene.facts[scene.probe()]).clamp(SMALL_LOSS, 1.0), "quota-throttling", text);
 }
 
@@ -172,9 +172,9 @@ fn run_queue_wait(scene: &Scene<'_>, found: &mut Found) {
         let of_whole =
             scene.stacks[scene.probe()].as_ref().and_then(|stack| waits::share(stack, "run-queue-wait"));
         let text = format!(
-            "threads wait for a CPU during {} of the time they could run at {} procs: {cause}",
+            "threads wait for a CPU during {} of the time they could run at {}: {cause}",
             percent(share),
-            figure(facts.n)
+            procs(facts.n)
         );
         found.add(of_whole.unwrap_or(share), "run-queue-wait", text);
     }
@@ -197,10 +197,10 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
             "more procs do not help"
         };
         let text = format!(
-            "at most {} CPUs are busy at any setting: the program waits more than it computes{on_what}, so {so} ({} procs give \
+            "at most {} CPUs are busy at any setting: the program waits more than it computes{on_what}, so {so} ({} give \
              {:.2} times the throughput of {})",
             figure(most),
-            figure(to.n),
+            procs(to.n),
             speedup,
             figure(from.n)
         );
@@ -218,9 +218,9 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
         {
             let text = format!(
                 "goroutines wait for locks, channels or I/O: an op parks {} times, and the processors are busy {share} of \
-                 the time at {} procs",
+                 the time at {}",
                 figure(parks),
-                figure(to.n)
+                procs(to.n)
             );
             found.add(idle, "lock-or-channel-waits", text);
         }
@@ -228,8 +228,8 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
         if is_one(from) && is_one(to) && !found.has("lock-or-channel-waits") {
             let who = if scene.evidence.is_workload { "goroutine" } else { "thread" };
             let text = format!(
-                "one {who} is the critical path: {busy:.2} CPUs are busy at {} procs, as at {}",
-                figure(to.n),
+                "one {who} is the critical path: {busy:.2} CPUs are busy at {}, as at {}",
+                procs(to.n),
                 figure(from.n)
             );
             found.add(idle, "critical-goroutine", text);
@@ -245,10 +245,10 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
         ["lock-or-channel-waits", "critical-goroutine", "serial-fraction"].iter().any(|c| found.has(c));
     if let (Some(busy), true, false) = (to.busy, idle >= IDLE, is_explained) {
         let text = format!(
-            "{} of {} processors are busy at {} procs: there is not enough work to run side by side",
+            "{} of {} processors are busy at {}: there is not enough work to run side by side",
             figure(busy),
             figure(to.n),
-            figure(to.n)
+            procs(to.n)
         );
         found.add(idle, "idle-processors", text);
     }
@@ -276,9 +276,9 @@ fn serial_fraction(scene: &Scene<'_>, halves: &Halves, measured: Option<&Measure
             format!("; one goroutine was seen to run alone for {} of the time", percent(alone))
         });
     let text = format!(
-        "serial fraction {sigma:.2}: that share of the work runs on one processor at a time, so {} procs give {:.2} times \
+        "serial fraction {sigma:.2}: that share of the work runs on one processor at a time, so {} give {:.2} times \
          the throughput of {}{seen}{}",
-        figure(scene.n(probe)),
+        procs(scene.n(probe)),
         speedup,
         figure(scene.n(base)),
         scene.evidence.places.named(scene.n(base), Which::All)
@@ -326,16 +326,29 @@ fn scales_well(scene: &Scene<'_>, found: &mut Found) {
     if efficiency >= SCALES_WELL {
         let limit = match scene.bound {
             Some(bound) => format!("the {}", cpus(bound)),
-            None => format!("{} procs, the most that was measured", figure(scene.n(probe))),
+            None => format!("{}, the most that was measured", procs(scene.n(probe))),
         };
         let n = scene.n(probe);
         let share = match scene.bound {
             Some(bound) if bound < n => format!("{efficiency:.2} of the ideal of {}", cpus(bound)),
-            _ => format!("efficiency {efficiency:.2}"),
+            _ => format!("efficiency {efficiency:.2}{}", by_medians(scene, base, probe, efficiency)),
         };
-        let text = format!("{share} at {} procs: nothing was found that stops it up to {limit}", figure(n));
+        let text = format!("{share} at {}: nothing was found that stops it up to {limit}", procs(n));
         found.add(1.0 - SCALES_WELL, "scales-well", text);
     }
+}
+
+/// Efficiencies that are this close read as the same. Guess.
+const SHOWS: f64 = 0.02;
+
+/// An efficiency is taken from ratios within rounds, as the decision is; the table's, of the medians over all rounds, differs
+/// where the machine drifts between them. Says so if it shows.
+fn by_medians(scene: &Scene<'_>, base: usize, probe: usize, efficiency: f64) -> String {
+    let of_medians = scene.groups[probe].throughput() / scene.groups[base].throughput() / scene.ideal(probe);
+    if (efficiency - of_medians).abs() < SHOWS {
+        return String::new();
+    }
+    format!(" within rounds ({of_medians:.2} by the medians)")
 }
 
 fn oversubscription(scene: &Scene<'_>, found: &mut Found) {
@@ -346,8 +359,8 @@ fn oversubscription(scene: &Scene<'_>, found: &mut Found) {
     let gain = scene.speedup(best_inside, best_beyond) - 1.0;
     if gain <= FALLS {
         let text = format!(
-            "more workers than CPUs gain nothing: {} procs on {} change throughput by {} against {}",
-            figure(scene.n(best_beyond)),
+            "more workers than CPUs gain nothing: {} on {} change throughput by {} against {}",
+            procs(scene.n(best_beyond)),
             cpus(usable),
             percent(gain),
             figure(scene.n(best_inside))
@@ -361,8 +374,8 @@ fn nothing_shown(scene: &Scene<'_>, found: &mut Found) {
     let base = scene.base();
     let to = if scene.probe() == base { scene.best } else { scene.probe() };
     let text = format!(
-        "{} procs give {:.2} times the throughput of {}, and nothing that was measured shows why",
-        figure(scene.n(to)),
+        "{} give {:.2} times the throughput of {}, and nothing that was measured shows why",
+        procs(scene.n(to)),
         scene.speedup(base, to),
         figure(scene.n(base))
     );
@@ -378,10 +391,10 @@ fn say_that_it_falls(scene: &Scene<'_>, notes: &mut [Note]) {
         notes.iter_mut().find(|note| note.code != "latency").filter(|_| best < probe && lost > FALLS)
     {
         first.text = format!(
-            "throughput falls by {} from {} to {} procs: {}",
+            "throughput falls by {} from {} to {}: {}",
             percent(lost),
             figure(scene.n(best)),
-            figure(scene.n(probe)),
+            procs(scene.n(probe)),
             first.text
         );
     }

@@ -28,15 +28,9 @@ fn table(observations: Vec<Observation>) -> Evidence {
         target: "t".to_owned(),
         unit: "ops/s".to_owned(),
         observations,
-        default: Vec::new(),
-        policy: Policy::Knee { tolerance: 0.05 },
-        cpus: None,
-        model: ModelChoice::Auto,
         seed: 1,
-        quick: false,
         is_workload: true,
-        warnings: Vec::new(),
-        places: Places::default(),
+        ..Evidence::default()
     }
 }
 
@@ -267,7 +261,7 @@ fn noise_beyond_the_cpus_is_not_a_gain() {
 fn a_program_that_ignores_its_knob_gets_no_confidence() {
     let answer = decide(&sweep(&AUTO, |_| sample(1000.0, 1.9, 0.01))).unwrap();
     assert_eq!((answer.confidence, answer.interval, answer.regret), (None, None, None));
-    assert!(text(&answer.warnings, "knob-ignored").starts_with("1.9 CPUs are busy at 1 procs"));
+    assert!(text(&answer.warnings, "knob-ignored").starts_with("1.9 CPUs are busy at 1 processor"));
     // The blocking calls of a workload run beside its processors.
     let blocking = |_| Observation { handoffs: Some(9.0), ..sample(1000.0, 1.9, 0.01) };
     assert!(decide(&sweep(&AUTO, blocking)).unwrap().confidence.is_some());

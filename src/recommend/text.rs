@@ -29,6 +29,11 @@ pub(super) fn cpus(count: f64) -> String {
     if count == 1.0 { "1 CPU".to_owned() } else { format!("{} CPUs", figure(count)) }
 }
 
+/// A worker count in a sentence.
+pub(super) fn procs(count: f64) -> String {
+    if count == 1.0 { "1 processor".to_owned() } else { format!("{} procs", figure(count)) }
+}
+
 /// Seconds in the unit that suits them.
 pub(super) fn seconds(s: f64) -> String {
     match s {
@@ -48,6 +53,7 @@ mod tests {
         assert_eq!([percent(0.0312), percent(0.5), percent(0.0999)], ["3.1 %", "50 %", "10 %"]);
         assert_eq!([figure(2.0), figure(0.2999), figure(1234.5), figure(0.0)], ["2", "0.3", "1234", "0"]);
         assert_eq!([figure(1.044e-4), figure(1.5e9)], ["1.04e-4", "1.50e9"]);
+        assert_eq!([procs(1.0), procs(1.5), procs(2.0)], ["1 processor", "1.5 procs", "2 procs"]);
         assert_eq!([seconds(0.0042), seconds(3e-7), seconds(12.0)], ["4.2 ms", "300 ns", "12 s"]);
     }
 }

@@ -4,7 +4,7 @@ use super::places::Which;
 use super::reasons::{Found, SMALL_LOSS};
 use super::scene::Scene;
 use super::stack::{cost, part};
-use super::text::{figure, percent};
+use super::text::{figure, percent, procs};
 use crate::results::Stack;
 
 /// The parts of a stack that are idle time.
@@ -90,7 +90,7 @@ impl<'a> Measured<'a> {
                 .collect();
             found.add(by_locks + by_channels, "lock-or-channel-waits", told.join("; and "));
         }
-        let n = figure(self.to.procs);
+        let n = procs(self.to.procs);
         for (name, code, what) in [
             (
                 "io-wait",
@@ -105,7 +105,7 @@ impl<'a> Measured<'a> {
                 found.add(
                     weight,
                     code,
-                    format!("{idle} of the processors' time at {n} procs is idle until {what}"),
+                    format!("{idle} of the processors' time at {n} is idle until {what}"),
                 );
             }
         }
@@ -117,7 +117,7 @@ impl<'a> Measured<'a> {
         let mut parts = Vec::new();
         if idle > 0.0 {
             let of = if scene.evidence.is_workload { "the processors' time" } else { "the workers' time" };
-            parts.push(format!("{} of {of} at {} procs is idle until one is free", percent(idle), figure(n)));
+            parts.push(format!("{} of {of} at {} is idle until one is free", percent(idle), procs(n)));
         }
         if extra > 0.0 {
             let rate = scene.facts[scene.probe()].lock_waits_per_op.unwrap_or(0.0);
@@ -139,10 +139,10 @@ impl<'a> Measured<'a> {
         let parks = scene.facts[scene.probe()].parks_per_op;
         let parks = parks.map_or(String::new(), |parks| format!(" (an op parks {} times)", figure(parks)));
         format!(
-            "goroutines wait for channels: {} of the processors' time at {} procs is idle until one has an item, or room for \
+            "goroutines wait for channels: {} of the processors' time at {} is idle until one has an item, or room for \
              one{parks}{}; try more goroutines on the slow side, or more in a message",
             percent(idle),
-            figure(self.to.procs),
+            procs(self.to.procs),
             scene.evidence.places.named(self.to.procs, Which::All)
         )
     }
@@ -153,19 +153,19 @@ impl<'a> Measured<'a> {
         if weight < SMALL_LOSS || found.has("serial-fraction") || found.has("critical-goroutine") {
             return;
         }
-        let n = figure(self.to.procs);
+        let n = procs(self.to.procs);
         let alone = self.alone_share();
         let places = scene.evidence.places.named(self.to.procs, Which::All);
         if self.known_cost(&["critical-goroutine"]) >= self.known_cost(&["too-little-work"]) && alone > 0.0 {
             let text = format!(
-                "one goroutine runs alone for {} of the time at {n} procs, and all others wait for what it does{places}; try \
+                "one goroutine runs alone for {} of the time at {n}, and all others wait for what it does{places}; try \
                  to split that",
                 percent(alone)
             );
             found.add(weight, "critical-goroutine", text);
         } else {
             let text = format!(
-                "{} of the processors' time at {n} procs is idle: there is not enough work to run side by side{places}; try \
+                "{} of the processors' time at {n} is idle: there is not enough work to run side by side{places}; try \
                  more and smaller pieces",
                 percent(LACK.iter().filter_map(|name| share(self.to, name)).sum())
             );

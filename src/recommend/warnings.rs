@@ -4,7 +4,7 @@ use super::draws::ENOUGH_SAMPLES;
 use super::noise::Noise;
 use super::policy::{Rule, Second};
 use super::scene::{Scene, within};
-use super::text::{cpus, figure, note, percent, seconds};
+use super::text::{cpus, figure, note, percent, procs, seconds};
 use super::{INSIDE_NOISE, most_busy};
 use crate::plan::Policy;
 use crate::results::Note;
@@ -45,9 +45,9 @@ pub(super) fn warnings(scene: &Scene<'_>) -> Vec<Note> {
 fn knob_ignored(scene: &Scene<'_>) -> Option<Note> {
     let facts = &scene.facts[scene.ignored?];
     let text = format!(
-        "{} are busy at {} procs: the program does not obey its worker setting, so its settings cannot be compared",
+        "{} are busy at {}: the program does not obey its worker setting, so its settings cannot be compared",
         cpus(facts.busy?),
-        figure(facts.n)
+        procs(facts.n)
     );
     Some(note("knob-ignored", text))
 }
@@ -137,9 +137,9 @@ fn latency_limit_missed(scene: &Scene<'_>) -> Option<Note> {
     let upper = scene.estimate.second_upper[scene.chosen]?;
     (upper > limit + super::policy::ROUNDING).then(|| {
         let text = format!(
-            "no setting keeps the latency within {}: the lowest, at {} procs, may be {}",
+            "no setting keeps the latency within {}: the lowest, at {}, may be {}",
             seconds(limit_s),
-            figure(scene.n(scene.chosen)),
+            procs(scene.n(scene.chosen)),
             seconds(upper.exp())
         );
         note("latency-limit-missed", text)
@@ -151,9 +151,9 @@ fn noisy(scene: &Scene<'_>) -> Option<Note> {
     let (point, worst) = variations.enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
     (worst > NOISY).then(|| {
         let text = format!(
-            "the {} samples at {} procs vary by {} (coefficient of variation)",
+            "the {} samples at {} vary by {} (coefficient of variation)",
             scene.groups[point].samples.len(),
-            figure(scene.n(point)),
+            procs(scene.n(point)),
             percent(worst)
         );
         note("noisy", text)
@@ -215,9 +215,9 @@ fn superlinear(scene: &Scene<'_>) -> Option<Note> {
     });
     let point = above.max_by(|&a, &b| excess(a).total_cmp(&excess(b)))?;
     let text = format!(
-        "{} procs give {:.2} times the throughput of {}: more than in proportion (caches that hold the data, or a slow run of \
+        "{} give {:.2} times the throughput of {}: more than in proportion (caches that hold the data, or a slow run of \
          {}?); no law covers that",
-        figure(scene.n(point)),
+        procs(scene.n(point)),
         scene.speedup(base, point),
         figure(scene.n(base)),
         figure(scene.n(base))
@@ -248,10 +248,10 @@ fn model_misses(scene: &Scene<'_>) -> Option<Note> {
     let (n, worst) = misses.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
     (worst.abs() > MISSES.ln_1p() && worst.is_finite()).then(|| {
         let text = format!(
-            "the {} law is off by {} at {} procs, so it explains little; the choice does not rest on it",
+            "the {} law is off by {} at {}, so it explains little; the choice does not rest on it",
             law.kind.name(),
             percent(worst.exp_m1()),
-            figure(n)
+            procs(n)
         );
         note("model-misses", text)
     })

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{Attribute, Cell, Color};
 use owo_colors::OwoColorize;
 
-use super::number::{percent, procs, quantity, seconds};
+use super::number::{in_procs, percent, procs, quantity, seconds};
 use super::table::{plain, right, text as table_text};
 use super::wrap::paragraph;
 use crate::compare::{Gate, Pair, TargetComparison, Verdict};
@@ -78,8 +78,8 @@ fn latency(compared: &TargetComparison) -> Option<String> {
     let pair = compared.pairs().filter(|pair| pair.latency_p99.is_some()).last()?;
     let found = pair.latency_p99?;
     Some(format!(
-        "p99 at {} procs: {} → {} ({}, p {}); no gate",
-        procs(pair.new.procs),
+        "p99 at {}: {} → {} ({}, p {}); no gate",
+        in_procs(pair.new.procs),
         seconds(found.base_s),
         seconds(found.new_s),
         signed(found.ratio),
@@ -137,11 +137,11 @@ pub fn worst(compared: &TargetComparison) -> Option<&Pair> {
 /// What a regression is, as `9.8 % less throughput at 2 procs (p 0.002)`.
 #[must_use]
 pub fn loss(pair: &Pair) -> String {
-    let [before, now] = [pair.base.procs, pair.new.procs].map(procs);
-    let place = if before == now {
-        format!("at {now} procs")
+    let (before, now) = (procs(pair.base.procs), in_procs(pair.new.procs));
+    let place = if pair.base.procs == pair.new.procs {
+        format!("at {now}")
     } else {
-        format!("at the recommended {now} procs against {before}")
+        format!("at the recommended {now} against {before}")
     };
     match (pair.ratio, pair.p) {
         (Some(ratio), Some(p)) => {

@@ -28,6 +28,18 @@ pub fn procs(value: f64) -> String {
     if (1e-4..1e9).contains(&value) { value.to_string() } else { format!("{value:e}") }
 }
 
+/// A worker count in a sentence: `1 processor`, `2 procs`.
+#[must_use]
+pub fn in_procs(value: f64) -> String {
+    format!("{} {}", procs(value), procs_word(value))
+}
+
+/// The word after a worker count.
+#[must_use]
+pub fn procs_word(value: f64) -> &'static str {
+    if value == 1.0 { "processor" } else { "procs" }
+}
+
 /// A speedup as `1.98×`.
 #[must_use]
 pub fn times(value: f64) -> String {

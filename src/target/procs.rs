@@ -31,10 +31,11 @@ impl Procs {
         }
     }
 
-    /// The point in a phrase: `4 procs`, `the default`.
+    /// The point in a phrase: `1 processor`, `4 procs`, `the default`.
     #[must_use]
     pub fn phrase(self) -> String {
         match self {
+            Self::Count(1) => "1 processor".to_owned(),
             Self::Count(count) => format!("{count} procs"),
             Self::Default => "the default".to_owned(),
         }

@@ -152,10 +152,10 @@ fn bottleneck(points: &[Point], load_cpus: f64) -> Option<Note> {
         "the load generator's CPUs are"
     };
     let text = format!(
-        "{what} busy {:.0} % of the time at {} procs: it may limit the throughput, not the server; give it more threads, or \
+        "{what} busy {:.0} % of the time at {}: it may limit the throughput, not the server; give it more threads, or \
          ask for less",
         100.0 * share(busiest).min(1.0),
-        busiest.procs
+        Procs::Count(busiest.procs).phrase()
     );
     (share(busiest) >= SATURATED).then(|| Note { code: "load-bottleneck".to_owned(), text })
 }

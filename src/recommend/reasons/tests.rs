@@ -1,7 +1,7 @@
 //! The planted cause comes first, on rows as a sweep of such a program gives them.
 
 use crate::plan::Policy;
-use crate::recommend::{Evidence, ModelChoice, Observation, Places, Spent, decide};
+use crate::recommend::{Evidence, Observation, Spent, decide};
 use crate::results::{Note, Recommendation};
 
 /// One second at `n` procs of two CPUs: `ops` operations, and how the processors spent it.
@@ -45,15 +45,10 @@ fn evidence(samples: &[Observation]) -> Evidence {
         target: "t".to_owned(),
         unit: "ops/s".to_owned(),
         observations: observations.collect(),
-        default: Vec::new(),
-        policy: Policy::Knee { tolerance: 0.05 },
         cpus: Some(2.0),
-        model: ModelChoice::Auto,
         seed: 1,
-        quick: false,
         is_workload: true,
-        warnings: Vec::new(),
-        places: Places::default(),
+        ..Evidence::default()
     }
 }
 
@@ -278,5 +273,24 @@ fn a_server_that_mostly_waits_gains_in_times_and_not_in_per_cent() {
         warning.text.contains("32 times the throughput of 2") && !warning.text.contains('%'),
         "{}",
         warning.text
+    );
+}
+
+#[test]
+fn an_efficiency_that_the_medians_do_not_give_says_which_it_is() {
+    // The machine is half as fast in the second half of the rounds, and the point of 2 misses one of those.
+    let rounds = (1..=8).flat_map(|round| [1.0, 2.0].map(|n| (round, n))).filter(|place| *place != (8, 2.0));
+    let observations: Vec<Observation> = rounds
+        .map(|(round, n)| {
+            let speed = if round > 4 { 500.0 } else { 1000.0 };
+            Observation { n, round: Some(round), throughput: speed * n, ..Observation::default() }
+        })
+        .collect();
+    let answer = decide(&Evidence { observations, ..evidence(&[]) }).expect("there are samples");
+    let said = answer.reasons.iter().find(|note| note.code == "scales-well").expect("it does");
+    assert!(
+        said.text.starts_with("efficiency 1.00 within rounds (1.33 by the medians) at 2 procs"),
+        "{}",
+        said.text
     );
 }

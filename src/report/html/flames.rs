@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::Subject;
 use super::text::escape;
+use crate::report::number::in_procs;
 use crate::results::{Flame, Note};
 
 /// Height of a frame in pixels, at most; what is higher is scrolled.
@@ -62,8 +63,8 @@ fn kind(name: &str) -> Kind {
 impl Kind {
     fn label(&self) -> String {
         match self {
-            Self::OnCpu(n) => format!("on CPU, {n} procs"),
-            Self::OffCpu(n) => format!("off CPU, {n} procs"),
+            Self::OnCpu(n) => format!("on CPU, {}", in_procs((*n).into())),
+            Self::OffCpu(n) => format!("off CPU, {}", in_procs((*n).into())),
             Self::Difference(a, b) => format!("difference {a} → {b}"),
             Self::OffCpuDifference(a, b) => format!("off CPU, difference {a} → {b}"),
             Self::Other(name) => name.clone(),

@@ -76,7 +76,7 @@ pub(super) fn picture(
             .rev()
             .filter_map(|one| Some(format!("{}: {}", one.name, unit.text(one.values.get(index)?.1?))))
             .collect();
-        (*n, format!("{} procs\n{}", number::procs(*n), lines.join("\n")))
+        (*n, format!("{}\n{}", number::in_procs(*n), lines.join("\n")))
     });
     chart.hits(said.collect::<Vec<_>>());
     chart.svg("", what)

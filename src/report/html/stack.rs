@@ -6,7 +6,7 @@ use super::chart::{Chart, Size};
 use super::panels::measured_axis;
 use super::scale::Spread;
 use super::text::{Unit, cell, escape};
-use crate::report::number::{percent, procs, seconds};
+use crate::report::number::{in_procs, percent, seconds};
 use crate::results::{Recommendation, Stack, StackPart};
 
 const WIDE: Size = Size { width: 1080.0, height: 320.0 };
@@ -100,8 +100,8 @@ fn said(stack: &Stack) -> String {
         .map(|(part, share)| format!("{}: {}", part.name.replace('-', " "), percent(*share)))
         .collect();
     format!(
-        "{} procs: {} an operation\n{}\nunexplained: {}",
-        procs(stack.procs),
+        "{}: {} an operation\n{}\nunexplained: {}",
+        in_procs(stack.procs),
         seconds(stack.whole_s_per_op),
         lines.join("\n"),
         percent(stack.unexplained)
@@ -113,7 +113,7 @@ fn table(answer: &Recommendation) -> String {
     let heads: String = answer
         .stack
         .iter()
-        .map(|stack| format!("<th scope=\"col\">{} procs</th>", escape(&procs(stack.procs))))
+        .map(|stack| format!("<th scope=\"col\">{}</th>", escape(&in_procs(stack.procs))))
         .collect();
     let mut rows = String::new();
     for (name, about) in StackPart::NAMES {
