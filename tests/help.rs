@@ -71,13 +71,61 @@ fn shells_read_their_completions_and_find_the_workloads_in_them() {
     for shell in ["bash", "zsh", "fish"] {
         let done = corefit.run(&["completions", shell]);
         done.assert_code(0);
-        // The generator for fish leaves positional arguments to files.
-        let has_workloads = shell == "fish" || done.out.contains("ping_pong");
-        assert!(done.err.is_empty() && has_workloads && done.out.contains("with-default"), "{shell}");
+        for part in ["ping_pong", "with-default", "policies", "rayon"] {
+            assert!(done.err.is_empty() && done.out.contains(part), "{shell}: {part}");
+        }
         corefit.write(shell, &done.out);
         assert!(reads(shell, &corefit.path(shell)), "{shell}");
     }
     corefit.run(&["completions", "tcsh"]).assert_code(2);
+}
+
+/// What `shell` prints when it runs `script` in the folder; `None`, which is said, where there is no such shell.
+fn said(corefit: &Corefit, shell: &[&str], script: &str) -> Option<String> {
+    let mut command = Command::new(shell[0]);
+    command.args(&shell[1..]).args(["-c", script]).current_dir(corefit.path("")).stdin(Stdio::null());
+    let Ok(output) = command.env("HOME", corefit.path("")).output() else {
+        println!("skipped: there is no {}", shell[0]);
+        return None;
+    };
+    let done = Done::of(output);
+    assert!(done.code == 0, "{}", done.err);
+    Some(done.out)
+}
+
+/// A line that is typed so far, and what has to be offered for its last word.
+const TYPED: [(&str, &str); 8] = [
+    ("corefit swe", "sweep"),
+    ("corefit sweep mat", "matmul"),
+    ("corefit run pi", "pipeline"),
+    ("corefit flamegraph so", "sort"),
+    ("corefit export p --format ma", "markdown"),
+    ("corefit schema rec", "recommendation"),
+    ("corefit help pol", "policies"),
+    ("corefit man comp", "compare"),
+];
+
+#[test]
+fn bash_and_fish_complete_what_is_typed() {
+    let corefit = Corefit::new();
+    for shell in ["bash", "fish"] {
+        corefit.write(shell, &corefit.run(&["completions", shell]).out);
+    }
+    for (typed, offered) in TYPED {
+        let in_bash = format!(
+            "source ./bash; COMP_WORDS=({typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _corefit corefit \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; \
+             printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        let in_fish = format!("source ./fish; complete -C '{typed}'");
+        for (shell, script) in
+            [(&["bash", "--norc"][..], in_bash), (&["fish", "--no-config", "--private"][..], in_fish)]
+        {
+            let Some(said) = said(&corefit, shell, &script) else { continue };
+            let is_offered = said.lines().any(|line| line.split('\t').next() == Some(offered));
+            assert!(is_offered, "{typed} in {}: {said}", shell[0]);
+        }
+    }
 }
 
 #[test]
@@ -127,24 +175,7 @@ fn colour_is_as_asked_for() {
 #[test]
 fn verbose_says_what_is_measured_how() {
     let corefit = Corefit::new();
-    let done = corefit.run(&[
-        "sweep",
-        "-v",
-        "--procs",
-        "1",
-        "--rounds",
-        "1..1",
-        "--warmup",
-        "0",
-        "--no-flamegraph",
-        "--json",
-        "--out",
-        "p",
-        "--name",
-        "app",
-        "--",
-        "true",
-    ]);
+    let done = corefit.small_sweep("app", "1", 1, &["-v", "--json", "--", "true"]);
     done.assert_code(0);
     for part in [
         "measured how:",

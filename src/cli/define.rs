@@ -16,6 +16,11 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Set up", &["completions", "man", "schema"]),
 ];
 
+/// The names of all that stand in a group.
+pub fn subcommands() -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().flat_map(|(_, names)| names.iter().copied())
+}
+
 /// The definition that everything reads: the parser, `--help`, completions, the manual.
 #[must_use]
 pub fn command() -> Command {

@@ -20,6 +20,14 @@ pub struct Topic {
     pub text: &'static str,
 }
 
+impl Topic {
+    /// What the page is about.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        self.text.lines().next().unwrap_or_default()
+    }
+}
+
 /// All of them.
 pub const TOPICS: [Topic; 4] = [
     Topic { name: "procs", text: include_str!("topics/procs.txt") },

@@ -21,7 +21,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use command::{CommandArgs, ProgramArgs};
 pub use compare::CompareArgs;
-pub use define::command;
+pub use define::{command, subcommands};
 pub use help::{HelpArgs, TOPICS, Topic};
 pub use serve::ServeArgs;
 pub use sweep::{SweepArgs, WorkloadArgs};

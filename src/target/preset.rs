@@ -36,6 +36,11 @@ const NAMES: [(&str, Preset); 5] = [
 const JAVA: &str = "JAVA_TOOL_OPTIONS";
 
 impl Preset {
+    /// What `--preset` takes.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+
     /// The variable and its template, as `--env` takes them.
     ///
     /// # Errors

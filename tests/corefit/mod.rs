@@ -54,6 +54,14 @@ impl Corefit {
         Done::of(self.command(args).output().expect("the binary starts"))
     }
 
+    /// A sweep into `p/NAME` in as little time as there is: no warm-up, no profiles, `rounds` rounds of `procs`. `rest` are more
+    /// options, and the command.
+    pub(crate) fn small_sweep(&self, name: &str, procs: &str, rounds: u32, rest: &[&str]) -> Done {
+        let rounds = format!("{rounds}..{rounds}");
+        let short = ["sweep", "--warmup", "0", "--no-flamegraph", "--out", "p", "--rounds", &rounds];
+        self.run(&[&short, &["--name", name, "--procs", procs][..], rest].concat())
+    }
+
     /// A path in the folder.
     pub(crate) fn path(&self, relative: &str) -> PathBuf {
         self.folder.path().join(relative)
