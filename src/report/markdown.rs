@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::answer::verdict;
 use super::number::{interval, percent, procs, quantity, seconds, times};
+use super::stack;
 use crate::machine::Machine;
 use crate::quote;
 use crate::results::{Manifest, Point, Recommendation, Saved};
@@ -29,6 +30,7 @@ fn target(manifest: &Manifest) -> String {
 fn push_answer(text: &mut String, answer: &Recommendation) {
     let _ = writeln!(text, "**{}**\n", plain(&capitalised(&verdict(answer))));
     text.push_str(&points(answer));
+    text.push_str(&stack(answer));
     for (lead, notes) in [("", &answer.reasons), ("Note: ", &answer.warnings)] {
         for (place, note) in notes.iter().enumerate() {
             let gap = if place == 0 { "\n" } else { "" };
@@ -68,21 +70,41 @@ fn points(answer: &Recommendation) -> String {
     text
 }
 
+/// Where the time of the processors went, a row a part; empty where that was not measured.
+fn stack(answer: &Recommendation) -> String {
+    let shown = stack::shown(&answer.stack);
+    if shown.is_empty() {
+        return String::new();
+    }
+    let heads: Vec<String> = shown.iter().map(|stack| procs(stack.procs)).collect();
+    let mut text = format!(
+        "\nWhere the time of the processors goes, by procs:\n\n| part | {} |\n|---|{}\n",
+        heads.join(" | "),
+        "---:|".repeat(heads.len())
+    );
+    for (_, part, shares) in stack::shares(&shown) {
+        let _ = writeln!(text, "| {part} | {} |", shares.join(" | "));
+    }
+    text
+}
+
 /// Where and how it was measured, in a line.
 fn provenance(manifest: &Manifest) -> String {
+    let procs = manifest.plan.procs.first().copied().map_or(Procs::Default, Procs::Count);
+    format!("{}; first command: {}", whereabouts(manifest), manifest.command.command_line(procs))
+}
+
+/// On which machine it was measured, and by which version.
+pub(super) fn whereabouts(manifest: &Manifest) -> String {
     let Machine { cpu_model, kernel, id, .. } = &manifest.machine;
     let cpus = manifest.machine.under(manifest.plan.cpu_quota).usable_cpus();
     let cpu = cpu_model.as_deref().unwrap_or("unknown CPU");
     let kernel = kernel.as_ref().map_or_else(String::new, |kernel| format!(", kernel {kernel}"));
-    let procs = manifest.plan.procs.first().copied().map_or(Procs::Default, Procs::Count);
-    format!(
-        "{cpus} CPUs of {cpu}{kernel} (machine {id}); corefit {}; first command: {}",
-        manifest.corefit_version,
-        manifest.command.command_line(procs)
-    )
+    let s = if cpus == 1.0 { "" } else { "s" };
+    format!("{cpus} CPU{s} of {cpu}{kernel} (machine {id}); corefit {}", manifest.corefit_version)
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string());
     first.unwrap_or_default() + letters.as_str()
@@ -99,4 +121,45 @@ fn plain(text: &str) -> String {
         }
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::results::{Stack, StackPart, fixtures};
+
+    #[test]
+    fn the_stack_is_a_table_of_what_is_worth_a_row() {
+        let stack = |procs: f64, work: f64, lock: Option<f64>| Stack {
+            procs,
+            samples: 6,
+            whole_s_per_op: 1e-3,
+            parts: StackPart::NAMES
+                .iter()
+                .map(|(name, _)| {
+                    let share = match *name {
+                        "useful-work" => Some(work),
+                        "lock-wait" => lock,
+                        _ => None,
+                    };
+                    StackPart { name: (*name).to_owned(), share, s_per_op: share.map(|share| share * 1e-3) }
+                })
+                .collect(),
+            unexplained: 1.0 - work - lock.unwrap_or(0.0),
+        };
+        let mut answer = fixtures::recommendation("app");
+        assert_eq!(super::stack(&answer), "");
+        answer.stack = vec![stack(1.0, 0.98, None), stack(2.0, 0.6, Some(0.38))];
+        let text = super::stack(&answer);
+        let table: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(
+            table,
+            [
+                "| part | 1 | 2 |",
+                "|---|---:|---:|",
+                "| useful-work | 98 % | 60 % |",
+                "| lock-wait | – | 38 % |",
+                "| unexplained | 2.0 % | 2.0 % |"
+            ]
+        );
+    }
 }

@@ -36,16 +36,9 @@ pub fn text(stacks: &[Stack]) -> String {
     heads.extend(shown.iter().map(|stack| procs(stack.procs)));
     let columns = heads.len();
     let mut table = plain(heads);
-    for (part, (letter, (name, _))) in LETTERS.iter().zip(StackPart::NAMES).enumerate() {
-        let shares: Vec<Option<f64>> =
-            shown.iter().map(|stack| stack.parts.get(part).and_then(|part| part.share)).collect();
-        if shares.iter().flatten().any(|share| *share >= WORTH_A_ROW) {
-            let cells = shares.into_iter().map(|share| share.map_or_else(|| "–".to_owned(), percent));
-            table.add_row([letter.to_string(), name.to_owned()].into_iter().chain(cells));
-        }
+    for (letter, name, shares) in shares(&shown) {
+        table.add_row([letter.to_string(), name.to_owned()].into_iter().chain(shares));
     }
-    let rest = shown.iter().map(|stack| percent(stack.unexplained));
-    table.add_row([String::new(), "unexplained".to_owned()].into_iter().chain(rest));
     right(&mut table, 2..columns);
     for line in table_text(&table).lines() {
         let _ = writeln!(text, "  {line}");
@@ -58,8 +51,23 @@ pub fn text(stacks: &[Stack]) -> String {
     text
 }
 
+/// Letter, name and share at each worker count of every part that is worth a row, and of what is unexplained.
+pub(super) fn shares(stacks: &[&Stack]) -> Vec<(char, &'static str, Vec<String>)> {
+    let mut rows = Vec::new();
+    for (part, (letter, (name, _))) in LETTERS.iter().zip(StackPart::NAMES).enumerate() {
+        let shares: Vec<Option<f64>> =
+            stacks.iter().map(|stack| stack.parts.get(part).and_then(|part| part.share)).collect();
+        if shares.iter().flatten().any(|share| *share >= WORTH_A_ROW) {
+            let cells = shares.into_iter().map(|share| share.map_or_else(|| "–".to_owned(), percent));
+            rows.push((*letter, name, cells.collect()));
+        }
+    }
+    rows.push((' ', "unexplained", stacks.iter().map(|stack| percent(stack.unexplained)).collect()));
+    rows
+}
+
 /// An even choice of the stacks, the last among them.
-fn shown(stacks: &[Stack]) -> Vec<&Stack> {
+pub(super) fn shown(stacks: &[Stack]) -> Vec<&Stack> {
     let stride = stacks.len().div_ceil(SHOWN).max(1);
     let last = stacks.len().saturating_sub(1);
     stacks
