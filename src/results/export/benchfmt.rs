@@ -38,7 +38,10 @@ pub fn benchfmt(sweeps: &[Saved], to: &mut dyn Write) -> io::Result<()> {
         writeln!(to, "cpu: {}", line(cpu))?;
         writeln!(to, "corefit-version: {}", line(&saved.manifest.corefit_version))?;
         let unit = unit(&saved.manifest.command.unit);
-        for row in saved.rows.iter().filter(|row| row.is_ok()) {
+        let mut rows: Vec<&SampleRow> = saved.rows.iter().filter(|row| row.is_ok()).collect();
+        // Columns come in the order of the lines, and the first is what the others are compared with.
+        rows.sort_by_key(|row| row.procs);
+        for row in rows {
             let Some(throughput) = row.throughput else { continue };
             let iterations = row.ops.map_or(1.0, |ops| ops.round().max(1.0));
             write!(to, "{}/procs={} {iterations:.0} {throughput} {unit}", name(&row.target), row.procs)?;
