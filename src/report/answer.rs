@@ -9,7 +9,7 @@ use owo_colors::OwoColorize;
 use super::number::{bar, interval, percent, procs, quantity, times};
 use super::table::{plain, right, text as table_text};
 use super::wrap::paragraph;
-use crate::results::{DefaultPoint, Note, Point, Recommendation, Saved};
+use crate::results::{DefaultPoint, Note, Point, REPORT, Recommendation, Saved};
 use crate::target::Procs;
 
 /// Cells of the bar beside a point.
@@ -22,8 +22,9 @@ pub fn of_target(saved: &Saved, folder: &Path) -> String {
         Some(answer) => with_notes(answer, answer.warnings.iter().filter(|note| !is_of_the_machine(note))),
         None => nothing(saved),
     };
+    let report = if folder.join(REPORT).exists() { ", report.html for a browser" } else { "" };
     let flames = if folder.join("flame").exists() { ", flame graphs in flame/" } else { "" };
-    let _ = writeln!(text, "  files: {}{flames}", folder.display());
+    let _ = writeln!(text, "  files: {}{report}{flames}", folder.display());
     text
 }
 
