@@ -2,35 +2,16 @@
 
 mod corefit;
 
+use std::fs;
+
 use corefit::{Corefit, column, schema};
 use serde_json::Value;
 
 /// A sweep of a command whose throughput is known, in `p/app`: 100 at 1, 200 at 2, a failure at 3.
 fn sweep(corefit: &Corefit) -> Value {
     let script = "test {procs} != 3 || exit 1; echo x={procs}00";
-    let done = corefit.run(&[
-        "sweep",
-        "--procs",
-        "1,2,3",
-        "--rounds",
-        "4..4",
-        "--warmup",
-        "0",
-        "--no-flamegraph",
-        "--json",
-        "--out",
-        "p",
-        "--name",
-        "app",
-        "--unit",
-        "req/s",
-        "--metric",
-        r"x=(\d+)",
-        "--",
-        "sh",
-        "-c",
-        script,
-    ]);
+    let options = ["--json", "--unit", "req/s", "--metric", r"x=(\d+)", "--", "sh", "-c", script];
+    let done = corefit.small_sweep("app", "1,2,3", 4, &options);
     done.assert_code(1);
     done.json()
 }
@@ -105,7 +86,8 @@ fn markdown_is_a_table_of_the_points_with_the_chosen_one_marked() {
     let corefit = Corefit::new();
     sweep(&corefit);
     let text = export(&corefit, "markdown");
-    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ")).collect();
+    let lines = text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| !line.is_empty());
+    let rows: Vec<&str> = lines.filter(|line| line.starts_with("| ")).collect();
     assert!(text.starts_with("### `app`\n\n**Take 2: 2.00× the throughput of 1"), "{text}");
     assert!(rows[0].starts_with("| procs | throughput | speedup | efficiency |"), "{text}");
     assert!(rows[1].starts_with("| 1 | 100 req/s | 1.00× | 100 % |"), "{text}");
@@ -129,6 +111,7 @@ fn benchfmt_has_a_line_for_each_successful_sample() {
     let of =
         |procs: &str| lines.iter().filter(|line| line[0] == format!("BenchmarkApp/procs={procs}")).count();
     assert_eq!((of("1"), of("2"), lines.len()), (4, 4, 8), "{text}");
+    assert!(lines[..4].iter().all(|line| line[0].ends_with("=1")), "the smallest is the base: {text}");
     for line in lines {
         // Name and iterations, then pairs of a value and its unit.
         assert!(line.len() % 2 == 0 && line[1].parse::<u64>().is_ok(), "{line:?}");
@@ -177,23 +160,7 @@ fn hyperfine_reads_what_is_exported_and_its_own_scans_are_decided_on() {
 fn an_export_over_several_targets_tells_them_apart() {
     let corefit = Corefit::new();
     for name in ["one", "two"] {
-        let done = corefit.run(&[
-            "sweep",
-            "--procs",
-            "1,2",
-            "--rounds",
-            "1..1",
-            "--warmup",
-            "0",
-            "--no-flamegraph",
-            "-q",
-            "--out",
-            "p",
-            "--name",
-            name,
-            "--",
-            "true",
-        ]);
+        let done = corefit.small_sweep(name, "1,2", 1, &["-q", "--", "true"]);
         done.assert_code(0);
     }
     let samples = export(&corefit, "csv");
@@ -206,4 +173,26 @@ fn an_export_over_several_targets_tells_them_apart() {
         lines.contains("\nBenchmarkOne/procs=1 1 ") && lines.contains("\nBenchmarkTwo/procs=2 1 "),
         "{lines}"
     );
+}
+
+#[test]
+fn the_picture_says_what_the_summary_holds() {
+    let corefit = Corefit::new();
+    sweep(&corefit);
+    let picture = corefit.run(&["export", "p/app", "--format", "svg"]);
+    picture.assert_code(0);
+    assert!(picture.out.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""), "{}", picture.out);
+    let summary = corefit.read("p/app/summary.csv");
+    for (procs, throughput) in column(&summary, "procs").into_iter().zip(column(&summary, "throughput")) {
+        let said = format!("data-procs=\"{procs}\"><title>{procs} proc");
+        let (_, said) = picture.out.split_once(&said).unwrap_or_else(|| panic!("{procs}: {}", picture.out));
+        assert!(said.contains(&format!(": {throughput} req/s")), "{procs}: {said}");
+    }
+    assert!(picture.out.contains("samples did not succeed"), "{}", picture.out);
+    corefit.run(&["export", "p/app", "--format", "png", "-o", "app.png"]).assert_code(0);
+    assert!(fs::read(corefit.path("app.png")).unwrap().starts_with(b"\x89PNG"));
+    corefit.small_sweep("other", "1", 1, &["-q", "--", "true"]).assert_code(0);
+    let both = corefit.run(&["export", "p", "--format", "svg"]);
+    both.assert_code(2);
+    assert!(both.out.is_empty() && both.err.contains("`p` has 2"), "{}", both.err);
 }

@@ -75,6 +75,7 @@ pub struct ReportArgs {
 #[command(
     after_help = "Examples:\n  corefit export profiles/sort --format csv -o sort.csv     for pandas, R, DuckDB\n  \
                   corefit export profiles/sort --format markdown            for a pull request\n  \
+                  corefit export profiles/sort --format png -o sort.png     the curve, for a document\n  \
                   corefit export profiles --format benchfmt -o new.txt; benchstat -col /procs new.txt"
 )]
 pub struct ExportArgs {
@@ -102,6 +103,10 @@ pub enum ExportFormat {
     Benchfmt,
     /// What hyperfine's scripts read: the wall times of each worker count
     Hyperfine,
+    /// The curve of one target as a picture, for a document or a page
+    Svg,
+    /// The same picture as pixels, two for each of the SVG's
+    Png,
 }
 
 /// `corefit trace`.

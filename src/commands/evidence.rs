@@ -1,11 +1,12 @@
 //! From what is on disk to what a decision is made of. A sweep decides by the same road as `recommend` does afterwards,
 //! so both give the same answer from the same files.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::plan::Policy;
-use crate::recommend::{Evidence, ModelChoice, Observation, Places, Spent};
-use crate::results::{self, Manifest, SampleRow, Saved, Table, TableRow};
+use crate::recommend::{Evidence, ModelChoice, Observation, Places, Spent, decide};
+use crate::results::{self, Manifest, Recommendation, SampleRow, Saved, Table, TableRow};
 use crate::target::Procs;
 
 /// The evidence of a saved sweep; `policy` overrides the one it was measured under.
@@ -25,6 +26,15 @@ pub(super) fn of_sweep(saved: &Saved, policy: Option<Policy>, model: ModelChoice
         is_workload: command.is_workload(),
         warnings: warnings.clone(),
         places: places(&saved.folder),
+    }
+}
+
+/// The manifest's answer, or what the samples of a sweep say that did not come to its end; `None` if none succeeded.
+#[must_use]
+pub(super) fn answer(saved: &Saved) -> Option<Cow<'_, Recommendation>> {
+    match &saved.manifest.recommendation {
+        Some(answer) => Some(Cow::Borrowed(answer)),
+        None => decide(&of_sweep(saved, None, ModelChoice::Auto)).map(Cow::Owned),
     }
 }
 

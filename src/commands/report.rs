@@ -6,7 +6,6 @@ use super::{evidence, print};
 use crate::cli::ReportArgs;
 use crate::error::Error;
 use crate::quote;
-use crate::recommend::{ModelChoice, decide};
 use crate::report::html::{self, Entry, Subject};
 use crate::results::{self, INDEX, Index, REPORT, Saved};
 
@@ -49,12 +48,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<(), Error> {
 /// A flame graph is there and cannot be read.
 pub(super) fn page(saved: &Saved, has_index: bool) -> Result<String, Error> {
     let flames = results::flames(&saved.folder)?;
-    let decided = match saved.manifest.recommendation {
-        Some(_) => None,
-        None => decide(&evidence::of_sweep(saved, None, ModelChoice::Auto)),
-    };
-    let answer = saved.manifest.recommendation.as_ref().or(decided.as_ref());
-    Ok(html::report(&Subject { saved, answer, flames: &flames, has_index }))
+    let answer = evidence::answer(saved);
+    Ok(html::report(&Subject { saved, answer: answer.as_deref(), flames: &flames, has_index }))
 }
 
 /// Writes the page over all targets of the folder `out`.

@@ -9,6 +9,7 @@ pub mod html;
 pub mod live;
 pub mod markdown;
 pub mod number;
+pub mod picture;
 pub mod progress;
 pub mod quotas;
 pub mod sample;

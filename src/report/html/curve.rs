@@ -7,12 +7,15 @@ use super::scale::Spread;
 use super::text::{Unit, escape};
 use super::{Subject, facts};
 use crate::model::{Kind, Law};
-use crate::report::number::{interval, percent, procs, quantity, times};
+use crate::report::number::{in_procs, interval, percent, procs, quantity, times};
 use crate::results::{Model, Point, Recommendation, SampleRow};
 use crate::target::Procs;
 
+/// Size of the picture on a screen, on paper and in a file, in its own pixels.
+pub(in crate::report) const WIDTH: f64 = 1080.0;
+pub(in crate::report) const HEIGHT: f64 = 392.0;
 /// On a screen or on paper, and on a telephone.
-const WIDE: Size = Size { width: 1080.0, height: 392.0 };
+const WIDE: Size = Size { width: WIDTH, height: HEIGHT };
 const NARROW: Size = Size { width: 400.0, height: 330.0 };
 /// Room for the samples of the default.
 const SLOT: f64 = 66.0;
@@ -77,24 +80,33 @@ pub(super) fn section(subject: &Subject<'_>, answer: &Recommendation) -> String 
     let points = facts::by_point(&subject.saved.rows);
     let default = points.get(&Procs::Default).map_or(&[][..], Vec::as_slice);
     let has_default = answer.default.is_some();
+    let description = format!("{} The table Points has all values.", description(answer));
     let mut pictures = String::new();
     for (class, size) in [("wide", WIDE), ("narrow", NARROW)] {
         let axis = axis(answer, if has_default { SLOT } else { 0.0 });
-        pictures.push_str(&picture(answer, &points, default, &axis, size, class));
+        let chart = drawn(answer, &points, default, &axis, size);
+        pictures.push_str(&chart.svg(&format!("{class} samples"), &description));
     }
     format!("<figure id=\"curve\" class=\"hero\">{pictures}{}</figure>", legend(answer))
 }
 
+/// The curve for a picture of its own: an `svg` element of [`WIDTH`] by [`HEIGHT`] without any style.
+pub(in crate::report) fn alone(rows: &[SampleRow], answer: &Recommendation) -> String {
+    let points = facts::by_point(rows);
+    let default = points.get(&Procs::Default).map_or(&[][..], Vec::as_slice);
+    let axis = axis(answer, if answer.default.is_some() { SLOT } else { 0.0 });
+    drawn(answer, &points, default, &axis, WIDE).svg("wide", &description(answer))
+}
+
 type Samples<'a> = std::collections::BTreeMap<Procs, Vec<&'a SampleRow>>;
 
-fn picture(
-    answer: &Recommendation,
+fn drawn<'a>(
+    answer: &'a Recommendation,
     samples: &Samples<'_>,
     default: &[&SampleRow],
-    axis: &ProcsAxis,
+    axis: &'a ProcsAxis,
     size: Size,
-    class: &str,
-) -> String {
+) -> Chart<'a> {
     let all = samples.values().flatten().filter_map(|row| row.throughput);
     let most = all.chain(answer.points.iter().filter_map(|point| point.hi)).fold(best(answer), f64::max);
     let high = if most > 0.0 { most * HEADROOM } else { 1.0 };
@@ -107,7 +119,7 @@ fn picture(
     medians(&mut chart, answer);
     default_slot(&mut chart, answer, default);
     chart.hits(answer.points.iter().map(|point| (point.procs, said(answer, point))));
-    chart.svg(&format!("{class} samples"), &description(answer))
+    chart
 }
 
 /// Shades: what is close enough to the best, and where nothing was measured.
@@ -291,7 +303,7 @@ fn default_slot(chart: &mut Chart<'_>, answer: &Recommendation, samples: &[&Samp
 
 /// What is said of a point where the pointer is on it.
 pub(super) fn said(answer: &Recommendation, point: &Point) -> String {
-    let mut text = format!("{} procs: {}", procs(point.procs), quantity(point.throughput, &answer.unit));
+    let mut text = format!("{}: {}", in_procs(point.procs), quantity(point.throughput, &answer.unit));
     if let (Some(lo), Some(hi)) = (point.lo, point.hi) {
         let ends = interval(lo, hi);
         let gap = if ends.ends_with(char::is_alphabetic) { "" } else { " " };
@@ -325,13 +337,14 @@ fn description(answer: &Recommendation) -> String {
         .map(|point| format!("{} at {}", quantity(point.throughput, &answer.unit), procs(point.procs)))
         .collect();
     format!(
-        "Median throughput against procs: {}. Recommended: {}. The table Points has all values.",
+        "Median throughput against procs: {}. Recommended: {}.",
         points.join(", "),
         procs(answer.recommended_procs)
     )
 }
 
-fn legend(answer: &Recommendation) -> String {
+/// What the parts of the picture are: the class that each is drawn with, and its name.
+pub(in crate::report) fn keys(answer: &Recommendation) -> Vec<(&'static str, String)> {
     let mut keys = vec![("dots", "one sample".to_owned())];
     let has_interval = answer.points.iter().any(|point| point.lo.is_some());
     keys.push(("median", if has_interval { "median, 95 % interval" } else { "median" }.to_owned()));
@@ -349,7 +362,11 @@ fn legend(answer: &Recommendation) -> String {
     if answer.default.is_some() {
         keys.push(("default", "default: nothing set".to_owned()));
     }
-    let items: String = keys
+    keys
+}
+
+fn legend(answer: &Recommendation) -> String {
+    let items: String = keys(answer)
         .iter()
         .map(|(class, text)| format!("<li><i class=\"key {class}\"></i>{}</li>", escape(text)))
         .collect();

@@ -6,7 +6,7 @@ use super::super::answer::{certainty, chosen, is_quick};
 use super::Subject;
 use super::curve;
 use super::text::{Unit, escape, figure, sentence, statement};
-use crate::report::number::{percent, procs, quantity, times};
+use crate::report::number::{percent, procs, procs_word, quantity, times};
 use crate::results::{Note, Recommendation};
 
 /// A regret that would be shown as `0.0 %` is not shown.
@@ -18,7 +18,7 @@ pub(super) fn section(subject: &Subject<'_>) -> String {
     let badges: String = badges(subject).iter().map(|text| format!("<li>{}</li>", escape(text))).collect();
     let badges = if badges.is_empty() { badges } else { format!("<ul class=\"badges\">{badges}</ul>") };
     let name = format!("<p class=\"target\"><bdi>{}</bdi></p>{badges}", escape(&manifest.target));
-    let Some(answer) = subject.answer else { return format!("{name}{}", nothing(subject)) };
+    let Some(answer) = subject.answer else { return format!("{name}<h1>{}</h1>", nothing_said(subject)) };
     format!(
         "{name}<h1>{}</h1><p class=\"lead\">{}</p>{}{}{}",
         headline(answer),
@@ -30,7 +30,7 @@ pub(super) fn section(subject: &Subject<'_>) -> String {
 }
 
 /// What is not usual about the sweep, in a word or two.
-fn badges(subject: &Subject<'_>) -> Vec<String> {
+pub(in crate::report) fn badges(subject: &Subject<'_>) -> Vec<String> {
     let manifest = &subject.saved.manifest;
     let noted = |code: &str| manifest.warnings.iter().any(|note| note.code == code);
     let failed = subject.saved.rows.iter().filter(|row| !row.is_ok()).count();
@@ -52,10 +52,10 @@ fn badges(subject: &Subject<'_>) -> Vec<String> {
 /// `Take 2 procs: 68.0 phases/s, 1.50× the throughput of 1.`
 fn headline(answer: &Recommendation) -> String {
     let n = answer.recommended_procs;
-    let take = figure("procs", n, &procs(n));
-    let Some(point) = chosen(answer) else { return format!("Take {take} procs") };
+    let (take, word) = (figure("procs", n, &procs(n)), procs_word(n));
+    let Some(point) = chosen(answer) else { return format!("Take {take} {word}") };
     let throughput = figure("throughput", point.throughput, &quantity(point.throughput, &answer.unit));
-    let mut text = format!("Take {take} procs: {throughput}");
+    let mut text = format!("Take {take} {word}: {throughput}");
     if let Some(speedup) = point.speedup.filter(|_| n > 1.0) {
         let _ = write!(text, ", {} the throughput of 1", figure("speedup", speedup, &times(speedup)));
     }
@@ -145,14 +145,14 @@ fn facts(answer: &Recommendation) -> String {
 }
 
 /// What is said where no sample succeeded.
-fn nothing(subject: &Subject<'_>) -> String {
+pub(in crate::report) fn nothing_said(subject: &Subject<'_>) -> String {
     let count = subject.saved.rows.len();
     let what = match count {
         0 => "no sample was measured".to_owned(),
         1 => "the one sample did not succeed".to_owned(),
         count => format!("none of {count} samples succeeded"),
     };
-    format!("<h1>No recommendation: {what}.</h1>")
+    format!("No recommendation: {what}.")
 }
 
 /// What to know before believing it.

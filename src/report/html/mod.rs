@@ -7,17 +7,17 @@
 mod about;
 mod again;
 mod chart;
-mod curve;
+pub(super) mod curve;
 mod drift;
 mod facts;
 mod flames;
-mod head;
+pub(super) mod head;
 mod index;
 mod panels;
 mod scale;
 mod stack;
 mod tables;
-mod text;
+pub(super) mod text;
 
 #[cfg(test)]
 mod tests;

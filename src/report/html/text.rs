@@ -4,7 +4,7 @@ use super::super::number;
 
 /// `text` as HTML, in elements and in quoted attributes. Control characters, and those that turn the direction of writing,
 /// are spelled out: a name is not to draw something else than it is.
-pub(super) fn escape(text: &str) -> String {
+pub(in crate::report) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
