@@ -5,17 +5,14 @@ use crate::current;
 use crate::fiber::{Suspend, catch, suspend};
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Mail;
+use crate::outside::Used;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::trace;
-use crate::usage;
 use std::any::Any;
 use std::panic::resume_unwind;
 use std::thread;
-
-/// The CPU time of a call is measured once in so many calls: the thread's clock takes two system calls of 0.2 µs.
-const CPU_EVERY: u64 = 16;
 
 /// Runs `f`, which may block its thread. The processor is handed off before `f` starts; the goroutine waits for a
 /// processor after it ends, and may go on on another thread. `f` itself stays on one thread and holds no processor: if it
@@ -42,18 +39,16 @@ pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
     let Some((runtime, goroutine, mut core)) = take_core() else { return f() };
     let index = core.processor.index;
     core.end_sample(&goroutine, || runtime.now_ns());
-    let is_measured = core.stats().handoffs.get().is_multiple_of(CPU_EVERY);
     core.stats().handoffs.bump();
+    let before = used();
     enter(&runtime, core);
     trace::note(|lane| lane.blocking_begin());
-    let before_ns = is_measured.then(usage::thread_cpu_ns);
     // Caught, since no goroutine changes threads while it unwinds.
     let result = catch(f);
-    if let Some(before_ns) = before_ns {
-        let used_ns = usage::thread_cpu_ns().saturating_sub(before_ns);
-        runtime.stats.outside_cpu_ns.add_shared(used_ns * CPU_EVERY);
-    }
     trace::note(|lane| lane.blocking_end());
+    let used = used().since(before);
+    runtime.stats.blocking_cpu_ns.add_shared(used.cpu_ns);
+    runtime.stats.outside_wait_ns.add_shared(used.wait_ns);
     leave(&runtime, goroutine, index);
     drop(runtime);
     result.unwrap_or_else(|payload| go_on_unwinding(payload))
@@ -75,6 +70,12 @@ fn take_core() -> Option<(Arc<Runtime>, GoroutineRef, Box<Core>)> {
         Some((Arc::clone(&context.runtime), goroutine, core))
     })
     .flatten()
+}
+
+/// What this thread has used.
+#[inline(never)]
+fn used() -> Used {
+    current::with(|context| context.accounts.look(context.machine.id)).expect("a goroutine runs here")
 }
 
 /// Gives the processor to the running goroutine.

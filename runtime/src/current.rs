@@ -11,6 +11,7 @@
 use crate::fiber::Exit;
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
+use crate::outside::Accounts;
 use crate::pieces::Pieces;
 use crate::primitives::Arc;
 use crate::processor::Core;
@@ -28,6 +29,8 @@ pub(crate) struct Context {
     goroutine: Cell<Option<GoroutineRef>>,
     /// Whether this thread is in a blocking call, and counted as such: its goroutine does not leave its stack then.
     pub(crate) is_blocked: Cell<bool>,
+    /// What the kernel says of its thread.
+    pub(crate) accounts: Accounts,
 }
 
 impl Context {
@@ -38,6 +41,7 @@ impl Context {
             core: Cell::new(None),
             goroutine: Cell::new(None),
             is_blocked: Cell::new(false),
+            accounts: Accounts::default(),
         }
     }
 

@@ -76,6 +76,7 @@ mod machine;
 mod metrics;
 pub mod net;
 mod netpoll;
+mod outside;
 mod overflow;
 mod packet;
 mod park;

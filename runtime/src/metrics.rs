@@ -112,8 +112,12 @@ pub(crate) struct SharedStats {
     pub(crate) preemptions_asked: Counter,
     pub(crate) outside_waits: Counter,
     pub(crate) outside_wakes: Counter,
-    /// CPU time of workers without a processor, nanoseconds.
+    /// CPU time of workers without a processor, on their way to sleep and back, nanoseconds.
     pub(crate) outside_cpu_ns: Counter,
+    /// CPU time in blocking calls, nanoseconds.
+    pub(crate) blocking_cpu_ns: Counter,
+    /// How long workers without a processor, for either reason, could run but had no CPU, nanoseconds.
+    pub(crate) outside_wait_ns: Counter,
     /// The longest that sysmon saw a goroutine keep its processor, nanoseconds.
     pub(crate) longest_run_ns: Counter,
 }
@@ -182,9 +186,12 @@ pub struct Times {
     pub waking: Duration,
     /// Looking for goroutines elsewhere.
     pub searching: Duration,
-    /// CPU time of workers while they had no processor: on their way to sleep and back, and, measured once in 16 times, in
-    /// blocking calls.
+    /// CPU time of workers on their way to sleep and back, while they had no processor.
     pub outside_cpu: Duration,
+    /// CPU time in blocking calls, which hold no processor.
+    pub blocking_cpu: Duration,
+    /// How long workers without a processor, for either reason, could run but had no CPU.
+    pub outside_wait: Duration,
     /// Run time of all goroutines, estimated: long runs are all measured, of short ones 1 in 64.
     pub goroutines_run: Duration,
     /// The part of it of the goroutine that ran longest, since the runtime or the last [`Stretch`] began.
@@ -241,6 +248,8 @@ fn of(runtime: &Runtime) -> Metrics {
         run_length.add(&stats.run_length);
     }
     sum.times.outside_cpu = Duration::from_nanos(shared.outside_cpu_ns.get());
+    sum.times.blocking_cpu = Duration::from_nanos(shared.blocking_cpu_ns.get());
+    sum.times.outside_wait = Duration::from_nanos(shared.outside_wait_ns.get());
     sum.times.longest_run = Duration::from_nanos(shared.longest_run_ns.get());
     sum.goroutines_alive = sum.goroutines.saturating_sub(ended);
     sum.sched_latency_p50_s = latency.quantile_s(0.5);
@@ -282,6 +291,8 @@ impl Times {
             waking: self.waking.saturating_sub(before.waking),
             searching: self.searching.saturating_sub(before.searching),
             outside_cpu: self.outside_cpu.saturating_sub(before.outside_cpu),
+            blocking_cpu: self.blocking_cpu.saturating_sub(before.blocking_cpu),
+            outside_wait: self.outside_wait.saturating_sub(before.outside_wait),
             goroutines_run: self.goroutines_run.saturating_sub(before.goroutines_run),
             ..self
         }

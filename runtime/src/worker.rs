@@ -12,7 +12,6 @@ use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::stack;
 use crate::trace;
-use crate::usage;
 use std::num::NonZeroU64;
 
 /// How often a worker goes round the other processors before it gives up. As in Go.
@@ -50,15 +49,14 @@ fn work(context: &Context) {
             Mail::Core(core) => serve(context, core, None),
             Mail::Run(core, goroutine) => serve(context, core, Some(goroutine)),
         };
+        let before = context.accounts.look(machine.id);
         mail = match idle {
-            Idle::Free => {
-                let before_ns = usage::thread_cpu_ns();
-                let mail = runtime.wait_for_mail(machine);
-                runtime.stats.outside_cpu_ns.add_shared(usage::thread_cpu_ns().saturating_sub(before_ns));
-                mail
-            }
+            Idle::Free => runtime.wait_for_mail(machine),
             Idle::Bound => runtime.wait_for_bound(machine),
         };
+        let used = context.accounts.look(machine.id).since(before);
+        runtime.stats.outside_cpu_ns.add_shared(used.cpu_ns);
+        runtime.stats.outside_wait_ns.add_shared(used.wait_ns);
     }
 }
 

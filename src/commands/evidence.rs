@@ -144,6 +144,8 @@ fn spent(row: &SampleRow) -> Spent {
         waking_s: row.waking_s,
         searching_s: row.searching_s,
         outside_cpu_s: row.outside_cpu_s,
+        blocking_cpu_s: row.blocking_cpu_s,
+        outside_wait_s: row.outside_wait_s,
         lock_waits: row.lock_waits,
         busiest_goroutine_s: row.busiest_goroutine_s,
         goroutines_run_s: row.goroutines_run_s,

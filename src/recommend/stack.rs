@@ -36,8 +36,12 @@ pub struct Spent {
     pub waking_s: Option<f64>,
     /// Looking for goroutines to run.
     pub searching_s: Option<f64>,
-    /// CPU time of workers while they had no processor: on their way to sleep and back, and in blocking calls.
+    /// CPU time of workers on their way to sleep and back, while they had no processor.
     pub outside_cpu_s: Option<f64>,
+    /// CPU time in blocking calls, which hold no processor.
+    pub blocking_cpu_s: Option<f64>,
+    /// Runnable but without a CPU, likewise: on the way to sleep and back, and in blocking calls.
+    pub outside_wait_s: Option<f64>,
     /// Locks that were not free at once, a count.
     pub lock_waits: Option<f64>,
     /// Run time of the goroutine that ran longest.
@@ -90,7 +94,8 @@ impl Span {
             sample.throttled_s.zip(sample.wall_s).map(|(held_s, wall_s)| held_s * seconds / wall_s);
         let woken_s =
             if throttled_s.is_some_and(|held_s| held_s > 0.0) { 0.0 } else { woken_after_waits(spent) };
-        let (waits_s, held_s) = without_cpu(wait_s, spent.waking_s, woken_s, throttled_s);
+        let (waits_s, held_s) = without_cpu(on_the_run_queue(wait_s, spent, woken_s), throttled_s);
+        let (user_s, sys_s) = of_processors(user_s, sys_s, spent.blocking_cpu_s.unwrap_or(0.0));
         let searching_s = spent.searching_s.map(|searching_s| searching_s.min(user_s));
         let [lock, channel, io, sleep, slack, critical] = net_idle(spent, woken_s);
         let others = [searching_s, Some(sys_s), waits_s, held_s, lock, channel, io, sleep, slack, critical];
@@ -114,17 +119,28 @@ fn woken_after_waits(spent: &Spent) -> f64 {
     }
 }
 
-/// Seconds in the run queue without `woken_s`, and of these the ones that a quota holds the workers back. The kernel counts a throttled
-/// thread as one that waits for a CPU.
-fn without_cpu(
-    wait_s: Option<f64>,
-    waking_s: Option<f64>,
-    woken_s: f64,
-    throttled_s: Option<f64>,
-) -> (Option<f64>, Option<f64>) {
-    // A worker that has been woken waits in the run queue too, if not only there: the longer of the two has both, but for
-    // what they have apart.
-    let all_s = wait_s.map(|wait_s| wait_s.max(waking_s.unwrap_or(0.0)) - woken_s);
+/// CPU time in user mode and in the kernel without that of blocking calls, which is no processor's. The kernel tells the two
+/// apart by ticks, too coarse for a call; as most of them are system calls, theirs is taken off the kernel's first.
+fn of_processors(user_s: f64, sys_s: f64, blocking_s: f64) -> (f64, f64) {
+    let of_kernel_s = blocking_s.min(sys_s);
+    ((user_s - (blocking_s - of_kernel_s)).max(0.0), sys_s - of_kernel_s)
+}
+
+/// Seconds that processors waited for a CPU, of the `wait_s` of all threads, without `woken_s`.
+fn on_the_run_queue(wait_s: Option<f64>, spent: &Spent, woken_s: f64) -> Option<f64> {
+    let waking_s = spent.waking_s.unwrap_or(0.0);
+    wait_s.map(|wait_s| match spent.outside_wait_s {
+        // While a worker wakes up its processor waits with it, however long it is in the run queue itself.
+        Some(outside_s) => (wait_s - outside_s).max(0.0) + waking_s - woken_s,
+        // Journals of earlier versions: a worker that has been woken waits in the run queue too, if not only there, so the
+        // longer of the two has both, but for what they have apart.
+        None => wait_s.max(waking_s) - woken_s,
+    })
+}
+
+/// Of the seconds without a CPU those that are not a quota's fault, and those that are: the kernel counts a throttled thread as
+/// one that waits for a CPU.
+fn without_cpu(all_s: Option<f64>, throttled_s: Option<f64>) -> (Option<f64>, Option<f64>) {
     let held_s = throttled_s.map(|held_s| all_s.map_or(held_s, |all_s| held_s.min(all_s)));
     (all_s.map(|all_s| all_s - held_s.unwrap_or(0.0)), held_s)
 }
@@ -276,6 +292,27 @@ mod tests {
         assert!((cost(&one, &two, &["extra-cpu"]).unwrap() - 0.05).abs() < 1e-12);
         assert_eq!(cost(&one, &two, &["lock-wait"]), None);
         assert_eq!((two.procs, two.samples), (2.0, 1));
+    }
+
+    #[test]
+    fn what_threads_use_without_a_processor_is_none_of_its_time() {
+        let spent = Spent {
+            user_s: Some(0.5),
+            sys_s: Some(0.9),
+            blocking_cpu_s: Some(1.0),
+            run_queue_wait_s: Some(0.75),
+            outside_wait_s: Some(0.5),
+            waking_s: Some(0.125),
+            io_s: Some(0.0),
+            outside_cpu_s: Some(0.0),
+            ..Spent::default()
+        };
+        let busy = of(&[second(1.0, 100.0, spent.clone())])[0].clone().unwrap();
+        assert_eq!((share(&busy, "kernel"), share(&busy, "useful-work")), (Some(0.0), Some(0.4)));
+        assert_eq!(share(&busy, "run-queue-wait"), Some(0.375), "a hand-off waits for a CPU");
+        let spent = Spent { io_s: Some(0.25), ..spent };
+        let idle = of(&[second(1.0, 100.0, spent)])[0].clone().unwrap();
+        assert_eq!((share(&idle, "run-queue-wait"), share(&idle, "io-wait")), (Some(0.25), Some(0.375)));
     }
 
     #[test]

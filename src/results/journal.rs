@@ -223,9 +223,10 @@ mod tests {
             sched_latency_p50_s,sched_latency_p99_s,started_unix_s,elapsed_s,exit_code,steal_s,machine,run_length_p50_s,\
             run_length_p99_s,throttled_periods,quota_periods,load_cpu_s,load_busiest_thread_s,timed_user_s,timed_sys_s,\
             timed_run_queue_wait_s,idle_lock_s,idle_channel_s,idle_io_s,idle_sleep_s,idle_slack_s,idle_critical_s,waking_s,\
-            searching_s,outside_cpu_s,lock_waits,busiest_goroutine_s,goroutines_run_s,longest_run_s";
+            searching_s,outside_cpu_s,lock_waits,busiest_goroutine_s,goroutines_run_s,longest_run_s,\
+            blocking_cpu_s,outside_wait_s";
         assert_eq!(header, contract);
-        assert_eq!(row, format!("sort,2,1,1,ok,0.5,100,200{},m1,,{}\n", ",".repeat(33), ",".repeat(20)));
+        assert_eq!(row, format!("sort,2,1,1,ok,0.5,100,200{},m1,,{}\n", ",".repeat(33), ",".repeat(22)));
     }
 
     #[test]

@@ -138,10 +138,14 @@ pub struct SampleRow {
     pub goroutines_run_s: Option<f64>,
     /// The longest that a goroutine was seen to keep its processor beyond 10 ms, seconds.
     pub longest_run_s: Option<f64>,
+    /// CPU time in blocking calls, which hold no processor, seconds.
+    pub blocking_cpu_s: Option<f64>,
+    /// The wait for a CPU of workers without a processor and of blocking calls, seconds.
+    pub outside_wait_s: Option<f64>,
 }
 
 /// The columns of `samples.csv`: [`SampleRow`]'s fields in their order. More may come at the end, none may go.
-pub const COLUMNS: [&str; 64] = [
+pub const COLUMNS: [&str; 66] = [
     "target",
     "procs",
     "round",
@@ -206,6 +210,8 @@ pub const COLUMNS: [&str; 64] = [
     "busiest_goroutine_s",
     "goroutines_run_s",
     "longest_run_s",
+    "blocking_cpu_s",
+    "outside_wait_s",
 ];
 
 /// The columns that hold text; all others hold a number or nothing.
@@ -308,6 +314,8 @@ impl SampleRow {
             busiest_goroutine_s: runtime("busiest_goroutine_s"),
             goroutines_run_s: runtime("goroutines_run_s"),
             longest_run_s: runtime("longest_run_s"),
+            blocking_cpu_s: runtime("blocking_cpu_s"),
+            outside_wait_s: runtime("outside_wait_s"),
         }
     }
 

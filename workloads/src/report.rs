@@ -70,6 +70,8 @@ struct TimedPart {
     waking_s: f64,
     searching_s: f64,
     outside_cpu_s: f64,
+    blocking_cpu_s: f64,
+    outside_wait_s: f64,
     lock_waits: u64,
     busiest_goroutine_s: f64,
     goroutines_run_s: f64,
@@ -95,6 +97,8 @@ impl TimedPart {
             waking_s: seconds(times.waking),
             searching_s: seconds(times.searching),
             outside_cpu_s: seconds(times.outside_cpu),
+            blocking_cpu_s: seconds(times.blocking_cpu),
+            outside_wait_s: seconds(times.outside_wait),
             lock_waits: costs.lock_waits,
             busiest_goroutine_s: seconds(times.busiest_goroutine),
             goroutines_run_s: seconds(times.goroutines_run),
@@ -271,7 +275,7 @@ mod tests {
             "run_length_p50_s": 9e-6, "run_length_p99_s": 1e-5, "run_queue_wait_s": 0.5,
             "timed_user_s": 0.25, "timed_sys_s": 0.0, "idle_lock_s": 0.0, "idle_channel_s": 0.0, "idle_io_s": 0.0,
             "idle_sleep_s": 0.0, "idle_slack_s": 0.0, "idle_critical_s": 0.0, "waking_s": 0.0, "searching_s": 0.0,
-            "outside_cpu_s": 0.0, "lock_waits": 0, "busiest_goroutine_s": 0.0, "goroutines_run_s": 0.0,
+            "outside_cpu_s": 0.0, "blocking_cpu_s": 0.0, "outside_wait_s": 0.0, "lock_waits": 0, "busiest_goroutine_s": 0.0, "goroutines_run_s": 0.0,
         });
         assert_eq!(line["runtime"], runtime);
     }

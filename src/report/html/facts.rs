@@ -110,7 +110,9 @@ pub(super) const COLUMNS: &[Column] = columns! {
     idle_critical_s, "idle: while one goroutine ran alone", Seconds, Runtime;
     waking_s, "from a wake-up to running", Seconds, Runtime;
     searching_s, "looked for goroutines to run", Seconds, Runtime;
-    outside_cpu_s, "CPU time of workers without a processor", Seconds, Runtime;
+    outside_cpu_s, "CPU time of workers on their way to sleep and back", Seconds, Runtime;
+    blocking_cpu_s, "CPU time in blocking calls", Seconds, Runtime;
+    outside_wait_s, "waited for a CPU without a processor", Seconds, Runtime;
     timed_user_s, "CPU time in user mode, timed part", Seconds, Runtime;
     timed_sys_s, "CPU time in the kernel, timed part", Seconds, Runtime;
     timed_run_queue_wait_s, "waited for a CPU, timed part", Seconds, Runtime;
