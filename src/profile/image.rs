@@ -15,7 +15,7 @@ use std::rc::Rc;
 use framehop::ModuleSectionInfo;
 use gimli::{BaseAddresses, EhFrame, EhFrameHdr, LittleEndian, UnwindSection};
 use object::Endianness;
-use object::elf::{ELFCOMPRESS_ZLIB, FileHeader64, PT_LOAD};
+use object::elf::{ELF_NOTE_GNU, ELFCOMPRESS_ZLIB, FileHeader64, NT_GNU_BUILD_ID, PT_LOAD};
 use object::read::elf::{CompressionHeader, FileHeader, ProgramHeader, SectionHeader, SectionTable};
 use object::read::{ReadCache, ReadRef};
 
@@ -32,6 +32,8 @@ pub(super) struct Image {
     /// `None` for the vdso, which has no file.
     file: Option<File>,
     segments: Vec<Segment>,
+    /// The number that the linker gave to the file, and to its debug information; empty if none.
+    pub(super) build_id: Vec<u8>,
     pub(super) tables: Tables,
 }
 
@@ -85,7 +87,8 @@ impl Image {
             .collect();
         let sections = header.sections(endian, data).ok()?;
         let base = segments.iter().map(|segment| segment.address & !0xfff).min()?;
-        Some(Self { file, segments, tables: Tables::read(&sections, endian, data, base) })
+        let build_id = build_id(&sections, endian, data).unwrap_or_default();
+        Some(Self { file, segments, build_id, tables: Tables::read(&sections, endian, data, base) })
     }
 
     /// The address that the file gives to that position in it.
@@ -109,6 +112,17 @@ impl Image {
         }
         Some(PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())))
     }
+}
+
+fn build_id<'data, R: ReadRef<'data>>(
+    sections: &SectionTable<'data, Elf, R>,
+    endian: Endianness,
+    data: R,
+) -> Option<Vec<u8>> {
+    let noted = sections.iter().filter_map(|section| section.notes(endian, data).ok()?);
+    let mut notes = noted.flat_map(|mut notes| std::iter::from_fn(move || notes.next().ok()?));
+    let found = notes.find(|note| note.n_type(endian) == NT_GNU_BUILD_ID && note.name() == ELF_NOTE_GNU);
+    found.map(|note| note.desc().to_vec())
 }
 
 impl Tables {
@@ -289,6 +303,7 @@ mod tests {
         };
         let image = Image::parse(bytes.as_slice(), None).unwrap();
         assert!(image.tables.bytes() > 0 && image.file.is_none());
+        assert!(!image.build_id.is_empty(), "the kernel's linker writes one");
     }
 
     #[test]

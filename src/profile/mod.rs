@@ -10,6 +10,7 @@
 //! (`unwind`), from a copy of their inner end, and by the kernel along frame pointers. Bundled workloads can sample themselves where the kernel refuses perf events ([`self_sample`]).
 
 mod availability;
+mod debug_file;
 mod event;
 mod flame;
 mod folded;

@@ -12,6 +12,7 @@ use blazesym::symbolize::source::{Elf, Kernel, Process, Source};
 use blazesym::symbolize::{Input, Symbolized, Symbolizer};
 use blazesym::{MaybeDefault, Pid};
 
+use super::debug_file;
 use super::goroutine;
 use super::image::{Image, is_anonymous, own_vdso};
 use super::jit;
@@ -26,9 +27,9 @@ pub(super) struct Names(HashMap<Place, Named>);
 
 /// What a place is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Named {
+pub(super) struct Named {
     /// A function and what was inlined into it there, outermost first; at least one name.
-    frames: Vec<String>,
+    pub(super) frames: Vec<String>,
     /// As a return address, which is one further, it would lead to the first instruction of a function: no call is before it.
     returns_to_start: bool,
     /// Why the function's own name is not known.
@@ -227,14 +228,16 @@ fn module_names(
     }
     let opened = if image.is_none() { Image::of(module) } else { None };
     let image = image.or(opened.as_ref());
-    let Some(file) = image.and_then(|image| image.file_of(module)) else {
+    let Some((image, file)) = image.and_then(|image| Some((image, image.file_of(module)?))) else {
         let unnamed = Named { unnamed: Some(Unnamed::NoFile), ..Named::only(title) };
         return vec![unnamed; offsets.len()];
     };
-    let named = names_in_file(symbolizer, file, offsets).into_iter().zip(offsets).map(|(named, &offset)| {
+    let found = names_of_image(symbolizer, image, file, offsets, Path::new(debug_file::FOLDER))
+        .into_iter()
+        .zip(offsets);
+    let named = found.map(|(named, &offset)| {
         named.unwrap_or_else(|| {
-            let function = image.and_then(|image| image.function_at(offset));
-            let name = match function {
+            let name = match image.function_at(offset) {
                 Some(start) => format!("{}+{start:#x}]", title.trim_end_matches(']')),
                 None => title.clone(),
             };
@@ -242,6 +245,24 @@ fn module_names(
         })
     });
     named.collect()
+}
+
+/// By the symbols that were split off, if they are there, and by those of the file itself.
+pub(super) fn names_of_image(
+    symbolizer: &Symbolizer,
+    image: &Image,
+    file: PathBuf,
+    offsets: &[u64],
+    debug_folder: &Path,
+) -> Vec<Option<Named>> {
+    let own = names_in_file(symbolizer, file, offsets, |places| Input::FileOffset(places));
+    let Some(debug_file) = debug_file::of(&image.build_id, debug_folder) else {
+        return own;
+    };
+    let addresses: Vec<u64> =
+        offsets.iter().map(|&offset| image.address_of(offset).unwrap_or(u64::MAX)).collect();
+    let split_off = names_in_file(symbolizer, debug_file, &addresses, |places| Input::VirtOffset(places));
+    split_off.into_iter().zip(own).map(|(split_off, own)| split_off.or(own)).collect()
 }
 
 /// By this process's own vdso, which is the same as that of all others.
@@ -255,15 +276,21 @@ fn vdso_names(symbolizer: &Symbolizer, offsets: &[u64]) -> Vec<Option<Named>> {
     found.map(|symbol| symbol.map(|symbol| Named { frames: symbol.frames, ..Named::default() })).collect()
 }
 
-fn names_in_file(symbolizer: &Symbolizer, file: PathBuf, offsets: &[u64]) -> Vec<Option<Named>> {
+/// One entry for each of `places`, which are of the kind that `input` says.
+fn names_in_file(
+    symbolizer: &Symbolizer,
+    file: PathBuf,
+    places: &[u64],
+    input: fn(&[u64]) -> Input<&[u64]>,
+) -> Vec<Option<Named>> {
     let table = Source::Elf(Elf { debug_syms: false, ..Elf::new(&file) });
-    let found = looked_up(symbolizer, &Source::Elf(Elf::new(file)), Input::FileOffset(offsets));
+    let found = looked_up(symbolizer, &Source::Elf(Elf::new(file)), input(places));
     // Line tables name a function without its path (`multiply`), the symbol table with it (`app::matrix::multiply`).
-    let in_full = looked_up(symbolizer, &table, Input::FileOffset(offsets));
+    let in_full = looked_up(symbolizer, &table, input(places));
     // A caller's place is one before the return address, to be within the call. But a stack made by hand, a signal handler's for one,
     // returns to the first instruction of a function, and before that may be nothing.
-    let next: Vec<u64> = offsets.iter().map(|offset| offset + 1).collect();
-    let next = looked_up(symbolizer, &table, Input::FileOffset(&next));
+    let next: Vec<u64> = places.iter().map(|place| place.saturating_add(1)).collect();
+    let next = looked_up(symbolizer, &table, input(&next));
     let named = found.into_iter().zip(in_full).zip(next).map(|((found, full), next)| {
         let returns_to_start = next.as_ref().is_some_and(|next| next.is_start);
         let frames = match (found, full) {
