@@ -20,6 +20,7 @@ mod image;
 mod jit;
 mod name;
 mod off_cpu;
+mod piece;
 mod record;
 mod ring;
 mod sampler;

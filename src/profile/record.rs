@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use linux_perf_event_reader::constants::PERF_RECORD_LOST_SAMPLES;
 use linux_perf_event_reader::{
@@ -13,6 +14,7 @@ use linux_perf_event_reader::{
 };
 
 use super::event::{REGISTERS, SAMPLE_FORMAT};
+use super::piece::Piece;
 use super::unwind::{Captured, Registers, STACK_BYTES};
 
 /// Bytes of a record's header: type, flags, size.
@@ -100,9 +102,10 @@ impl Parser {
         Self { info: RecordParseInfo::new(&attr, Endianness::NATIVE) }
     }
 
-    /// Appends the records in `bytes` to `records`. What cannot be read, to the end of `bytes` if a size is impossible,
+    /// Appends the records in `read` to `records`, which share it. What cannot be read, to the end of `bytes` if a size is impossible,
     /// counts as one lost record.
-    pub(super) fn parse(&self, mut bytes: &[u8], records: &mut Vec<Record>) {
+    pub(super) fn parse(&self, read: &Rc<Vec<u8>>, records: &mut Vec<Record>) {
+        let mut bytes = &read[..];
         while !bytes.is_empty() {
             let Some((record_type, misc, size)) = header(bytes) else {
                 records.push(Record { time_ns: 0, what: What::Lost { count: 1 } });
@@ -113,7 +116,7 @@ impl Parser {
             let body = RawData::Single(&record[HEADER_BYTES..]);
             let raw = RawEventRecord::new(record_type, misc, body, self.info);
             match raw.parse() {
-                Ok(parsed) => records.extend(kept(&raw, parsed)),
+                Ok(parsed) => records.extend(kept(read, &raw, parsed)),
                 // The cause is of no use to anybody: that one record is missing is counted and told.
                 Err(_) => records.push(Record { time_ns: 0, what: What::Lost { count: 1 } }),
             }
@@ -130,9 +133,9 @@ fn header(bytes: &[u8]) -> Option<(RecordType, u16, usize)> {
     (size >= HEADER_BYTES && size <= bytes.len()).then_some((RecordType(record_type), misc, size))
 }
 
-fn kept(raw: &RawEventRecord<'_>, parsed: EventRecord<'_>) -> Option<Record> {
+fn kept(read: &Rc<Vec<u8>>, raw: &RawEventRecord<'_>, parsed: EventRecord<'_>) -> Option<Record> {
     let what = match parsed {
-        EventRecord::Sample(sample) => sampled(&sample)?,
+        EventRecord::Sample(sample) => sampled(read, &sample)?,
         EventRecord::Fork(fork) => {
             let [pid, parent, tid, starter] = [fork.pid, fork.ppid, fork.tid, fork.ptid].map(id);
             What::Fork { pid: pid?, parent: parent?, tid: tid?, starter: starter? }
@@ -164,14 +167,14 @@ fn kept(raw: &RawEventRecord<'_>, parsed: EventRecord<'_>) -> Option<Record> {
     Some(Record { time_ns: raw.timestamp().unwrap_or(0), what })
 }
 
-fn sampled(sample: &SampleRecord<'_>) -> Option<What> {
+fn sampled(read: &Rc<Vec<u8>>, sample: &SampleRecord<'_>) -> Option<What> {
     let chain = sample.callchain?;
     let chain = (0..chain.len()).filter_map(|index| chain.get(index)).collect();
     let (pid, tid) = (id(sample.pid?)?, id(sample.tid?)?);
-    Some(What::Sample { pid, tid, chain, captured: captured(sample) })
+    Some(What::Sample { pid, tid, chain, captured: captured(read, sample) })
 }
 
-fn captured(sample: &SampleRecord<'_>) -> Option<Captured> {
+fn captured(read: &Rc<Vec<u8>>, sample: &SampleRecord<'_>) -> Option<Captured> {
     /// Pages end the 32-bit address space below it. No stack of a 64-bit program is as low.
     const FIRST_64_BIT: u64 = 1 << 32;
     let register = |number| sample.user_regs.as_ref()?.get(number);
@@ -185,7 +188,7 @@ fn captured(sample: &SampleRecord<'_>) -> Option<Captured> {
     let bytes = bytes.as_slice();
     // What the kernel could not read is left as it was in the ring.
     let stack = &bytes[..bytes.len().min(usize::try_from(*copied).unwrap_or(0))];
-    Some(Captured { registers, stack: stack.into() })
+    Some(Captured { registers, stack: Piece::of(read, stack) })
 }
 
 fn switched(switch: &ContextSwitchRecord) -> Switch {
@@ -258,7 +261,7 @@ pub(super) mod tests {
 
     fn parse(bytes: &[u8]) -> Vec<Record> {
         let mut records = Vec::new();
-        Parser::new().parse(bytes, &mut records);
+        Parser::new().parse(&Rc::new(bytes.to_vec()), &mut records);
         records
     }
 

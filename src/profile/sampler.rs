@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -235,7 +236,8 @@ impl Session {
 struct Merger {
     waiting: Vec<Record>,
     last_round_ns: u64,
-    bytes: Vec<u8>,
+    /// What was read: in use by records, or free for what comes next.
+    read: Vec<Rc<Vec<u8>>>,
 }
 
 impl Merger {
@@ -256,10 +258,19 @@ impl Merger {
     fn read(&mut self, rings: &mut [Ring]) {
         let parser = Parser::new();
         for ring in rings {
-            self.bytes.clear();
-            ring.drain(&mut self.bytes);
-            parser.parse(&self.bytes, &mut self.waiting);
+            let mut read = self.free();
+            let bytes = Rc::get_mut(&mut read).expect("nobody else has it");
+            bytes.clear();
+            ring.drain(bytes);
+            parser.parse(&read, &mut self.waiting);
+            self.read.push(read);
         }
+    }
+
+    /// Memory that no record is in any more.
+    fn free(&mut self) -> Rc<Vec<u8>> {
+        let free = self.read.iter().position(|read| Rc::strong_count(read) == 1);
+        free.map(|index| self.read.swap_remove(index)).unwrap_or_default()
     }
 
     /// Takes out what happened up to then, sorted; equal times stay in the order of their ring.

@@ -19,6 +19,7 @@ use std::rc::Rc;
 use framehop::{CacheNative, Error, FrameAddress, UnwindRegsNative, Unwinder as _, UnwinderNative};
 
 use super::image::{Image, MOST_TABLE_BYTES};
+use super::piece::Piece;
 use super::space::{ModuleId, Modules, Space};
 
 /// Bytes of stack that are copied with each sample. It is what `perf record --call-graph dwarf` takes too.
@@ -35,7 +36,7 @@ const MODULE_BITS: u32 = 32;
 pub(super) struct Captured {
     pub(super) registers: Registers,
     /// The stack from the stack pointer upwards; may be cut anywhere.
-    pub(super) stack: Box<[u8]>,
+    pub(super) stack: Piece,
 }
 
 /// The registers that lead from a frame to its caller.
