@@ -46,9 +46,10 @@ pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
     // Caught, since no goroutine changes threads while it unwinds.
     let result = catch(f);
     trace::note(|lane| lane.blocking_end());
-    let used = used().since(before);
-    runtime.stats.blocking_cpu_ns.add_shared(used.cpu_ns);
-    runtime.stats.outside_wait_ns.add_shared(used.wait_ns);
+    if let Some(used) = Used::between(before, used()) {
+        runtime.stats.blocking_cpu_ns.add_shared(used.cpu_ns);
+        runtime.stats.outside_wait_ns.add_shared(used.wait_ns);
+    }
     leave(&runtime, goroutine, index);
     drop(runtime);
     result.unwrap_or_else(|payload| go_on_unwinding(payload))
@@ -72,10 +73,10 @@ fn take_core() -> Option<(Arc<Runtime>, GoroutineRef, Box<Core>)> {
     .flatten()
 }
 
-/// What this thread has used.
+/// What this thread has used, if that is of interest.
 #[inline(never)]
-fn used() -> Used {
-    current::with(|context| context.accounts.look(context.machine.id)).expect("a goroutine runs here")
+fn used() -> Option<Used> {
+    current::with(current::Context::used).flatten()
 }
 
 /// Gives the processor to the running goroutine.

@@ -11,7 +11,7 @@
 use crate::fiber::Exit;
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
-use crate::outside::Accounts;
+use crate::outside::{Accounts, Used};
 use crate::pieces::Pieces;
 use crate::primitives::Arc;
 use crate::processor::Core;
@@ -30,7 +30,7 @@ pub(crate) struct Context {
     /// Whether this thread is in a blocking call, and counted as such: its goroutine does not leave its stack then.
     pub(crate) is_blocked: Cell<bool>,
     /// What the kernel says of its thread.
-    pub(crate) accounts: Accounts,
+    accounts: Accounts,
 }
 
 impl Context {
@@ -59,6 +59,11 @@ impl Context {
 
     pub(crate) fn goroutine(&self) -> Option<GoroutineRef> {
         self.goroutine.get()
+    }
+
+    /// What this thread has used ever, while a `Stretch` is to know.
+    pub(crate) fn used(&self) -> Option<Used> {
+        self.runtime.stats.is_in_stretch().then(|| self.accounts.look(self.machine.id))
     }
 
     pub(crate) fn take_core(&self) -> Option<Box<Core>> {

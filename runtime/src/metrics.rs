@@ -3,7 +3,7 @@
 use crate::account::Sums;
 use crate::current;
 use crate::histogram::{Counts, Histogram};
-use crate::primitives::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::runtime::Runtime;
 use crate::usage;
 use std::time::{Duration, Instant};
@@ -120,6 +120,21 @@ pub(crate) struct SharedStats {
     pub(crate) outside_wait_ns: Counter,
     /// The longest that sysmon saw a goroutine keep its processor, nanoseconds.
     pub(crate) longest_run_ns: Counter,
+    /// Whether a [`Stretch`] is under way.
+    is_in_stretch: AtomicBool,
+}
+
+impl SharedStats {
+    /// Whether what threads use without a processor is of interest.
+    pub(crate) fn is_in_stretch(&self) -> bool {
+        // ORDERING: Relaxed; what is measured a moment too early or too late is not counted, or counts as nothing.
+        self.is_in_stretch.load(Relaxed)
+    }
+
+    fn set_in_stretch(&self, is_in_stretch: bool) {
+        // ORDERING: Relaxed; as above.
+        self.is_in_stretch.store(is_in_stretch, Relaxed);
+    }
 }
 
 /// Counts of the current runtime, summed over its processors. Each is since the runtime began, but for `procs` and
@@ -186,7 +201,8 @@ pub struct Times {
     pub waking: Duration,
     /// Looking for goroutines elsewhere.
     pub searching: Duration,
-    /// CPU time of workers on their way to sleep and back, while they had no processor.
+    /// CPU time of workers on their way to sleep and back, while they had no processor. Like the next two measured during a
+    /// [`Stretch`] only.
     pub outside_cpu: Duration,
     /// CPU time in blocking calls, which hold no processor.
     pub blocking_cpu: Duration,
@@ -342,6 +358,7 @@ impl Stretch {
     pub fn begin() -> Self {
         if let Some(runtime) = current::runtime() {
             current::cut_run();
+            runtime.stats.set_in_stretch(true);
             runtime.stats.longest_run_ns.reset();
             runtime.processors().iter().for_each(|processor| processor.stats.busiest_us.reset());
         }
@@ -362,6 +379,9 @@ impl Stretch {
         let [user, system] = usage::process_cpu();
         current::end_run();
         let Metrics { times, lock_waits, .. } = metrics();
+        if let Some(runtime) = current::runtime() {
+            runtime.stats.set_in_stretch(false);
+        }
         Costs {
             elapsed,
             user: user.saturating_sub(self.cpu[0]),

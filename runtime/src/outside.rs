@@ -1,9 +1,9 @@
 //! What a worker's thread uses while it has no processor: on its way to sleep and back, and in blocking calls.
 //!
 //! None of it is time of a processor, which is idle meanwhile or another worker's. But the kernel's account of the process
-//! holds it all, so it is measured here, to be taken off there. Each stretch is measured, by 3 µs of system calls. To let a few
-//! stand for all would not do: on a busy machine few of many stretches have nearly all of the wait (one in up to 64 gave
-//! `sleepers` between none and twice of what it had).
+//! holds it all, so it is measured here, to be taken off there: while a [`Stretch`](crate::Stretch) is under way, and each
+//! time, by 3 µs of system calls. To let a few times stand for all would not do: on a busy machine few of many have nearly
+//! all of the wait (one in up to 64 gave `sleepers` between none and twice of what it had).
 
 use crate::usage;
 use std::cell::OnceCell;
@@ -41,12 +41,13 @@ impl Accounts {
 }
 
 impl Used {
-    /// What was used since `before`.
-    pub(crate) fn since(self, before: Self) -> Self {
-        Self {
-            cpu_ns: self.cpu_ns.saturating_sub(before.cpu_ns),
-            wait_ns: self.wait_ns.saturating_sub(before.wait_ns),
-        }
+    /// What was used from `before` to `after`, if both are known.
+    pub(crate) fn between(before: Option<Self>, after: Option<Self>) -> Option<Self> {
+        let (before, after) = (before?, after?);
+        Some(Self {
+            cpu_ns: after.cpu_ns.saturating_sub(before.cpu_ns),
+            wait_ns: after.wait_ns.saturating_sub(before.wait_ns),
+        })
     }
 }
 
@@ -75,7 +76,8 @@ mod tests {
         let looks = [0, KEPT, 0].map(|id| accounts.look(id));
         assert!(looks[0].cpu_ns < looks[2].cpu_ns);
         assert!(looks.is_sorted_by_key(|used| used.wait_ns), "{looks:?}");
-        let none = looks[0].since(looks[2]);
-        assert_eq!((none.cpu_ns, none.wait_ns), (0, 0));
+        let between = |before, after| Used::between(before, after).map(|used| (used.cpu_ns, used.wait_ns));
+        assert_eq!(between(Some(looks[2]), Some(looks[0])), Some((0, 0)));
+        assert_eq!(between(None, Some(looks[0])), None);
     }
 }
