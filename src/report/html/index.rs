@@ -52,8 +52,8 @@ fn row(entry: &Entry<'_>) -> String {
     let when = escape(&about::time(*started_unix_s));
     let Some(answer) = recommendation else {
         return format!(
-            "<tr data-target=\"{}\"><th scope=\"row\">{name}</th><td colspan=\"6\">no recommendation: no sample \
-             succeeded, or the sweep did not come to its end</td><td>{when}</td></tr>",
+            "<tr data-target=\"{}\"><th scope=\"row\">{name}</th><td class=\"words\" colspan=\"6\">no recommendation: no sample \
+             succeeded, or the sweep did not come to its end</td><td class=\"when\" data-name=\"measured\">{when}</td></tr>",
             escape(target)
         );
     };
@@ -65,8 +65,9 @@ fn row(entry: &Entry<'_>) -> String {
     };
     let because = answer.reasons.first().map_or_else(String::new, |reason| statement(&reason.text));
     format!(
-        "<tr data-target=\"{}\" data-procs=\"{}\"><th scope=\"row\">{name}</th><td class=\"take\">{}</td>{}{}<td>{}</td><td>{}\
-         </td><td class=\"words\">{because}</td><td>{when}</td></tr>",
+        "<tr data-target=\"{}\" data-procs=\"{}\"><th scope=\"row\">{name}</th><td class=\"take\" \
+         data-name=\"take\">{}</td>{}{}<td data-name=\"confidence\">{}</td><td data-name=\"curve\">{}</td><td class=\"words\">\
+         {because}</td><td class=\"when\" data-name=\"measured\">{when}</td></tr>",
         escape(target),
         exact(answer.recommended_procs),
         escape(&procs(answer.recommended_procs)),
@@ -77,14 +78,17 @@ fn row(entry: &Entry<'_>) -> String {
     )
 }
 
-/// The medians as a line, the recommended one as a dot.
+/// The medians as a line, the recommended one as a dot; one point is no line.
 fn spark(answer: &Recommendation) -> String {
     const WIDTH: f64 = 96.0;
     const HEIGHT: f64 = 26.0;
     let count = answer.points.len();
+    if count < 2 {
+        return "–".to_owned();
+    }
     let most = answer.points.iter().map(|point| point.throughput).fold(f64::MIN_POSITIVE, f64::max);
     let place = |index: usize| {
-        let x = if count > 1 { 4.0 + (WIDTH - 8.0) * index as f64 / (count - 1) as f64 } else { WIDTH / 2.0 };
+        let x = 4.0 + (WIDTH - 8.0) * index as f64 / (count - 1) as f64;
         (x, HEIGHT - 4.0 - (HEIGHT - 8.0) * answer.points[index].throughput / most)
     };
     let mut line = String::new();

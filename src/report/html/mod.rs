@@ -20,6 +20,8 @@ mod tables;
 pub(super) mod text;
 
 #[cfg(test)]
+mod contrast;
+#[cfg(test)]
 mod tests;
 
 use serde_json::json;
@@ -70,7 +72,7 @@ pub fn report(subject: &Subject<'_>) -> String {
         about::machine(manifest),
     ];
     let back = if subject.has_index {
-        "<p class=\"back\"><a href=\"../index.html\">← all targets</a></p>"
+        "<nav class=\"back\"><a href=\"../index.html\">← all targets</a></nav>"
     } else {
         ""
     };

@@ -225,6 +225,6 @@ fn cpu(answer: &Recommendation, samples: &Samples<'_>) -> String {
     ];
     let what = "CPU time per operation against procs; the table Points has the values.";
     let svg = picture(&axis, answer, Unit::Seconds, &series, None, what);
-    let caption = "What one operation costs. Where it grows, workers are in each other's way.";
+    let caption = "Where it grows, workers are in each other's way.";
     figure("CPU time per operation", caption, &(svg + &legend(&series)))
 }
