@@ -189,7 +189,8 @@ impl<'a> Chart<'a> {
     }
 
     /// What the pointer, or the arrow keys, find: a column for each worker count, with what is to be said of it. The text
-    /// stands in the column's title, which shows without a script too.
+    /// stands in the column's title, which shows without a script too; an empty one is that of the same column in the wide
+    /// picture beside this.
     pub(super) fn hits(&mut self, points: impl IntoIterator<Item = (f64, String)>) {
         let points: Vec<(f64, String)> = points.into_iter().collect();
         let places: Vec<f64> = points.iter().map(|(n, _)| self.x.at(*n)).collect();
@@ -198,16 +199,19 @@ impl<'a> Chart<'a> {
             let from = if index == 0 { self.left() } else { between(index - 1, index) };
             let last = (places[index] + 60.0).min(self.right());
             let to = if index + 1 < places.len() { between(index, index + 1) } else { last.max(from) };
+            let title = match text.as_str() {
+                "" => String::new(),
+                text => format!("<title>{}</title>", escape(text)),
+            };
             let _ = write!(
                 self.body,
-                "<rect class=\"hit\" x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" data-x=\"{:.1}\" \
-                 data-procs=\"{}\"><title>{}</title></rect>",
+                "<rect class=\"hit\" x=\"{from:.1}\" y=\"{}\" width=\"{:.1}\" height=\"{}\" data-x=\"{:.1}\" \
+                 data-procs=\"{}\">{title}</rect>",
                 self.top(),
                 (to - from).max(0.5),
                 self.bottom() - self.top(),
                 places[index],
-                exact(*n),
-                escape(text)
+                exact(*n)
             );
         }
     }

@@ -106,10 +106,15 @@ fn dots(ratios: &[Option<f64>], x: &Scale, y: &Scale, size: Size) -> String {
             placed_again("time-dots", [(&original_x, x), (&original_y, y)])
         );
     }
+    // Each is written as its distance from the one before, to a tenth of a pixel across and a pixel down: a page of many
+    // samples is mostly dots.
     let mut path = String::new();
+    let mut before = (0.0, 0.0);
     for (place, ratio) in ratios.iter().enumerate() {
         if let Some(ratio) = ratio {
-            let _ = write!(path, "M{:.1} {:.1}h0", x.at(place as f64 + 1.0), y.at(*ratio));
+            let (across, down) = ((x.at(place as f64 + 1.0) * 10.0).round(), y.at(*ratio).round());
+            let _ = write!(path, "m{} {}h0", (across - before.0) / 10.0, down - before.1);
+            before = (across, down);
         }
     }
     format!("<path class=\"dots\" id=\"time-dots\" d=\"{path}\"/>")

@@ -68,7 +68,10 @@
     tip.style.left = `${left}px`;
     tip.style.top = `${Math.max(4, Math.min(y - box.height - 8, innerHeight - box.height - 4))}px`;
   };
+  // What the arrow keys chose, to be shown again where a scrolled page has it.
+  let chosen = null;
   const away = () => {
+    chosen = null;
     tip.hidden = true;
     for (const hit of document.querySelectorAll(".hit.at")) hit.classList.remove("at");
   };
@@ -112,12 +115,13 @@
 
   for (const svg of document.querySelectorAll("svg.chart")) {
     const hits = [...svg.querySelectorAll(".hit")];
-    // The title would show a second time.
-    for (const hit of hits) {
+    // The title would show a second time. A narrow picture leaves them to the wide one, which comes first.
+    const wide = svg.parentElement.querySelectorAll(".wide .hit");
+    hits.forEach((hit, place) => {
       const title = hit.querySelector("title");
-      hit.dataset.text = title.textContent;
-      title.remove();
-    }
+      hit.dataset.text = title ? title.textContent : wide[place].dataset.text;
+      if (title) title.remove();
+    });
     const count = svg.classList.contains("time") ? data.samples.length : hits.length;
     if (!count) continue;
     let current = 0;
@@ -149,6 +153,7 @@
       const at = onScreen(svg, x, +top + 40);
       if (isTime) showSample(current, at.x, at.y);
       else showHit(hits[current], at.x, at.y);
+      chosen = showCurrent;
     };
     svg.addEventListener("keydown", (event) => {
       const to = { ArrowRight: current + 1, ArrowLeft: current - 1, Home: 0, End: count - 1 }[event.key];
@@ -159,5 +164,5 @@
       showCurrent();
     });
   }
-  addEventListener("scroll", away, { passive: true });
+  addEventListener("scroll", () => (chosen ? chosen() : away()), { passive: true });
 })();

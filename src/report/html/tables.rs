@@ -11,8 +11,23 @@ use crate::results::{Point, Recommendation, SampleRow};
 /// Samples that a table of their own is worth; more are in `samples.csv` only.
 const SHOWN_SAMPLES: usize = 400;
 
-/// Points in the table of counters, about; of more an even choice.
+/// Columns of a table that has one a point, about; of more an even choice.
 const SHOWN_POINTS: usize = 40;
+
+/// Whether a table of `count` columns shows the one at `place`; the last is always shown.
+pub(super) fn is_shown(place: usize, count: usize) -> bool {
+    place + 1 == count || place.is_multiple_of(count.div_ceil(SHOWN_POINTS))
+}
+
+/// Says which columns are shown where some are not, and which `file` has all.
+pub(super) fn thinned(count: usize, file: &str) -> String {
+    match count.div_ceil(SHOWN_POINTS) {
+        0 | 1 => String::new(),
+        stride => {
+            format!("<p class=\"note\">One in {stride} of {count} points; <code>{file}</code> has all.</p>")
+        }
+    }
+}
 
 /// A table that scrolls by itself where it is wider than the page.
 fn scrolled(label: &str, table: &str) -> String {
@@ -87,18 +102,12 @@ pub(super) fn counters(subject: &Subject<'_>) -> String {
         return String::new();
     }
     let all = points.len();
-    let stride = all.div_ceil(SHOWN_POINTS);
     let mut place = 0;
     points.retain(|_, _| {
         place += 1;
-        place == all || (place - 1).is_multiple_of(stride)
+        is_shown(place - 1, all)
     });
-    let note = match stride {
-        1 => String::new(),
-        _ => format!(
-            "<p class=\"note\">One in {stride} of {all} points; <code>samples.csv</code> has all.</p>"
-        ),
-    };
+    let note = thinned(all, "samples.csv");
     let heads: String = points
         .keys()
         .map(|procs| format!("<th scope=\"col\" data-procs=\"{procs}\">{}</th>", escape(&procs.phrase())))

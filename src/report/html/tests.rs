@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::results::{Point, SampleRow, fixtures};
+use crate::results::{Point, SampleRow, Stack, StackPart, fixtures};
 use crate::target::Procs;
 
 /// Bytes of a report without flame graphs, at most.
@@ -20,6 +20,12 @@ fn saved(points: u32, rounds: u32) -> Saved {
             max_rss_bytes: Some(5_394_432),
             context_switches: Some(38.0),
             elapsed_s: Some(0.227_413_406),
+            latency_p50_s: Some(0.000_123_456 + noise),
+            latency_p99_s: Some(0.001_234_567 + noise),
+            latency_max_s: Some(0.012_345_678 + noise),
+            goroutines: Some(1234.0),
+            steals: Some(123.0 + noise),
+            run_queue_wait_s: Some(0.001_234 + noise),
             ..fixtures::row("large", procs, round)
         }
     };
@@ -39,8 +45,25 @@ fn answer(points: u32) -> Recommendation {
         efficiency: Some(1.0 / f64::from(procs).sqrt()),
         ..template.points[0].clone()
     };
+    let stack = (1..=points).map(|procs| stack(f64::from(procs))).collect();
     let points: Vec<Point> = (1..=points).map(point).collect();
-    Recommendation { recommended_procs: 128.0, best_procs: 256.0, points, ..template }
+    Recommendation { recommended_procs: 128.0, best_procs: 256.0, points, stack, ..template }
+}
+
+/// A stack that has every part.
+fn stack(procs: f64) -> Stack {
+    let parts = StackPart::NAMES.map(|(name, _)| StackPart {
+        name: name.to_owned(),
+        share: Some(0.08 + 0.003 / procs),
+        s_per_op: Some(0.000_123_4 * procs.sqrt()),
+    });
+    Stack {
+        procs,
+        samples: 50,
+        whole_s_per_op: 0.001_234_5 * procs.sqrt(),
+        parts: parts.into(),
+        unexplained: 0.004,
+    }
 }
 
 #[test]
