@@ -118,8 +118,7 @@ fn drawn<'a>(
     dots(&mut chart, answer, samples);
     medians(&mut chart, answer);
     default_slot(&mut chart, answer, default);
-    let of_point =
-        |point| if size.width < WIDE.width { String::new() } else { said(answer, point) };
+    let of_point = |point| if size.width < WIDE.width { String::new() } else { said(answer, point) };
     chart.hits(answer.points.iter().map(|point| (point.procs, of_point(point))));
     chart
 }

@@ -9,11 +9,12 @@ use super::text::escape;
 use crate::report::number::in_procs;
 use crate::results::{Flame, Note};
 
-/// Height of a frame in pixels, at most; what is higher is scrolled.
-const HIGHEST: f64 = 640.0;
+/// Height of a frame in pixels whose graph does not say its own.
+const HEIGHT: f64 = 640.0;
 
 /// Comes before a graph: it may not change the address of its frame, which its script tries on each zoom; it is laid out when
-/// its frame has a width, which one out of sight has not yet; and it begins at the bottom, where the roots are.
+/// its frame has a width, which one out of sight has not yet; and it begins at the bottom, where the roots are. The style sheet
+/// limits the height of a frame on the screen, where it is scrolled, and not on paper.
 const PRELUDE: &str = include_str!("frame.html");
 
 /// What starts a graph's script, and what starts it in a frame.
@@ -100,10 +101,10 @@ fn tabs(flames: &[(Kind, &Flame)]) -> String {
         let _ = write!(
             panels,
             "<div role=\"tabpanel\" id=\"flame-{place}\" aria-labelledby=\"tab-{place}\" class=\"flame\"><p><b>{label}</b>: {}</p>\
-             <iframe sandbox=\"allow-scripts allow-modals\" title=\"Flame graph: {label}\" style=\"height:{:.0}px\" \
+             <iframe sandbox=\"allow-scripts allow-modals\" title=\"Flame graph: {label}\" style=\"--height:{:.0}px\" \
              srcdoc='{}'></iframe></div>",
             kind.about(),
-            height(&flame.svg).min(HIGHEST),
+            height(&flame.svg),
             document(&flame.svg)
         );
     }
@@ -122,7 +123,7 @@ fn document(svg: &str) -> String {
 fn height(svg: &str) -> f64 {
     let root = svg.find("<svg").map_or("", |place| &svg[place..]);
     let said = root.split_once(" height=\"").and_then(|(_, rest)| rest.split_once('"'));
-    said.and_then(|(height, _)| height.parse().ok()).filter(|height: &f64| *height > 0.0).unwrap_or(HIGHEST)
+    said.and_then(|(height, _)| height.parse().ok()).filter(|height: &f64| *height > 0.0).unwrap_or(HEIGHT)
 }
 
 /// Why there is no graph.
