@@ -3,7 +3,7 @@
 use super::draws::{Drawing, Draws, Spread};
 use super::group::Group;
 use super::policy::Rule;
-use super::rounds::{Estimate, Rounds};
+use super::rounds::Known;
 use super::scene::within;
 use super::{INSIDE_NOISE, SURE};
 
@@ -21,14 +21,13 @@ pub(super) struct Choice {
 pub(super) fn choose(
     rule: Rule,
     groups: &[Group<'_>],
-    rounds: &Rounds,
-    estimate: &Estimate,
+    known: &Known,
     cpus: Option<f64>,
     drawing: Drawing,
 ) -> Choice {
-    let n: Vec<f64> = groups.iter().map(|group| group.n).collect();
+    let estimate = &known.estimate;
     let inside = within(groups, cpus);
-    let free = decide(rule, &n, rounds, estimate, inside, n.len(), drawing);
+    let free = decide(rule, known, inside, groups.len(), drawing);
     let is_gain_needed = rule.wants_throughput() && inside > 0 && free.chosen >= inside;
     if !is_gain_needed {
         return free;
@@ -39,11 +38,7 @@ pub(super) fn choose(
         Some(spread) => spread.wins >= SURE,
         None => is_always_faster(&groups[free.chosen], &groups[rival]),
     };
-    if gain > INSIDE_NOISE && is_sure {
-        free
-    } else {
-        decide(rule, &n, rounds, estimate, inside, inside, drawing)
-    }
+    if gain > INSIDE_NOISE && is_sure { free } else { decide(rule, known, inside, inside, drawing) }
 }
 
 /// Whether the slowest sample of one is faster than the fastest of the other: by chance one time in 20 with three each.
@@ -54,22 +49,15 @@ fn is_always_faster(one: &Group<'_>, other: &Group<'_>) -> bool {
 }
 
 /// Decides among the first `limit` worker counts; the first `inside` of them have a CPU for each worker.
-fn decide(
-    rule: Rule,
-    n: &[f64],
-    rounds: &Rounds,
-    estimate: &Estimate,
-    inside: usize,
-    limit: usize,
-    drawing: Drawing,
-) -> Choice {
+fn decide(rule: Rule, known: &Known, inside: usize, limit: usize, drawing: Drawing) -> Choice {
+    let Known { n, rounds, estimate, .. } = known;
     let may = |point: usize| point < limit;
     let chosen = rule.choose(n, estimate, may);
     let rival = estimate.best(|point| point < inside.max(1));
     // In a plain table every value stands or falls by its own rows; in rounds the rest may have left early.
     let needed: Vec<usize> =
         if rounds.is_table { (0..n.len()).collect() } else { vec![chosen, estimate.best(|_| true)] };
-    let spread = Draws::new(n, rounds, estimate, &needed)
+    let spread = Draws::new(known, &needed)
         .map(|draws| draws.decide(drawing, chosen, rival, |curve| rule.choose(n, curve, may)));
     Choice { chosen, admitted: limit, spread }
 }

@@ -4,7 +4,7 @@
 //! from the posterior of [`Walk`] are not. `docs/deciding.md` has the simulations.
 
 use super::noise::Noise;
-use super::rounds::{Estimate, Rounds};
+use super::rounds::{Estimate, Known, Rounds};
 use super::walk::Walk;
 use crate::stats;
 
@@ -64,9 +64,7 @@ impl Spread {
 
 /// Everything that curves are drawn from.
 pub(super) struct Draws<'a> {
-    n: &'a [f64],
-    levels: Vec<f64>,
-    noise: Noise,
+    known: &'a Known,
     second: Option<SecondMeasure>,
 }
 
@@ -82,16 +80,15 @@ struct SecondMeasure {
 impl<'a> Draws<'a> {
     /// `None` if there is too little to say: below [`ENOUGH_SAMPLES`] rounds, or of one of the worker counts `needed`;
     /// or more than [`MOST_POINTS`] worker counts.
-    pub(super) fn new(n: &'a [f64], rounds: &Rounds, estimate: &Estimate, needed: &[usize]) -> Option<Self> {
+    pub(super) fn new(known: &'a Known, needed: &[usize]) -> Option<Self> {
+        let rounds = &known.rounds;
         let mut samples = vec![0usize; rounds.points];
         rounds.entries.iter().for_each(|entry| samples[entry.point] += 1);
         let is_enough = needed.iter().all(|&point| samples[point] >= ENOUGH_SAMPLES);
         if rounds.rounds.len() < ENOUGH_SAMPLES || rounds.points > MOST_POINTS || !is_enough {
             return None;
         }
-        let levels = estimate.level.clone();
-        let noise = Noise::of_levels(&rounds.entries, &rounds.rounds, &levels);
-        Some(Self { n, levels, noise, second: SecondMeasure::new(n, rounds, estimate) })
+        Some(Self { known, second: SecondMeasure::new(&known.n, rounds, &known.estimate) })
     }
 
     /// Decides again on every curve. `chosen` is the decision of the samples, `rival` what it is compared with.
@@ -102,10 +99,11 @@ impl<'a> Draws<'a> {
         rival: usize,
         decide: impl Fn(&Estimate) -> usize,
     ) -> Spread {
-        let points = self.n.len();
+        let Known { n, measured, noise, .. } = self.known;
+        let points = n.len();
         let draws = (LEVELS / points).clamp(DRAWS_OF_LARGE, DRAWS).min(drawing.most);
         let mut random = fastrand::Rng::with_seed(drawing.seed);
-        let mut walk = Walk::new(self.n, &self.levels, &self.noise, &mut random);
+        let mut walk = Walk::new(n, measured, noise, &mut random);
         let mut second = self.second.as_ref().map(|s| (s, Walk::new(&s.n, &s.levels, &s.noise, &mut random)));
         let mut curve = Estimate {
             level: vec![0.0; points],
@@ -157,30 +155,26 @@ impl SecondMeasure {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rounds::tests::rounds;
+    use super::super::rounds::tests::known;
     use super::*;
     use crate::stats::center;
-
-    fn draws<'a>(n: &'a [f64], rounds: &Rounds, needed: &[usize]) -> Option<Draws<'a>> {
-        Draws::new(n, rounds, &rounds.estimate(), needed)
-    }
 
     #[test]
     fn below_four_rounds_nothing_is_said() {
         let rows = |count: u32| -> Vec<(u32, f64, f64)> {
             (1..=count).flat_map(|round| [(round, 1.0, 1.0), (round, 2.0, f64::from(round))]).collect()
         };
-        assert!(draws(&[1.0, 2.0], &rounds(&rows(3)), &[0, 1]).is_none());
-        assert!(draws(&[1.0, 2.0], &rounds(&rows(4)), &[0, 1]).is_some());
+        let is_enough = |count| Draws::new(&known(&rows(count)), &[0, 1]).is_some();
+        assert!(!is_enough(3) && is_enough(4));
     }
 
     #[test]
     fn a_worker_count_of_too_few_samples_matters_only_where_it_is_needed() {
         let mut rows: Vec<(u32, f64, f64)> = (1..=6).map(|round| (round, 1.0, 1.0)).collect();
         rows.extend((1..=3).map(|round| (round, 2.0, 1.1)));
-        let n = [1.0, 2.0];
-        assert!(draws(&n, &rounds(&rows), &[0]).is_some());
-        assert!(draws(&n, &rounds(&rows), &[0, 1]).is_none());
+        let known = known(&rows);
+        assert!(Draws::new(&known, &[0]).is_some());
+        assert!(Draws::new(&known, &[0, 1]).is_none());
     }
 
     #[test]
@@ -193,13 +187,9 @@ mod tests {
                 rows.push((round, n, (level + 0.05 * crate::random::normal(&mut random)).exp()));
             }
         }
-        let rounds = rounds(&rows);
-        let spread = draws(&[1.0, 2.0], &rounds, &[0, 1]).unwrap().decide(
-            Drawing { seed: 1, most: DRAWS },
-            0,
-            1,
-            |_| 0,
-        );
+        let known = known(&rows);
+        let drawing = Drawing { seed: 1, most: DRAWS };
+        let spread = Draws::new(&known, &[0, 1]).unwrap().decide(drawing, 0, 1, |_| 0);
         let gap = |q| -(1.0 - spread.loss(q)).ln();
         let found = (gap(0.841) - gap(0.159)) / 2.0;
         let wanted = 0.05 * (2.0f64 / 30.0).sqrt();

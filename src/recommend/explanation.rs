@@ -1,7 +1,6 @@
 //! How an answer came about, in numbers: what `--explain` shows.
 
 use super::fit;
-use super::noise::Noise;
 use super::policy::Rule;
 use super::scene::Scene;
 use crate::model::Tried;
@@ -93,8 +92,7 @@ impl Explanation {
 
 fn standings(scene: &Scene<'_>, tolerance: Option<f64>) -> Vec<Standing> {
     let levels = &scene.estimate.level;
-    let rounds = scene.rounds;
-    let noise = Noise::of_levels(&rounds.entries, &rounds.rounds, levels);
+    let noise = scene.noise;
     let best = scene.estimate.best(|point| point < scene.admitted);
     let standing = |point: usize| {
         let group = &scene.groups[point];

@@ -18,6 +18,7 @@ mod rounds;
 mod scene;
 #[cfg(test)]
 mod simulation;
+mod smooth;
 mod stack;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ mod warnings;
 use self::draws::{DRAWS, Drawing};
 use self::facts::Facts;
 use self::policy::{Rule, Second};
-use self::rounds::Rounds;
+use self::rounds::Known;
 use self::scene::Scene;
 use crate::plan::Policy;
 use crate::results::{DefaultPoint, Note, Recommendation, Regret, SCHEMA};
@@ -178,11 +179,10 @@ fn judge<T>(evidence: &Evidence, draws: usize, then: impl FnOnce(&Scene<'_>) -> 
     let ceiling = keeps_busy(if cpus.is_some_and(|cpus| cpus <= 1.0) { NEARLY_FULL } else { 1.0 });
     let fit = fit::fit(evidence, &groups, ceiling);
 
-    let rounds = Rounds::new(&groups, Second::of_policy(evidence.policy));
-    let estimate = rounds.estimate();
-    let rule = Rule::new(evidence.policy, &estimate);
+    let known = Known::new(&groups, Second::of_policy(evidence.policy));
+    let rule = Rule::new(evidence.policy, &known.estimate);
     let drawing = Drawing { seed: evidence.seed, most: draws.max(1) };
-    let choice = choice::choose(rule, &groups, &rounds, &estimate, cpus, drawing);
+    let choice = choice::choose(rule, &groups, &known, cpus, drawing);
     let spread = choice.spread.filter(|_| groups.len() > 1 && ignored.is_none());
 
     Some(then(&Scene {
@@ -190,12 +190,13 @@ fn judge<T>(evidence: &Evidence, draws: usize, then: impl FnOnce(&Scene<'_>) -> 
         groups: &groups,
         facts: &facts,
         stacks: &stacks,
-        rounds: &rounds,
-        estimate: &estimate,
+        rounds: &known.rounds,
+        estimate: &known.estimate,
+        noise: &known.noise,
         rule,
         chosen: choice.chosen,
         admitted: choice.admitted,
-        best: estimate.best(|_| true),
+        best: known.estimate.best(|_| true),
         spread: spread.as_ref(),
         fit: fit.as_ref(),
         law: fit.as_ref().map(|fit| &fit.law),

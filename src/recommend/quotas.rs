@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::draws::{DRAWS, Drawing, Draws};
-use super::rounds::Rounds;
+use super::rounds::Known;
 use super::{Evidence, INSIDE_NOISE, group};
 use crate::plan::LimitRule;
 use crate::results::Recommendation;
@@ -63,15 +63,14 @@ pub struct Comparison {
 #[must_use]
 pub fn at_quota(evidence: &Evidence, answer: &Recommendation, cpus: f64) -> Option<AtQuota> {
     let groups = group::group(&evidence.observations);
-    let n: Vec<f64> = groups.iter().map(|group| group.n).collect();
-    let rounds = Rounds::new(&groups, None);
-    let estimate = rounds.estimate();
+    let known = Known::new(&groups, None);
+    let estimate = &known.estimate;
     let best = estimate.best(|_| true);
     let rules = LimitRule::ALL.map(|rule| {
         let procs = rule.procs(cpus);
         let point = groups.iter().position(|group| group.n == f64::from(procs));
         let p95 = |point| {
-            let draws = Draws::new(&n, &rounds, &estimate, &[point, best])?;
+            let draws = Draws::new(&known, &[point, best])?;
             let drawing = Drawing { seed: evidence.seed, most: DRAWS };
             Some(draws.decide(drawing, point, best, |_| point).loss(0.95))
         };

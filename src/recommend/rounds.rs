@@ -8,7 +8,9 @@
 use std::ops::Range;
 
 use super::group::Group;
+use super::noise::Noise;
 use super::policy::Second;
+use super::smooth::smooth;
 use crate::stats::{center, lower_rank, median};
 
 /// Sweeps over levels and shifts. On rounds that all measured the same, the first one is exact; on ragged ones each
@@ -30,6 +32,32 @@ pub(super) struct Entry {
     pub(super) level: f64,
     /// Logarithm of what the policy looks at beside throughput.
     pub(super) second: Option<f64>,
+}
+
+/// What the samples say about all worker counts, and how surely.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// The worker counts, ascending.
+    pub(super) n: Vec<f64>,
+    pub(super) rounds: Rounds,
+    /// What the choice is made from: near worker counts tell of each other.
+    pub(super) estimate: Estimate,
+    /// The levels by the samples of each worker count alone, and how well they are known.
+    pub(super) measured: Vec<f64>,
+    pub(super) noise: Noise,
+}
+
+impl Known {
+    /// From all samples; `second` is what the policy looks at beside throughput.
+    pub(super) fn new(groups: &[Group<'_>], second: Option<Second>) -> Self {
+        let rounds = Rounds::new(groups, second);
+        let n: Vec<f64> = groups.iter().map(|group| group.n).collect();
+        let mut estimate = rounds.estimate();
+        let noise = Noise::of_levels(&rounds.entries, &rounds.rounds, &estimate.level);
+        let level = smooth(&n, &estimate.level, &noise.errors);
+        let measured = std::mem::replace(&mut estimate.level, level);
+        Self { n, rounds, estimate, measured, noise }
+    }
 }
 
 /// All samples by round.
@@ -179,8 +207,12 @@ pub(super) mod tests {
     use super::super::group::group;
     use super::*;
 
+    fn rounds(rows: &[(u32, f64, f64)]) -> Rounds {
+        known(rows).rounds
+    }
+
     /// Of round, worker count and throughput of each sample.
-    pub(in super::super) fn rounds(rows: &[(u32, f64, f64)]) -> Rounds {
+    pub(in super::super) fn known(rows: &[(u32, f64, f64)]) -> Known {
         let observations: Vec<Observation> = rows
             .iter()
             .map(|&(round, n, throughput)| Observation {
@@ -190,7 +222,7 @@ pub(super) mod tests {
                 ..Observation::default()
             })
             .collect();
-        Rounds::new(&group(&observations), None)
+        Known::new(&group(&observations), None)
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::Evidence;
 use super::draws::Spread;
 use super::facts::Facts;
 use super::group::Group;
+use super::noise::Noise;
 use super::policy::Rule;
 use super::rounds::{Estimate, Rounds};
 use crate::model::{Fit, Law};
@@ -18,6 +19,8 @@ pub(super) struct Scene<'a> {
     pub(super) stacks: &'a [Option<Stack>],
     pub(super) rounds: &'a Rounds,
     pub(super) estimate: &'a Estimate,
+    /// How well the levels of the estimate are known.
+    pub(super) noise: &'a Noise,
     pub(super) rule: Rule,
     /// The chosen one.
     pub(super) chosen: usize,

@@ -1,7 +1,6 @@
 //! What to know before believing an answer. Every sentence carries its number.
 
 use super::draws::ENOUGH_SAMPLES;
-use super::noise::Noise;
 use super::policy::{Rule, Second};
 use super::scene::{Scene, within};
 use super::text::{cpus, figure, note, percent, procs, seconds};
@@ -207,7 +206,7 @@ const SUPERLINEAR: f64 = 0.05;
 /// More than N times the throughput from N workers: real where their caches hold what one's does not, but no law covers it.
 fn superlinear(scene: &Scene<'_>) -> Option<Note> {
     let levels = &scene.estimate.level;
-    let noise = Noise::of_levels(&scene.rounds.entries, &scene.rounds.rounds, levels);
+    let noise = scene.noise;
     let base = scene.base();
     let excess = |point: usize| levels[point] - levels[base] - (scene.n(point) / scene.n(base)).ln();
     let above = (base + 1..scene.len()).filter(|&point| {
