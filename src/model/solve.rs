@@ -74,6 +74,8 @@ struct Problem<'a> {
     scale: [f64; 2],
     /// (N − 1) and N(N − 1), scaled to at most 1.
     terms: Vec<[f64; 2]>,
+    /// Of logarithms: log X a worker, which no shape changes.
+    logs: Vec<f64>,
 }
 
 /// Everything that the next step needs, at one shape.
@@ -93,7 +95,11 @@ impl<'a> Problem<'a> {
         let width = if width > 0.0 { width } else { 1.0 };
         let terms =
             curve.n.iter().map(|n| (n - 1.0) / width).zip(&curve.n).map(|(a, n)| [a, a * (n / largest)]);
-        Self { curve, error, scale: [width, largest], terms: terms.collect() }
+        let logs = match error {
+            Error::Logarithm => curve.y.iter().zip(&curve.n).map(|(y, n)| y - n.ln()).collect(),
+            Error::Throughput => Vec::new(),
+        };
+        Self { curve, error, scale: [width, largest], terms: terms.collect(), logs }
     }
 
     /// The lowest of the floors that are reached from `starts`.
@@ -139,16 +145,20 @@ impl<'a> Problem<'a> {
             // r = (y − ln N + ln D) − mean; its derivatives are those of ln D, less their means.
             Error::Logarithm => {
                 let total: f64 = self.curve.weight.iter().sum();
+                // Most of the time of a decision goes into these logarithms: one a row.
+                let logs: Vec<f64> = rows
+                    .clone()
+                    .zip(&self.logs)
+                    .map(|((denominator, ..), log)| log + denominator.ln())
+                    .collect();
                 let mut mean = [0.0; 3];
-                for (denominator, slope, n, y, w) in rows.clone() {
-                    for (mean, x) in mean.iter_mut().zip([y - n.ln() + denominator.ln(), slope[0], slope[1]])
-                    {
+                for ((_, slope, _, _, w), log) in rows.clone().zip(&logs) {
+                    for (mean, x) in mean.iter_mut().zip([*log, slope[0], slope[1]]) {
                         *mean += x * (w / total);
                     }
                 }
-                let residuals = rows.map(|(denominator, slope, n, y, w)| {
-                    let residual = y - n.ln() + denominator.ln() - mean[0];
-                    (residual, [slope[0] - mean[1], slope[1] - mean[2]], w)
+                let residuals = rows.zip(&logs).map(|((_, slope, _, _, w), log)| {
+                    (log - mean[0], [slope[0] - mean[1], slope[1] - mean[2]], w)
                 });
                 State::sum(residuals, mean[0])
             }
