@@ -139,6 +139,7 @@ fn what_cannot_be_compared_is_one_line_and_exit_code_2() {
         (&["a.csv", "a.csv", "--threshold", "nan"], "--threshold"),
         (&["a.csv", "a.csv", "--alpha", "0"], "--alpha"),
         (&["a.csv", "a.csv", "--alpha", "1"], "--alpha"),
+        (&["a.csv", "a.csv", "--latency-threshold", "-1"], "--latency-threshold"),
     ] {
         let done = corefit.run(&[&["compare"], args].concat());
         done.assert_code(2);

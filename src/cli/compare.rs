@@ -26,6 +26,9 @@ pub struct CompareArgs {
     /// Chance that two runs of the same program are called different
     #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = probability)]
     pub alpha: f64,
+    /// Growth of the latency's 99th percentile that is allowed, in percent; without it latency closes no gate
+    #[arg(long, value_name = "PCT", value_parser = growth)]
+    pub latency_threshold: Option<f64>,
     /// Which columns of a CSV hold what
     #[command(flatten)]
     pub table: TableArgs,
@@ -39,6 +42,14 @@ fn allowed(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').parse::<f64>() {
         Ok(value) if (0.0..100.0).contains(&value) => Ok(value),
         _ => Err("not a percentage from 0 to below 100".to_owned()),
+    }
+}
+
+/// A percentage that may be 0 or more than 100.
+fn growth(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
+        _ => Err("not a percentage from 0 on".to_owned()),
     }
 }
 

@@ -25,7 +25,11 @@ struct Run {
 /// A path is not readable as results or as a CSV, the two have no target in common or in different units; or
 /// [`Error::Regression`].
 pub(super) fn run(args: &CompareArgs) -> Result<(), Error> {
-    let gate = Gate { threshold: args.threshold / 100.0, alpha: args.alpha };
+    let gate = Gate {
+        threshold: args.threshold / 100.0,
+        alpha: args.alpha,
+        latency: args.latency_threshold.map(|percent| percent / 100.0),
+    };
     let (base, new) = (runs(&args.base, &args.table)?, runs(&args.new, &args.table)?);
     let (pairs, warnings) = matched(&base, &new)?;
     let targets: Vec<TargetComparison> =
@@ -37,6 +41,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<(), Error> {
             new: &args.new,
             threshold: gate.threshold,
             alpha: gate.alpha,
+            latency_threshold: gate.latency,
             regression: targets.iter().any(TargetComparison::is_regression),
             targets: &targets,
             warnings: &warnings,
@@ -188,7 +193,7 @@ fn verdict(targets: &[TargetComparison], gate: Gate) -> Result<(), Error> {
         Some((target, pair)) => Err(Error::Regression {
             target: quote::one_line(&target.target),
             loss: report::loss(pair),
-            allowed: crate::report::number::percent(gate.threshold),
+            allowed: report::allowed(pair, gate),
             others: regressed.len() - 1,
         }),
     }

@@ -68,6 +68,8 @@ pub(super) struct Compared<'a> {
     pub(super) threshold: f64,
     /// Chance that two runs of the same program are called different.
     pub(super) alpha: f64,
+    /// Growth of the latency's 99th percentile that is allowed, as a share; `None`: it closes no gate.
+    pub(super) latency_threshold: Option<f64>,
     /// Whether any target has one.
     pub(super) regression: bool,
     /// One a target that both have.

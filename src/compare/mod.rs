@@ -47,6 +47,8 @@ pub struct Gate {
     pub threshold: f64,
     /// Probability with which two runs of the same program may be called different, above 0 and below 1.
     pub alpha: f64,
+    /// Growth of the latency's 99th percentile that is allowed, as a share; `None`: latency closes no gate.
+    pub latency: Option<f64>,
 }
 
 /// What a comparison of one pair of points says.
@@ -105,8 +107,16 @@ pub struct Pair {
     pub p: Option<f64>,
     /// What follows.
     pub verdict: Verdict,
-    /// The latencies beside it, where both have some. They close no gate.
+    /// The latencies beside it, where both have some.
     pub latency_p99: Option<Latencies>,
+}
+
+impl Pair {
+    /// Whether it closes the gate.
+    #[must_use]
+    pub fn is_regression(&self) -> bool {
+        self.verdict.is_regression() || self.latency_p99.is_some_and(|latency| latency.regression)
+    }
 }
 
 /// The 99th percentiles of the latency of two points: the medians over their samples.
@@ -120,6 +130,8 @@ pub struct Latencies {
     pub ratio: f64,
     /// Two-sided p of the rank-sum test.
     pub p: f64,
+    /// Longer by more than is allowed, and that is no chance; never if latency closes no gate.
+    pub regression: bool,
 }
 
 /// One target compared.
@@ -148,7 +160,7 @@ impl TargetComparison {
     /// Whether it closes the gate.
     #[must_use]
     pub fn is_regression(&self) -> bool {
-        self.pairs().any(|pair| pair.verdict.is_regression())
+        self.pairs().any(Pair::is_regression)
     }
 }
 
@@ -172,6 +184,7 @@ pub fn compare(base: &Subject, new: &Subject, gate: Gate) -> TargetComparison {
     warnings.extend(missing("only-in-base", "the base", base, new));
     warnings.extend(missing("only-in-new", "the new run", new, base));
     warnings.extend(too_few(&points, gate));
+    warnings.extend(no_latency(&points, gate));
     TargetComparison {
         target: base.target.clone(),
         unit: unit.map_or("ops/s", String::as_str).to_owned(),
@@ -199,7 +212,7 @@ fn pair(base: &Measured, new: &Measured, gate: Gate) -> Option<Pair> {
         hi: None,
         p: None,
         verdict: Verdict::Failed,
-        latency_p99: latencies(base, new),
+        latency_p99: latencies(base, new, gate),
     };
     if new.throughputs.is_empty() {
         return (new.failed > 0).then_some(pair);
@@ -214,11 +227,13 @@ fn pair(base: &Measured, new: &Measured, gate: Gate) -> Option<Pair> {
     Some(pair)
 }
 
-fn latencies(base: &Measured, new: &Measured) -> Option<Latencies> {
+fn latencies(base: &Measured, new: &Measured, gate: Gate) -> Option<Latencies> {
     let [base_s, new_s] = [base, new].map(|point| crate::stats::median(&mut point.latencies_s.clone()));
     let (base_s, new_s) = (base_s?, new_s?);
     let p = rank_sum::test(&base.latencies_s, &new.latencies_s).p;
-    Some(Latencies { base_s, new_s, ratio: new_s / base_s, p })
+    let ratio = new_s / base_s;
+    let regression = gate.latency.is_some_and(|allowed| p < gate.alpha && ratio - 1.0 > allowed);
+    Some(Latencies { base_s, new_s, ratio, p, regression })
 }
 
 fn verdict(ratio: f64, p: f64, gate: Gate) -> Verdict {
@@ -243,6 +258,13 @@ fn missing(code: &str, whose: &str, of: &Subject, other: &Subject) -> Option<Not
     let lonely: Vec<String> = lonely.map(|procs| procs.to_string()).collect();
     let text = format!("only {whose} measured {} procs: not compared there", lonely.join(", "));
     (!lonely.is_empty()).then(|| Note { code: code.to_owned(), text })
+}
+
+/// A gate for a latency that nobody measured is open, which has to be said.
+fn no_latency(points: &[Pair], gate: Gate) -> Option<Note> {
+    let is_blind = gate.latency.is_some() && points.iter().all(|pair| pair.latency_p99.is_none());
+    let text = "no worker count has a 99th percentile of the latency in both: its threshold closes nothing";
+    is_blind.then(|| Note { code: "no-latency".to_owned(), text: text.to_owned() })
 }
 
 /// How many samples it would have taken.

@@ -1,6 +1,6 @@
 use super::*;
 
-const GATE: Gate = Gate { threshold: 0.05, alpha: 0.05 };
+const GATE: Gate = Gate { threshold: 0.05, alpha: 0.05, latency: None };
 
 fn subject(points: &[(f64, &[f64])], recommended: f64) -> Subject {
     let measured = |&(procs, throughputs): &(f64, &[f64])| Measured {
@@ -95,6 +95,25 @@ fn the_same_program_is_rarely_called_different() {
         .collect();
     let different = compared.iter().filter(|verdict| **verdict != Verdict::Same).count();
     assert!(different <= 30, "{different} of 400, where 20 are expected at most");
+}
+
+#[test]
+fn a_latency_closes_the_gate_only_where_it_is_asked_to() {
+    let mut base = subject(&[(1.0, &FAST)], 1.0);
+    let mut new = base.clone();
+    base.points[0].latencies_s = FAST.to_vec();
+    new.points[0].latencies_s = FAST.map(|x| 1.3 * x).to_vec();
+    let is_regression = |base: &Subject, new: &Subject, latency: f64| {
+        compare(base, new, Gate { latency: Some(latency), ..GATE }).is_regression()
+    };
+    assert!(is_regression(&base, &new, 0.2) && !is_regression(&base, &new, 0.4));
+    assert!(!is_regression(&new, &base, 0.2), "shorter is no regression");
+    assert!(!compare(&base, &new, GATE).is_regression());
+    new.points[0].latencies_s.truncate(1);
+    assert!(!is_regression(&base, &new, 0.2), "one sample may be chance");
+    new.points[0].latencies_s.clear();
+    let blind = compare(&base, &new, Gate { latency: Some(0.2), ..GATE });
+    assert_eq!((blind.is_regression(), blind.warnings[0].code.as_str()), (false, "no-latency"));
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub fn target(compared: &TargetComparison, gate: Gate) -> String {
     } else {
         let _ = writeln!(text, "{}", rows(compared));
     }
-    if let Some(latency) = latency(compared) {
+    if let Some(latency) = latency(compared, gate) {
         text.push_str(&paragraph("  ", &latency));
     }
     text.push_str(&paragraph("→ ", &conclusion(compared, gate)));
@@ -55,9 +55,9 @@ fn row(counts: String, pair: &Pair) -> Vec<Cell> {
     };
     let interval =
         pair.lo.zip(pair.hi).map_or_else(dash, |(lo, hi)| format!("{} … {}", signed(lo), signed(hi)));
-    let word = Cell::new(word(pair.verdict));
+    let word = Cell::new(word(pair));
     let word = match pair.verdict {
-        verdict if verdict.is_regression() => word.fg(Color::Red).add_attribute(Attribute::Bold),
+        _ if pair.is_regression() => word.fg(Color::Red).add_attribute(Attribute::Bold),
         Verdict::Improvement => word.fg(Color::Green),
         _ => word,
     };
@@ -74,11 +74,16 @@ fn row(counts: String, pair: &Pair) -> Vec<Cell> {
 }
 
 /// The latency at the recommended worker counts, else at the largest that have one, in a sentence.
-fn latency(compared: &TargetComparison) -> Option<String> {
+fn latency(compared: &TargetComparison, gate: Gate) -> Option<String> {
     let pair = compared.pairs().filter(|pair| pair.latency_p99.is_some()).last()?;
     let found = pair.latency_p99?;
+    let verdict = match gate.latency.map(percent) {
+        None => "no gate".to_owned(),
+        Some(allowed) if found.regression => format!("more than the {allowed} allowed"),
+        Some(allowed) => format!("no regression beyond {allowed}"),
+    };
     Some(format!(
-        "p99 at {}: {} → {} ({}, p {}); no gate",
+        "p99 at {}: {} → {} ({}, p {}); {verdict}",
         in_procs(pair.new.procs),
         seconds(found.base_s),
         seconds(found.new_s),
@@ -88,8 +93,9 @@ fn latency(compared: &TargetComparison) -> Option<String> {
 }
 
 /// A verdict in a word or two; nothing where there is nothing to say.
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
+fn word(pair: &Pair) -> &'static str {
+    match pair.verdict {
+        verdict if pair.is_regression() && !verdict.is_regression() => "p99",
         Verdict::Regression => "regression",
         Verdict::Failed => "fails",
         Verdict::Slower => "slower",
@@ -112,9 +118,8 @@ fn probability(p: f64) -> String {
 
 /// What the target's comparison comes to, in a sentence.
 fn conclusion(compared: &TargetComparison, gate: Gate) -> String {
-    let allowed = percent(gate.threshold);
     if let Some(worst) = worst(compared) {
-        return format!("{}: more than the {allowed} allowed", loss(worst));
+        return format!("{}: more than the {} allowed", loss(worst), allowed(worst, gate));
     }
     let verdicts: Vec<Verdict> = compared.pairs().map(|pair| pair.verdict).collect();
     if verdicts.is_empty() {
@@ -123,14 +128,21 @@ fn conclusion(compared: &TargetComparison, gate: Gate) -> String {
     if verdicts.iter().all(|verdict| *verdict == Verdict::TooFew) {
         return "too few samples to tell anything".to_owned();
     }
-    format!("no regression beyond {allowed}")
+    format!("no regression beyond {}", percent(gate.threshold))
+}
+
+/// How much of what `pair` has lost would have been allowed.
+#[must_use]
+pub fn allowed(pair: &Pair, gate: Gate) -> String {
+    let latency = gate.latency.filter(|_| !pair.verdict.is_regression());
+    percent(latency.unwrap_or(gate.threshold))
 }
 
 /// The regression that costs most, if there is one.
 #[must_use]
 pub fn worst(compared: &TargetComparison) -> Option<&Pair> {
     let share = |pair: &Pair| pair.ratio.unwrap_or(0.0);
-    let regressions = compared.pairs().filter(|pair| pair.verdict.is_regression());
+    let regressions = compared.pairs().filter(|pair| pair.is_regression());
     regressions.min_by(|a, b| share(a).total_cmp(&share(b)))
 }
 
@@ -143,6 +155,10 @@ pub fn loss(pair: &Pair) -> String {
     } else {
         format!("at the recommended {now} against {before}")
     };
+    if let Some(latency) = pair.latency_p99.filter(|_| !pair.verdict.is_regression()) {
+        let [longer, p] = [percent(latency.ratio - 1.0), probability(latency.p)];
+        return format!("a p99 that is {longer} longer {place} (p {p})");
+    }
     match (pair.ratio, pair.p) {
         (Some(ratio), Some(p)) => {
             format!("{} less throughput {place} (p {})", percent(1.0 - ratio), probability(p))
@@ -156,10 +172,13 @@ mod tests {
     use super::*;
     use crate::compare::{Latencies, Side};
 
+    const GATE: Gate = Gate { threshold: 0.05, alpha: 0.05, latency: None };
+
     fn pair(ratio: Option<f64>, verdict: Verdict) -> Pair {
         let side = |procs| Side { procs, samples: 6, throughput: Some(100.0) };
         let p = ratio.map(|_| 0.0022);
-        let latency_p99 = Some(Latencies { base_s: 0.004, new_s: 0.005, ratio: 1.25, p: 0.03 });
+        let latency_p99 =
+            Some(Latencies { base_s: 0.004, new_s: 0.005, ratio: 1.25, p: 0.03, regression: false });
         Pair { base: side(2.0), new: side(2.0), ratio, lo: ratio, hi: ratio, p, verdict, latency_p99 }
     }
 
@@ -173,7 +192,7 @@ mod tests {
             default: Some(pair(Some(0.4), Verdict::Regression)),
             warnings: Vec::new(),
         };
-        let text = target(&compared, Gate { threshold: 0.05, alpha: 0.05 });
+        let text = target(&compared, GATE);
         assert!(
             text.contains("→ 20 % less throughput at 2 procs (p 0.002): more than the 5.0 % allowed"),
             "{text}"
@@ -183,6 +202,23 @@ mod tests {
             text.contains("default") && text.contains("-10 %") && text.contains('~') && text.contains("6+6"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_longer_latency_is_told_where_it_closes_the_gate() {
+        let mut slower = pair(Some(1.0), Verdict::Same);
+        slower.latency_p99 = slower.latency_p99.map(|latency| Latencies { regression: true, ..latency });
+        let compared = TargetComparison {
+            target: "x".to_owned(),
+            unit: "ops/s".to_owned(),
+            points: vec![slower],
+            recommended: None,
+            default: None,
+            warnings: Vec::new(),
+        };
+        let text = target(&compared, Gate { latency: Some(0.1), ..GATE });
+        let told = "→ a p99 that is 25 % longer at 2 procs (p 0.030): more than the 10 % allowed";
+        assert!(text.contains(told) && text.contains("6+6  p99"), "{text}");
     }
 
     #[test]
