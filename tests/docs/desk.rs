@@ -140,5 +140,6 @@ fn server_of(text: &str) -> Option<String> {
     all.extend(arguments.iter().map(Into::into));
     let Subcommand::Sweep(sweep) = cli::parse_from(&all).ok()?.command else { return None };
     let server = shlex::split(&sweep.serving.serve?)?.into_iter().next()?;
-    Some(server.trim_start_matches("./").to_owned())
+    // One without a path is found where the other stand-ins are.
+    Some(server.strip_prefix("./").map_or_else(|| format!("bin/{server}"), str::to_owned))
 }

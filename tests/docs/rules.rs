@@ -48,7 +48,7 @@ pub(crate) const MAY_END_WITH: &[(&str, i32, &str)] =
 
 /// Programs that the docs call and that are stood in for by a script, beside all that begin with `./` or `../`.
 pub(crate) const STAND_INS: &[&str] =
-    &["wrk", "hey", "zcat", "jq", "benchstat", "hyperfine", "duckdb", "xdg-open"];
+    &["wrk", "hey", "redis-benchmark", "zcat", "jq", "benchstat", "hyperfine", "duckdb", "xdg-open"];
 
 /// What every stand-in says: a line for each pattern that the docs look for.
 pub(crate) const SAYS: &str = "\
@@ -58,4 +58,5 @@ p99=1.5ms
     99%    1.50ms
 Requests/sec:    100.0
 100.0 jobs/s
+\"GET\",\"100.0\"
 ";
