@@ -5,7 +5,6 @@ use crate::current;
 use crate::fiber::{Suspend, catch, suspend};
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Mail;
-use crate::outside::Used;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
@@ -40,16 +39,12 @@ pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
     let index = core.processor.index;
     core.end_sample(&goroutine, || runtime.now_ns());
     core.stats().handoffs.bump();
-    let before = used();
+    note_left();
     enter(&runtime, core);
     trace::note(|lane| lane.blocking_begin());
     // Caught, since no goroutine changes threads while it unwinds.
     let result = catch(f);
     trace::note(|lane| lane.blocking_end());
-    if let Some(used) = Used::between(before, used()) {
-        runtime.stats.blocking_cpu_ns.add_shared(used.cpu_ns);
-        runtime.stats.outside_wait_ns.add_shared(used.wait_ns);
-    }
     leave(&runtime, goroutine, index);
     drop(runtime);
     result.unwrap_or_else(|payload| go_on_unwinding(payload))
@@ -73,10 +68,10 @@ fn take_core() -> Option<(Arc<Runtime>, GoroutineRef, Box<Core>)> {
     .flatten()
 }
 
-/// What this thread has used, if that is of interest.
+/// This thread is about to give its processor away.
 #[inline(never)]
-fn used() -> Option<Used> {
-    current::with(current::Context::used).flatten()
+fn note_left() {
+    let _ = current::with(|context| context.note_left(true));
 }
 
 /// Gives the processor to the running goroutine.
@@ -85,6 +80,7 @@ fn set_core(core: Box<Core>, id: u64) {
     current::with(|context| {
         core.set_running(id);
         context.set_core(core);
+        context.note_back();
     })
     .expect("a goroutine runs here");
 }

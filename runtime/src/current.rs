@@ -11,7 +11,7 @@
 use crate::fiber::Exit;
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
-use crate::outside::{Accounts, Used};
+use crate::outside::Accounts;
 use crate::pieces::Pieces;
 use crate::primitives::Arc;
 use crate::processor::Core;
@@ -61,9 +61,17 @@ impl Context {
         self.goroutine.get()
     }
 
-    /// What this thread has used ever, while a `Stretch` is to know.
-    pub(crate) fn used(&self) -> Option<Used> {
-        self.runtime.stats.is_in_stretch().then(|| self.accounts.look(self.machine.id))
+    /// This thread gives its processor away, to sleep or `for_call`. What it uses from now on is of interest while a
+    /// `Stretch` is under way.
+    pub(crate) fn note_left(&self, for_call: bool) {
+        if self.runtime.stats.is_in_stretch() {
+            self.accounts.leave(self.machine.id, for_call);
+        }
+    }
+
+    /// This thread has a processor again.
+    pub(crate) fn note_back(&self) {
+        self.accounts.come_back(self.machine.id, &self.runtime.stats);
     }
 
     pub(crate) fn take_core(&self) -> Option<Box<Core>> {

@@ -114,7 +114,7 @@ pub(crate) struct SharedStats {
     pub(crate) outside_wakes: Counter,
     /// CPU time of workers without a processor, on their way to sleep and back, nanoseconds.
     pub(crate) outside_cpu_ns: Counter,
-    /// CPU time in blocking calls, nanoseconds.
+    /// CPU time in blocking calls and of sysmon, nanoseconds.
     pub(crate) blocking_cpu_ns: Counter,
     /// How long workers without a processor, for either reason, could run but had no CPU, nanoseconds.
     pub(crate) outside_wait_ns: Counter,
@@ -204,7 +204,7 @@ pub struct Times {
     /// CPU time of workers on their way to sleep and back, while they had no processor. Like the next two measured during a
     /// [`Stretch`] only.
     pub outside_cpu: Duration,
-    /// CPU time in blocking calls, which hold no processor.
+    /// CPU time in blocking calls and of sysmon, which hold no processor.
     pub blocking_cpu: Duration,
     /// How long workers without a processor, for either reason, could run but had no CPU.
     pub outside_wait: Duration,

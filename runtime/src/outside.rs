@@ -1,12 +1,13 @@
-//! What a worker's thread uses while it has no processor: on its way to sleep and back, and in blocking calls.
+//! What a thread uses while it has no processor: a worker on its way to sleep and back and in blocking calls, sysmon ever.
 //!
 //! None of it is time of a processor, which is idle meanwhile or another worker's. But the kernel's account of the process
 //! holds it all, so it is measured here, to be taken off there: while a [`Stretch`](crate::Stretch) is under way, and each
 //! time, by 3 µs of system calls. To let a few times stand for all would not do: on a busy machine few of many have nearly
 //! all of the wait (one in up to 64 gave `sleepers` between none and twice of what it had).
 
+use crate::metrics::SharedStats;
 use crate::usage;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -14,40 +15,47 @@ use std::os::unix::fs::FileExt;
 /// Workers that keep their account open; others open it each time, in 5 µs: descriptors are for the program.
 const KEPT: usize = 64;
 
-/// How a thread looks at the kernel's accounts of it.
+/// The kernel's accounts of a worker's thread, and what they were when it gave its processor away.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
     schedstat: OnceCell<Option<File>>,
+    left: Cell<Option<Left>>,
 }
 
-/// What a thread used.
+/// What a thread had used when it gave its processor away, and whether for a blocking call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Used {
-    pub(crate) cpu_ns: u64,
-    /// It could run, but had no CPU; 0 where the kernel does not say.
-    pub(crate) wait_ns: u64,
+struct Left {
+    cpu_ns: u64,
+    wait_ns: u64,
+    for_call: bool,
 }
 
 impl Accounts {
-    /// What this thread, of the worker `id`, has used ever.
-    pub(crate) fn look(&self, id: usize) -> Used {
+    /// This thread, of the worker `id`, gives its processor away, if it has not already: to sleep, or for a blocking call.
+    pub(crate) fn leave(&self, id: usize, for_call: bool) {
+        if self.left.get().is_none() {
+            // The CPU time first, and last in `come_back`: what a look takes is without a processor too.
+            let cpu_ns = usage::thread_cpu_ns();
+            self.left.set(Some(Left { cpu_ns, wait_ns: self.wait_ns(id), for_call }));
+        }
+    }
+
+    /// It has a processor again: adds what it used meanwhile, if that was looked at.
+    pub(crate) fn come_back(&self, id: usize, stats: &SharedStats) {
+        let Some(left) = self.left.take() else { return };
+        stats.outside_wait_ns.add_shared(self.wait_ns(id).saturating_sub(left.wait_ns));
+        let cpu_ns = if left.for_call { &stats.blocking_cpu_ns } else { &stats.outside_cpu_ns };
+        cpu_ns.add_shared(usage::thread_cpu_ns().saturating_sub(left.cpu_ns));
+    }
+
+    /// How long it could run, but had no CPU; 0 where the kernel does not say.
+    fn wait_ns(&self, id: usize) -> u64 {
         let wait_ns = if id < KEPT {
             self.schedstat.get_or_init(|| schedstat().ok()).as_ref().and_then(wait_ns)
         } else {
             schedstat().ok().as_ref().and_then(wait_ns)
         };
-        Used { cpu_ns: usage::thread_cpu_ns(), wait_ns: wait_ns.unwrap_or(0) }
-    }
-}
-
-impl Used {
-    /// What was used from `before` to `after`, if both are known.
-    pub(crate) fn between(before: Option<Self>, after: Option<Self>) -> Option<Self> {
-        let (before, after) = (before?, after?);
-        Some(Self {
-            cpu_ns: after.cpu_ns.saturating_sub(before.cpu_ns),
-            wait_ns: after.wait_ns.saturating_sub(before.wait_ns),
-        })
+        wait_ns.unwrap_or(0)
     }
 }
 
@@ -71,13 +79,19 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "reads accounts of the kernel")]
-    fn a_thread_uses_more_and_more_kept_open_or_not() {
-        let accounts = Accounts::default();
-        let looks = [0, KEPT, 0].map(|id| accounts.look(id));
-        assert!(looks[0].cpu_ns < looks[2].cpu_ns);
-        assert!(looks.is_sorted_by_key(|used| used.wait_ns), "{looks:?}");
-        let between = |before, after| Used::between(before, after).map(|used| (used.cpu_ns, used.wait_ns));
-        assert_eq!(between(Some(looks[2]), Some(looks[0])), Some((0, 0)));
-        assert_eq!(between(None, Some(looks[0])), None);
+    fn what_is_used_until_it_comes_back_counts_once_whatever_it_left_for() {
+        let (accounts, stats) = (Accounts::default(), SharedStats::default());
+        let used = || [&stats.outside_cpu_ns, &stats.blocking_cpu_ns].map(|counter| counter.get() > 0);
+        accounts.come_back(0, &stats);
+        assert_eq!(used(), [false, false], "it has not left");
+        accounts.leave(0, true);
+        accounts.leave(0, false);
+        accounts.come_back(0, &stats);
+        assert_eq!(used(), [false, true], "it had left for a call");
+        let before_ns = stats.blocking_cpu_ns.get();
+        accounts.leave(KEPT, false);
+        accounts.come_back(KEPT, &stats);
+        accounts.come_back(KEPT, &stats);
+        assert_eq!((used(), stats.blocking_cpu_ns.get()), ([true, true], before_ns));
     }
 }

@@ -11,6 +11,7 @@
 
 use crate::hogs::Hogs;
 use crate::lazy::Vigil;
+use crate::outside::Accounts;
 use crate::poller::{Bell, timespec};
 use crate::primitives::atomic::{
     AtomicBool,
@@ -119,6 +120,7 @@ fn watch(runtime: &Arc<Runtime>) {
     let mut idle_rounds = 0;
     let mut trimmed_ns = 0;
     let mut vigil = Vigil::default();
+    let accounts = Accounts::default();
     while !runtime.is_stopping() {
         if idle_rounds < IDLE_ROUNDS {
             let left = Duration::from_nanos(due_ns.saturating_sub(runtime.now_ns()));
@@ -127,6 +129,11 @@ fn watch(runtime: &Arc<Runtime>) {
             sleep_long(runtime);
             slices.begin(runtime.now_ns());
             (sleep, idle_rounds) = (SHORTEST_SLEEP, 0);
+        }
+        // This thread never has a processor, so what it used since the last look counts as that of a call.
+        accounts.come_back(0, &runtime.stats);
+        if runtime.stats.is_in_stretch() {
+            accounts.leave(0, true);
         }
         if signals::was_asked() {
             report::quit();

@@ -6,7 +6,6 @@ use crate::fiber::Suspend;
 use crate::goroutine::Runnable;
 use crate::idle::{NextMark, Released, pause};
 use crate::machine::{Machine, Mail};
-use crate::outside::Used;
 use crate::overflow;
 use crate::primitives::Arc;
 use crate::processor::Core;
@@ -50,15 +49,12 @@ fn work(context: &Context) {
             Mail::Core(core) => serve(context, core, None),
             Mail::Run(core, goroutine) => serve(context, core, Some(goroutine)),
         };
-        let before = context.used();
+        context.note_left(false);
         mail = match idle {
             Idle::Free => runtime.wait_for_mail(machine),
             Idle::Bound => runtime.wait_for_bound(machine),
         };
-        if let Some(used) = Used::between(before, context.used()) {
-            runtime.stats.outside_cpu_ns.add_shared(used.cpu_ns);
-            runtime.stats.outside_wait_ns.add_shared(used.wait_ns);
-        }
+        context.note_back();
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Spent {
     pub searching_s: Option<f64>,
     /// CPU time of workers on their way to sleep and back, while they had no processor.
     pub outside_cpu_s: Option<f64>,
-    /// CPU time in blocking calls, which hold no processor.
+    /// CPU time in blocking calls and of sysmon, which hold no processor.
     pub blocking_cpu_s: Option<f64>,
     /// Runnable but without a CPU, likewise: on the way to sleep and back, and in blocking calls.
     pub outside_wait_s: Option<f64>,

@@ -138,9 +138,9 @@ pub struct SampleRow {
     pub goroutines_run_s: Option<f64>,
     /// The longest that a goroutine was seen to keep its processor beyond 10 ms, seconds.
     pub longest_run_s: Option<f64>,
-    /// CPU time in blocking calls, which hold no processor, seconds.
+    /// CPU time in blocking calls and of sysmon, which hold no processor, seconds.
     pub blocking_cpu_s: Option<f64>,
-    /// The wait for a CPU of workers without a processor and of blocking calls, seconds.
+    /// The wait for a CPU of workers without a processor, of blocking calls and of sysmon, seconds.
     pub outside_wait_s: Option<f64>,
 }
 
