@@ -125,7 +125,7 @@ fn observation(row: &SampleRow) -> Option<Observation> {
         cache_misses: row.cache_misses,
         parks: row.parks,
         handoffs: row.handoffs,
-        spent: spent(row),
+        spent: Some(spent(row)).filter(|spent| *spent != Spent::default()).map(Box::new),
     })
 }
 

@@ -62,9 +62,9 @@ const READERS: [fn(&Observation) -> Option<f64>; 20] = [
     |o| o.per_op(o.cache_misses?),
     |o| ratio(o.cache_misses?, o.wall_s?),
     |o| Some((o.cpu_s()? + o.run_queue_wait_s?) / o.wall_s.filter(|wall| *wall >= SHORTEST_WALL_S)?),
-    |o| o.per_op(o.spent.lock_waits?),
+    |o| o.per_op(o.spent.as_ref()?.lock_waits?),
     busiest_share,
-    |o| o.spent.longest_run_s,
+    |o| o.spent.as_ref()?.longest_run_s,
 ];
 
 /// Estimated run times that are further than this from the CPU time come from too few runs that were measured, or from a machine
@@ -72,7 +72,7 @@ const READERS: [fn(&Observation) -> Option<f64>; 20] = [
 const FAR_OFF: f64 = 0.15;
 
 fn busiest_share(sample: &Observation) -> Option<f64> {
-    let spent = &sample.spent;
+    let spent = sample.spent.as_ref()?;
     let run_s = spent.goroutines_run_s?;
     let is_known = (run_s / (spent.user_s? + spent.sys_s?) - 1.0).abs() <= FAR_OFF;
     ratio(spent.busiest_goroutine_s?, run_s).filter(|_| is_known)

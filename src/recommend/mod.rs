@@ -129,8 +129,9 @@ pub struct Observation {
     pub parks: Option<f64>,
     /// Handoffs (blocking calls).
     pub handoffs: Option<f64>,
-    /// Where the time of its processors went.
-    pub spent: Spent,
+    /// Where the time of its processors went, if anything is known of it. Boxed for tables of a million rows, which know
+    /// nothing of it.
+    pub spent: Option<Box<Spent>>,
 }
 
 /// A gain at most this large is inside the noise that the planner leaves (its default precision).

@@ -76,7 +76,8 @@ struct Span {
 impl Span {
     /// `None` if the CPU time was not measured.
     fn new(sample: &Observation) -> Option<Self> {
-        let spent = &sample.spent;
+        let nothing = Spent::default();
+        let spent = sample.spent.as_deref().unwrap_or(&nothing);
         // A program that says nothing of its timed part is looked at from its start to its end.
         let timed = (sample.elapsed_s, spent.user_s, spent.sys_s);
         let (seconds, user_s, sys_s, wait_s) = match timed {
@@ -241,7 +242,7 @@ mod tests {
             elapsed_s: Some(1.0),
             user_s: Some(9.0),
             sys_s: Some(9.0),
-            spent,
+            spent: Some(Box::new(spent)),
             ..Observation::default()
         }
     }

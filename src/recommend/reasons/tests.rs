@@ -29,7 +29,7 @@ fn second(n: f64, ops: f64, [user_s, sys_s]: [f64; 2], spent: Spent) -> Observat
         user_s: Some(user_s),
         sys_s: Some(sys_s),
         run_queue_wait_s: spent.run_queue_wait_s,
-        spent,
+        spent: Some(Box::new(spent)),
         ..Observation::default()
     }
 }
@@ -75,7 +75,8 @@ fn one(ops: f64) -> Observation {
 fn a_contended_lock() {
     let two =
         Spent { lock_s: Some(0.4), run_queue_wait_s: Some(0.4), lock_waits: Some(3e6), ..Spent::default() };
-    let one = Observation { spent: Spent { lock_waits: Some(0.0), ..one(2e7).spent }, ..one(2e7) };
+    let mut one = one(2e7);
+    one.spent.as_mut().unwrap().lock_waits = Some(0.0);
     let mut evidence = evidence(&[one, second(2.0, 1.6e7, [1.1, 0.05], two)]);
     evidence.places.add(2, "main;corefit_workloads::mutex_counter::increment;lock;swap 100\n");
     let answer = decide(&evidence).unwrap();
@@ -140,8 +141,9 @@ fn a_slow_stage() {
     // Two of four stages at a time; it scales well so far, but one stage is 40 % of all work.
     let of_stage = |run_s: f64| (Some(0.4 * run_s), Some(run_s));
     let (busiest_goroutine_s, goroutines_run_s) = of_stage(0.98);
-    let one =
-        Observation { spent: Spent { busiest_goroutine_s, goroutines_run_s, ..one(5e4).spent }, ..one(5e4) };
+    let mut one = one(5e4);
+    let spent = one.spent.as_mut().unwrap();
+    (spent.busiest_goroutine_s, spent.goroutines_run_s) = (busiest_goroutine_s, goroutines_run_s);
     let (busiest_goroutine_s, goroutines_run_s) = of_stage(1.9);
     let two = Spent { channel_s: Some(0.05), busiest_goroutine_s, goroutines_run_s, ..Spent::default() };
     let mut evidence = evidence(&[one, second(2.0, 9.6e4, [1.9, 0.02], two)]);
@@ -247,13 +249,13 @@ fn threads_of_a_command_that_wait_for_a_lock() {
         user_s: Some(busy),
         sys_s: Some(0.0),
         run_queue_wait_s: Some(0.0),
-        spent: Spent {
+        spent: Some(Box::new(Spent {
             lock_s: Some(lock_s),
             io_s: Some(0.0),
             sleep_s: Some(0.0),
             slack_s: Some(0.0),
             ..Spent::default()
-        },
+        })),
         ..Observation::default()
     };
     let samples = [polled(1.0, 1.0, 1.0, 0.0), polled(2.0, 1.1, 1.1, 0.9)];
