@@ -61,12 +61,9 @@ impl Context {
         self.goroutine.get()
     }
 
-    /// This thread gives its processor away, to sleep or `for_call`. What it uses from now on is of interest while a
-    /// `Stretch` is under way.
+    /// This thread gives its processor away, to sleep or `for_call`.
     pub(crate) fn note_left(&self, for_call: bool) {
-        if self.runtime.stats.is_in_stretch() {
-            self.accounts.leave(self.machine.id, for_call);
-        }
+        self.accounts.leave(self.machine.id, for_call, &self.runtime.stats);
     }
 
     /// This thread has a processor again.

@@ -131,7 +131,7 @@ impl SharedStats {
         self.is_in_stretch.load(Relaxed)
     }
 
-    fn set_in_stretch(&self, is_in_stretch: bool) {
+    pub(crate) fn set_in_stretch(&self, is_in_stretch: bool) {
         // ORDERING: Relaxed; as above.
         self.is_in_stretch.store(is_in_stretch, Relaxed);
     }

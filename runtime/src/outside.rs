@@ -31,9 +31,10 @@ struct Left {
 }
 
 impl Accounts {
-    /// This thread, of the worker `id`, gives its processor away, if it has not already: to sleep, or for a blocking call.
-    pub(crate) fn leave(&self, id: usize, for_call: bool) {
-        if self.left.get().is_none() {
+    /// This thread, of the worker `id`, gives its processor away, if it has not already: to sleep, or for a blocking call. What
+    /// it uses from now on is of interest while a `Stretch` is under way.
+    pub(crate) fn leave(&self, id: usize, for_call: bool, stats: &SharedStats) {
+        if stats.is_in_stretch() && self.left.get().is_none() {
             // The CPU time first, and last in `come_back`: what a look takes is without a processor too.
             let cpu_ns = usage::thread_cpu_ns();
             self.left.set(Some(Left { cpu_ns, wait_ns: self.wait_ns(id), for_call }));
@@ -82,14 +83,18 @@ mod tests {
     fn what_is_used_until_it_comes_back_counts_once_whatever_it_left_for() {
         let (accounts, stats) = (Accounts::default(), SharedStats::default());
         let used = || [&stats.outside_cpu_ns, &stats.blocking_cpu_ns].map(|counter| counter.get() > 0);
+        accounts.leave(0, true, &stats);
+        accounts.come_back(0, &stats);
+        assert_eq!(used(), [false, false], "no one asks");
+        stats.set_in_stretch(true);
         accounts.come_back(0, &stats);
         assert_eq!(used(), [false, false], "it has not left");
-        accounts.leave(0, true);
-        accounts.leave(0, false);
+        accounts.leave(0, true, &stats);
+        accounts.leave(0, false, &stats);
         accounts.come_back(0, &stats);
         assert_eq!(used(), [false, true], "it had left for a call");
         let before_ns = stats.blocking_cpu_ns.get();
-        accounts.leave(KEPT, false);
+        accounts.leave(KEPT, false, &stats);
         accounts.come_back(KEPT, &stats);
         accounts.come_back(KEPT, &stats);
         assert_eq!((used(), stats.blocking_cpu_ns.get()), ([true, true], before_ns));

@@ -132,9 +132,7 @@ fn watch(runtime: &Arc<Runtime>) {
         }
         // This thread never has a processor, so what it used since the last look counts as that of a call.
         accounts.come_back(0, &runtime.stats);
-        if runtime.stats.is_in_stretch() {
-            accounts.leave(0, true);
-        }
+        accounts.leave(0, true, &runtime.stats);
         if signals::was_asked() {
             report::quit();
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::TableArgs;
+use super::{TableArgs, percentage};
 
 /// `corefit compare`.
 #[derive(Clone, Debug, Args)]
@@ -39,18 +39,12 @@ pub struct CompareArgs {
 
 /// A percentage that may be 0, below 100.
 fn allowed(text: &str) -> Result<f64, String> {
-    match text.trim_end_matches('%').parse::<f64>() {
-        Ok(value) if (0.0..100.0).contains(&value) => Ok(value),
-        _ => Err("not a percentage from 0 to below 100".to_owned()),
-    }
+    percentage(text, "from 0 to below 100", |value| (0.0..100.0).contains(&value))
 }
 
 /// A percentage that may be 0 or more than 100.
 fn growth(text: &str) -> Result<f64, String> {
-    match text.trim_end_matches('%').parse::<f64>() {
-        Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
-        _ => Err("not a percentage from 0 on".to_owned()),
-    }
+    percentage(text, "from 0 on", |value| value >= 0.0 && value.is_finite())
 }
 
 /// Least `--alpha`: below it no number of samples that is worth measuring is enough.

@@ -273,6 +273,12 @@ fn bare_line(error: &clap::Error) -> String {
     line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// A percentage, with or without its sign, that `fits`; `range` says which do.
+fn percentage(text: &str, range: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {
+    let value = text.trim_end_matches('%').parse().ok();
+    value.filter(|value| fits(*value)).ok_or_else(|| format!("not a percentage {range}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::command::{CommandArgs, ProgramArgs};
+use super::percentage;
 use super::serve::ServeArgs;
 use crate::error::Error;
 use crate::plan::{Pin, Policy, ProcsSpec, QuotaList, Rounds};
@@ -181,8 +182,5 @@ fn positive(text: &str) -> Result<f64, String> {
 
 /// A percentage above 0, at most 100.
 fn percent(text: &str) -> Result<f64, String> {
-    match text.trim_end_matches('%').parse::<f64>() {
-        Ok(value) if value > 0.0 && value <= 100.0 => Ok(value),
-        _ => Err("not a percentage above 0, at most 100".to_owned()),
-    }
+    percentage(text, "above 0, at most 100", |value| value > 0.0 && value <= 100.0)
 }

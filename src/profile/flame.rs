@@ -6,6 +6,7 @@ use inferno::flamegraph::color::BasicPalette;
 use inferno::flamegraph::{self, Options, Palette};
 
 use super::{Error, Event, Folded, Profile, Unit};
+use crate::target::Procs;
 
 /// The two lines above a flame graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ impl Title {
     /// The title of one profile: target, procs (a number or `default`), event, frequency, samples, losses.
     #[must_use]
     pub fn of(target: &str, procs: &str, profile: &Profile) -> Self {
-        let word = if procs == "1" { "processor" } else { "procs" };
+        let word = procs.parse().map_or("procs", Procs::word);
         Self::of_any(&format!("{target} at {procs} {word}"), profile)
     }
 

@@ -1,6 +1,7 @@
 //! Numbers inside sentences.
 
 use crate::results::Note;
+use crate::target::Procs;
 
 pub(super) fn note(code: &str, text: String) -> Note {
     Note { code: code.to_owned(), text }
@@ -31,7 +32,7 @@ pub(super) fn cpus(count: f64) -> String {
 
 /// A worker count in a sentence.
 pub(super) fn procs(count: f64) -> String {
-    if count == 1.0 { "1 processor".to_owned() } else { format!("{} procs", figure(count)) }
+    format!("{} {}", figure(count), Procs::word(count))
 }
 
 /// Seconds in the unit that suits them.

@@ -1,5 +1,7 @@
 //! Numbers as people read them: three significant digits, a unit, never a bare figure.
 
+use crate::target::Procs;
+
 /// `value` with an SI prefix and `unit`: `1.23 M ops/s`. Three significant digits; a dash if it is not finite.
 #[must_use]
 pub fn quantity(value: f64, unit: &str) -> String {
@@ -31,13 +33,7 @@ pub fn procs(value: f64) -> String {
 /// A worker count in a sentence: `1 processor`, `2 procs`.
 #[must_use]
 pub fn in_procs(value: f64) -> String {
-    format!("{} {}", procs(value), procs_word(value))
-}
-
-/// The word after a worker count.
-#[must_use]
-pub fn procs_word(value: f64) -> &'static str {
-    if value == 1.0 { "processor" } else { "procs" }
+    format!("{} {}", procs(value), Procs::word(value))
 }
 
 /// A speedup as `1.98×`.

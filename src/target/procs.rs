@@ -35,10 +35,15 @@ impl Procs {
     #[must_use]
     pub fn phrase(self) -> String {
         match self {
-            Self::Count(1) => "1 processor".to_owned(),
-            Self::Count(count) => format!("{count} procs"),
+            Self::Count(count) => format!("{count} {}", Self::word(count.into())),
             Self::Default => "the default".to_owned(),
         }
+    }
+
+    /// The word after a worker count in a sentence: `1 processor`, `2 procs`.
+    #[must_use]
+    pub fn word(count: f64) -> &'static str {
+        if count == 1.0 { "processor" } else { "procs" }
     }
 
     /// Whether `field` of a table means the point without a worker count.

@@ -6,8 +6,9 @@ use super::super::answer::{certainty, chosen, is_quick};
 use super::Subject;
 use super::curve;
 use super::text::{Unit, escape, figure, sentence, statement};
-use crate::report::number::{percent, procs, procs_word, quantity, times};
+use crate::report::number::{percent, procs, quantity, times};
 use crate::results::{Note, Recommendation};
+use crate::target::Procs;
 
 /// A regret that would be shown as `0.0 %` is not shown.
 const SHOWN_REGRET: f64 = 0.000_5;
@@ -52,7 +53,7 @@ pub(in crate::report) fn badges(subject: &Subject<'_>) -> Vec<String> {
 /// `Take 2 procs: 68.0 phases/s, 1.50× the throughput of 1.`
 fn headline(answer: &Recommendation) -> String {
     let n = answer.recommended_procs;
-    let (take, word) = (figure("procs", n, &procs(n)), procs_word(n));
+    let (take, word) = (figure("procs", n, &procs(n)), Procs::word(n));
     let Some(point) = chosen(answer) else { return format!("Take {take} {word}") };
     let throughput = figure("throughput", point.throughput, &quantity(point.throughput, &answer.unit));
     let mut text = format!("Take {take} {word}: {throughput}");
