@@ -13,6 +13,10 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "runtime/src/fiber/switch.rs",
     "runtime/src/goroutine.rs",
     "runtime/src/netpoll.rs",
+    "runtime/src/os/linux/memory.rs",
+    "runtime/src/os/portable/macos.rs",
+    "runtime/src/os/portable/memory.rs",
+    "runtime/src/os/portable/poller.rs",
     "runtime/src/overflow.rs",
     "runtime/src/packet.rs",
     "runtime/src/pieces.rs",
@@ -21,7 +25,6 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "runtime/src/readiness.rs",
     "runtime/src/signals.rs",
     "runtime/src/stack/mod.rs",
-    "runtime/src/stack/reservation.rs",
     "runtime/src/sync/line.rs",
     "runtime/src/sync/mutex.rs",
     "runtime/src/sync/rwlock.rs",
@@ -139,7 +142,7 @@ fn atomics_of_the_runtime_come_from_one_place() {
 
 /// Modules of the runtime that may read errno: a thread-local, whose address must not be kept over a switch. They read it
 /// right after a system call of their own, in functions that do not switch.
-const MAY_READ_ERRNO: &[&str] = &["runtime/src/stack/reservation.rs"];
+const MAY_READ_ERRNO: &[&str] = &["runtime/src/os/linux/memory.rs", "runtime/src/os/portable/memory.rs"];
 
 #[test]
 fn errno_is_read_where_nothing_switches() {

@@ -19,17 +19,26 @@ use std::time::{Duration, Instant};
 use corefit_runtime::{Config, blocking, chan, go, metrics, select, yield_now};
 
 thread_local! {
-    static KERNEL_ID: Cell<i32> = const { Cell::new(0) };
+    static KERNEL_ID: Cell<u64> = const { Cell::new(0) };
     static TURNS: Cell<u64> = const { Cell::new(0) };
 }
 
-fn kernel_id() -> i32 {
-    rustix::thread::gettid().as_raw_nonzero().get()
+#[cfg(target_os = "linux")]
+fn kernel_id() -> u64 {
+    rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs().into()
+}
+
+#[cfg(target_os = "macos")]
+fn kernel_id() -> u64 {
+    let mut id = 0;
+    // SAFETY: 0 stands for the calling thread, and `id` has room for the answer.
+    assert_eq!(unsafe { libc::pthread_threadid_np(0, &raw mut id) }, 0, "the thread exists");
+    id
 }
 
 /// The kernel's id of this thread, as the thread-local has it.
 #[inline(never)]
-fn noted_id() -> i32 {
+fn noted_id() -> u64 {
     KERNEL_ID.with(|id| {
         if id.get() == 0 {
             id.set(kernel_id());

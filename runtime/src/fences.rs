@@ -13,12 +13,12 @@
 //! which comes after it, sees it; and if it came after, it sees B. Where the kernel has no `membarrier`, or refuses it, both
 //! are a `fence(SeqCst)`, which is 5 to 10 ns.
 
+use crate::os;
 use crate::primitives::atomic::{
     AtomicU8,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
     compiler_fence, fence,
 };
-use rustix::thread::{MembarrierCommand, membarrier};
 
 /// Nobody has asked the kernel yet.
 const UNKNOWN: u8 = 0;
@@ -47,7 +47,7 @@ pub(crate) fn light() {
 /// The fence between a store and a load that run rarely.
 pub(crate) fn heavy() {
     if settle() == ASYMMETRIC {
-        membarrier(MembarrierCommand::PrivateExpedited).expect("the kernel let us register for it");
+        os::fence_all();
     } else {
         // ORDERING: SeqCst fence; pairs with that in `light`.
         fence(SeqCst);
@@ -62,7 +62,7 @@ fn settle() -> u8 {
     if kind != UNKNOWN {
         return kind;
     }
-    let may = !cfg!(any(miri, loom)) && membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok();
+    let may = !cfg!(any(miri, loom)) && os::register_fences();
     let kind = if may { ASYMMETRIC } else { SYMMETRIC };
     // ORDERING: Release; pairs with the Acquire above. Relaxed on failure would do, for who loses reads the winner's kind,
     // and both asked the same kernel; Acquire, as above.

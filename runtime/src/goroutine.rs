@@ -36,6 +36,7 @@
 use crate::current;
 use crate::fiber::{Exit, Fiber, Suspend};
 use crate::foreign::Sleeper;
+use crate::os::page_bytes;
 use crate::park::WaitReason;
 use crate::prefetch::prefetch;
 use crate::primitives::atomic::{
@@ -45,7 +46,7 @@ use crate::primitives::atomic::{
 };
 use crate::queue::Element;
 use crate::runtime::Runtime;
-use crate::stack::{self, Stack, page_bytes};
+use crate::stack::{self, Stack};
 use crate::token::{Notified, Token};
 use crate::trace;
 use std::cell::UnsafeCell;

@@ -33,7 +33,7 @@
 
 use crate::account::Span;
 use crate::machine::{Machine, Mail};
-use crate::poller::Bell;
+use crate::os::Bell;
 use crate::primitives::Arc;
 use crate::processor::{Core, Processor};
 use crate::runtime::{Runtime, Synced};

@@ -50,9 +50,9 @@
 // A model checker drives single files of this crate (`models/main.rs`); as a whole it runs on std only.
 #![cfg(not(loom))]
 
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+#[cfg(not(all(any(target_os = "linux", target_os = "macos"), target_pointer_width = "64")))]
 compile_error!(
-    "corefit-runtime needs 64-bit Linux: it waits by epoll, fences by membarrier, and reserves address space for a million \
+    "corefit-runtime needs 64-bit Linux or macOS: it waits by epoll or kqueue, and reserves address space for a million \
      stacks. On another system use a Linux virtual machine or container"
 );
 
@@ -76,6 +76,7 @@ mod machine;
 mod metrics;
 pub mod net;
 mod netpoll;
+mod os;
 mod outside;
 mod overflow;
 mod packet;

@@ -3,6 +3,7 @@
 use crate::account::Sums;
 use crate::current;
 use crate::histogram::{Counts, Histogram};
+use crate::outside;
 use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::runtime::Runtime;
 use crate::usage;
@@ -206,8 +207,8 @@ pub struct Times {
     pub outside_cpu: Duration,
     /// CPU time in blocking calls and of sysmon, which hold no processor.
     pub blocking_cpu: Duration,
-    /// How long workers without a processor, for either reason, could run but had no CPU.
-    pub outside_wait: Duration,
+    /// How long workers without a processor, for either reason, could run but had no CPU; `None` where the kernel does not say.
+    pub outside_wait: Option<Duration>,
     /// Run time of all goroutines, estimated: long runs are all measured, of short ones 1 in 64.
     pub goroutines_run: Duration,
     /// The part of it of the goroutine that ran longest, since the runtime or the last [`Stretch`] began.
@@ -265,7 +266,8 @@ fn of(runtime: &Runtime) -> Metrics {
     }
     sum.times.outside_cpu = Duration::from_nanos(shared.outside_cpu_ns.get());
     sum.times.blocking_cpu = Duration::from_nanos(shared.blocking_cpu_ns.get());
-    sum.times.outside_wait = Duration::from_nanos(shared.outside_wait_ns.get());
+    sum.times.outside_wait =
+        outside::is_wait_told().then(|| Duration::from_nanos(shared.outside_wait_ns.get()));
     sum.times.longest_run = Duration::from_nanos(shared.longest_run_ns.get());
     sum.goroutines_alive = sum.goroutines.saturating_sub(ended);
     sum.sched_latency_p50_s = latency.quantile_s(0.5);
@@ -308,7 +310,10 @@ impl Times {
             searching: self.searching.saturating_sub(before.searching),
             outside_cpu: self.outside_cpu.saturating_sub(before.outside_cpu),
             blocking_cpu: self.blocking_cpu.saturating_sub(before.blocking_cpu),
-            outside_wait: self.outside_wait.saturating_sub(before.outside_wait),
+            outside_wait: self
+                .outside_wait
+                .zip(before.outside_wait)
+                .map(|(now, before)| now.saturating_sub(before)),
             goroutines_run: self.goroutines_run.saturating_sub(before.goroutines_run),
             ..self
         }

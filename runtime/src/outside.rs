@@ -6,6 +6,7 @@
 //! all of the wait (one in up to 64 gave `sleepers` between none and twice of what it had).
 
 use crate::metrics::SharedStats;
+use crate::primitives::OnceLock;
 use crate::usage;
 use std::cell::{Cell, OnceCell};
 use std::fs::File;
@@ -58,6 +59,12 @@ impl Accounts {
         };
         wait_ns.unwrap_or(0)
     }
+}
+
+/// Whether the kernel says how long a thread could run but had no CPU.
+pub(crate) fn is_wait_told() -> bool {
+    static IS_TOLD: OnceLock<bool> = OnceLock::new();
+    *IS_TOLD.get_or_init(|| schedstat().ok().as_ref().and_then(wait_ns).is_some())
 }
 
 /// The account of the calling thread, which it stays.

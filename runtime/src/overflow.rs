@@ -1,7 +1,7 @@
 //! Stack overflow: one clear line instead of a bare "segmentation fault".
 //!
 //! The handler runs on the thread's alternate stack. If the address is in the guard page of the goroutine that runs on
-//! this thread, it says so and aborts; everything else goes to whoever handled SIGSEGV before (Rust's own handler, which
+//! this thread, it says so and aborts; everything else goes to whoever handled the signal before (Rust's own handler, which
 //! knows the stacks of threads).
 #![allow(unsafe_code, reason = "installing a signal handler is a matter of system calls")]
 
@@ -11,29 +11,35 @@ use crate::trace::{self, End};
 use std::fmt::{self, Write as _};
 use std::{mem, process, ptr};
 
-/// Who handled SIGSEGV before.
-static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
+/// What an access to a guard page raises: on Linux the first, on macOS the second.
+const FAULTS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
+
+/// Who handled each of them before.
+static BEFORE: [OnceLock<libc::sigaction>; FAULTS.len()] = [const { OnceLock::new() }; FAULTS.len()];
 
 /// Installs the handler, once.
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        // SAFETY: all zeroes is a valid `sigaction`: no handler, no flags, an empty mask.
-        let mut before: libc::sigaction = unsafe { mem::zeroed() };
-        // SAFETY: asks for the present action, into a local of the right type.
-        if unsafe { libc::sigaction(libc::SIGSEGV, ptr::null(), &raw mut before) } != 0 {
-            return;
-        }
-        // The handler needs it from its first moment.
-        BEFORE.get_or_init(|| before);
-        // SAFETY: as above.
-        let mut action: libc::sigaction = unsafe { mem::zeroed() };
-        let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = on_fault;
-        action.sa_sigaction = handler as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-        // SAFETY: `on_fault` is a handler for actions with SA_SIGINFO and does only what a handler may.
-        unsafe { libc::sigaction(libc::SIGSEGV, &raw const action, ptr::null_mut()) };
-    });
+    INSTALLED
+        .call_once(|| FAULTS.iter().zip(&BEFORE).for_each(|(&signal, before)| install_for(signal, before)));
+}
+
+fn install_for(signal: libc::c_int, before: &OnceLock<libc::sigaction>) {
+    // SAFETY: all zeroes is a valid `sigaction`: no handler, no flags, an empty mask.
+    let mut present: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: asks for the present action, into a local of the right type.
+    if unsafe { libc::sigaction(signal, ptr::null(), &raw mut present) } != 0 {
+        return;
+    }
+    // The handler needs it from its first moment.
+    before.get_or_init(|| present);
+    // SAFETY: as above.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = on_fault;
+    action.sa_sigaction = handler as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // SAFETY: `on_fault` is a handler for actions with SA_SIGINFO and does only what a handler may.
+    unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
 }
 
 /// Gives this thread an alternate stack for the handler, if it has none. Rust's threads have one if the program's main
@@ -57,7 +63,7 @@ pub(crate) fn prepare_thread() {
 extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a valid `siginfo_t` to a handler with SA_SIGINFO.
     let info_ref = unsafe { &*info };
-    // SAFETY: for SIGSEGV the kernel fills in the address; for one sent by a process the bytes are others, yet there.
+    // SAFETY: for these signals the kernel fills in the address; for one sent by a process the bytes are others, yet there.
     let address = unsafe { info_ref.si_addr() }.addr();
     let _ = current::with_goroutine(|goroutine| {
         if goroutine.guard().contains(&address)
@@ -78,7 +84,8 @@ extern "C" fn on_fault(signal: libc::c_int, info: *mut libc::siginfo_t, context:
 fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     type Plain = extern "C" fn(libc::c_int);
     type WithInfo = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
-    match BEFORE.get() {
+    let before = FAULTS.iter().position(|&fault| fault == signal).and_then(|index| BEFORE[index].get());
+    match before {
         Some(before) if ![libc::SIG_DFL, libc::SIG_IGN].contains(&before.sa_sigaction) => {
             if before.sa_flags & libc::SA_SIGINFO != 0 {
                 // SAFETY: the kernel gave us this address as a handler with SA_SIGINFO.

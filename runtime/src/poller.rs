@@ -1,33 +1,28 @@
-//! The poller of a runtime: an epoll instance and the sources that are registered with it.
+//! The poller of a runtime: the descriptors that are registered with the kernel, and their sources.
 //!
 //! At most one idle worker sleeps in it, until a descriptor is ready, the earliest timer is due or its bell rings. Busy
 //! workers look without sleeping. How no timer is slept through that is set while a worker goes to sleep: `earliest.rs`.
 //!
-//! The bell is an `eventfd`: rung before the sleep begins, it ends it at once. Each sleeper has a bell of its own. With one
-//! for all, a worker that has just been woken by it could silence it before another one, which goes to sleep as it
+//! The bell, rung before the sleep begins, ends it at once. Each sleeper has a bell of its own. With one for all, a worker that has just been woken by it could silence it before another one, which goes to sleep as it
 //! leaves, has heard it.
 
 use crate::earliest::{NEVER, Sleep};
 use crate::goroutine::Runnable;
+use crate::os::{Bell, Descriptors, LONGEST_SLEEP, timespec};
 use crate::primitives::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::primitives::{Arc, Mutex};
 use crate::sources::{Source, Sources};
 use crate::timers::Timers;
-use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
-
-/// Events taken at a time. Guess.
-const EVENTS: usize = 128;
 
 /// See the module docs.
 pub(crate) struct Poller {
     /// None after the end of the runtime.
-    epoll: Mutex<Option<Arc<OwnedFd>>>,
+    descriptors: Mutex<Option<Arc<Descriptors>>>,
     sources: Sources,
     registered: AtomicUsize,
     sleep: Sleep,
@@ -36,31 +31,30 @@ pub(crate) struct Poller {
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
-            epoll: Mutex::new(Some(Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?))),
+            descriptors: Mutex::new(Some(Arc::new(Descriptors::new()?))),
             sources: Sources::new(),
             registered: AtomicUsize::new(0),
             sleep: Sleep::default(),
         })
     }
 
-    fn epoll(&self) -> Option<Arc<OwnedFd>> {
-        self.epoll.lock().clone()
+    fn descriptors(&self) -> Option<Arc<Descriptors>> {
+        self.descriptors.lock().clone()
     }
 
     /// Closes it: the runtime has ended.
     pub(crate) fn close(&self) {
-        *self.epoll.lock() = None;
+        *self.descriptors.lock() = None;
     }
 
     /// Registers `fd` for both directions, edge-triggered: what it is ready for now is the first event. Returns the place of
     /// its source.
     pub(crate) fn register(&self, fd: BorrowedFd<'_>) -> io::Result<u32> {
-        let epoll = self.epoll().ok_or(io::ErrorKind::NotConnected)?;
+        let descriptors = self.descriptors().ok_or(io::ErrorKind::NotConnected)?;
         let place = self.sources.take();
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::PRI | EventFlags::ET;
-        if let Err(error) = epoll::add(&epoll, fd, EventData::new_u64(place.into()), flags) {
+        if let Err(error) = descriptors.add(fd, place) {
             self.sources.give_back(place);
-            return Err(error.into());
+            return Err(error);
         }
         // ORDERING: Relaxed; a hint that spares looks. The registering goroutine's worker sees it, and goes to sleep in
         // the poller or lets another.
@@ -69,9 +63,8 @@ impl Poller {
     }
 
     pub(crate) fn deregister(&self, fd: BorrowedFd<'_>, place: u32) {
-        if let Some(epoll) = self.epoll() {
-            // The descriptor may have been closed by force; then the kernel has forgotten it already.
-            let _ = epoll::delete(&epoll, fd);
+        if let Some(descriptors) = self.descriptors() {
+            descriptors.remove(fd);
         }
         self.sources.give_back(place);
         // ORDERING: Relaxed; as in `register`.
@@ -91,15 +84,8 @@ impl Poller {
 
     /// Takes what is ready now; goroutines that must be queued are added to `ready`.
     pub(crate) fn look(&self, ready: &mut Vec<Runnable>) {
-        let Some(epoll) = self.epoll() else { return };
-        let mut events = [const { MaybeUninit::uninit() }; EVENTS];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // An error (a signal) is an empty answer: the next look finds what is there.
-        let Ok((events, _)) = epoll::wait(&epoll, &mut events, Some(&now)) else { return };
-        for event in events {
-            let (place, flags) = (event.data.u64(), event.flags);
-            self.sources.get(u32::try_from(place).expect("`register` gave it")).notify(flags, ready);
-        }
+        let Some(descriptors) = self.descriptors() else { return };
+        descriptors.take(|place, event| self.sources.get(place).notify(event, ready));
     }
 
     /// Notes that a worker will sleep until the earliest of `timers`; see `Sleep::arm`.
@@ -126,39 +112,10 @@ impl Poller {
     /// Sleeps until a descriptor is ready, the earliest of `timers` is due, or `bell` rings, which is silent afterwards;
     /// may return early. `now_ns` reads the runtime's clock. For the one worker that has the poller, which is armed.
     pub(crate) fn sleep(&self, bell: &Bell, timers: &Timers, now_ns: impl Fn() -> u64) {
-        let Some(epoll) = self.epoll() else { return };
+        let Some(descriptors) = self.descriptors() else { return };
         let until = self.sleep.until(|| timers.earliest());
         let timeout = (until != NEVER).then(|| Duration::from_nanos(until.saturating_sub(now_ns())));
-        let mut fds =
-            [PollFd::new(&epoll, PollFlags::IN), PollFd::from_borrowed_fd(bell.fd(), PollFlags::IN)];
-        // An error (a signal) is an early return.
-        if poll(&mut fds, timeout.map(timespec).as_ref()).is_ok() && !fds[1].revents().is_empty() {
-            bell.quiet();
-        }
-    }
-}
-
-/// A descriptor that ends a `poll`: an `eventfd`.
-pub(crate) struct Bell(OwnedFd);
-
-impl Bell {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
-    }
-
-    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-
-    pub(crate) fn ring(&self) {
-        // It fails only when the counter is full: then the bell rings already.
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
-    }
-
-    /// Makes it silent again.
-    pub(crate) fn quiet(&self) {
-        // It fails only when the bell has not rung.
-        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+        bell.wait(Some(descriptors.as_fd()), timeout);
     }
 }
 
@@ -170,17 +127,11 @@ pub(crate) fn wait_on_thread(
 ) -> io::Result<bool> {
     let mut fds = [PollFd::new(&fd, flags)];
     match poll(&mut fds, timeout.map(timespec).as_ref()) {
-        Ok(ready) => Ok(ready > 0),
+        // After so long a part of the timeout, as after a signal.
+        Ok(ready) => Ok(ready > 0 || timeout > Some(LONGEST_SLEEP)),
         // A signal: the caller tries its operation again, and waits again.
         Err(Errno::INTR) => Ok(true),
         Err(error) => Err(error.into()),
-    }
-}
-
-pub(crate) fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: duration.subsec_nanos().into(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! How many processors by default: the variable, else affinity and cgroup quota.
 
 use crate::cgroup;
+use crate::os;
 use crate::runtime::MOST_PROCS;
 use std::path::Path;
 
@@ -52,11 +53,8 @@ pub fn default_procs() -> DefaultProcs {
 
 /// CPUs that this process may run on.
 fn affinity() -> usize {
-    rustix::thread::sched_getaffinity(None)
-        .ok()
-        .and_then(|set| usize::try_from(set.count()).ok())
-        .filter(|&cpus| cpus > 0)
-        // More CPUs than the set holds: std asks with a larger one.
+    os::allowed_cpus()
+        // More CPUs than the kernel's set holds, or no such set: std has other ways.
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1)
 }

@@ -6,6 +6,7 @@
 //! runtimes, waits for ever instead. It is the safe side: a report ends the process.
 
 use crate::goroutine::{self, Sight};
+use crate::os;
 use crate::runtime::Runtime;
 use crate::signals;
 use crate::trace::{self, End};
@@ -69,6 +70,5 @@ pub(crate) fn may_be_deadlocked(runtime: &Runtime) -> bool {
 /// Whether the process has no threads but the workers, the watch, and the one in `run`.
 fn is_alone(runtime: &Runtime) -> bool {
     let ours = runtime.synced.lock().machines.len() + 2;
-    let threads = std::fs::read_dir("/proc/self/task").map_or(usize::MAX, Iterator::count);
-    threads == ours && signals::runtimes().len() == 1
+    os::count_threads() == Some(ours) && signals::runtimes().len() == 1
 }

@@ -10,7 +10,8 @@ use crate::idle::MOST_MACHINES;
 use crate::lazy::Alertness;
 use crate::machine::Machine;
 use crate::metrics::SharedStats;
-use crate::poller::{Bell, Poller};
+use crate::os::Bell;
+use crate::poller::Poller;
 use crate::preempt::Wish;
 use crate::primitives::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,

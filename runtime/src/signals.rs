@@ -3,7 +3,7 @@
 //! The handler does what a handler may: it sets a flag and rings a bell, for which every watch listens.
 #![allow(unsafe_code, reason = "installing a signal handler is a matter of system calls")]
 
-use crate::poller::Bell;
+use crate::os::Bell;
 use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use crate::primitives::{Arc, Mutex, OnceLock};
 use crate::runtime::Runtime;

@@ -5,13 +5,13 @@
 //! which tries again.
 
 use crate::goroutine::Runnable;
+use crate::os::Event;
 use crate::primitives::atomic::{
     AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 use crate::primitives::{Mutex, OnceLock};
 use crate::readiness::Readiness;
-use rustix::event::epoll::EventFlags;
 use std::iter;
 
 /// Places in the first chunk; each chunk has twice as many as the one before.
@@ -78,20 +78,19 @@ impl Source {
         self.mark() == Some(mark)
     }
 
-    /// The kernel said `flags`: whoever waits for that tries again.
-    pub(crate) fn notify(&self, flags: EventFlags, ready: &mut Vec<Runnable>) {
-        let both = EventFlags::HUP | EventFlags::ERR;
-        let closing = EventFlags::RDHUP | EventFlags::PRI | both;
-        if flags.intersects(EventFlags::IN | closing) {
+    /// The kernel said `event`: whoever waits for that tries again.
+    #[inline]
+    pub(crate) fn notify(&self, event: Event, ready: &mut Vec<Runnable>) {
+        if event.reads {
             // ORDERING: AcqRel; pairs with the Acquire in `mark`.
             self.events.fetch_add(EVENT, AcqRel);
-            if flags.intersects(closing) {
+            if event.ends {
                 // ORDERING: AcqRel; as above.
                 self.events.fetch_or(CLOSING, AcqRel);
             }
             self.read.notify(ready);
         }
-        if flags.intersects(EventFlags::OUT | both) {
+        if event.writes {
             self.write.notify(ready);
         }
     }
@@ -167,7 +166,7 @@ mod tests {
         let sources = Sources::new();
         let (one, other) = (sources.take(), sources.take());
         assert_ne!(one, other);
-        sources.get(one).notify(EventFlags::IN | EventFlags::RDHUP, &mut Vec::new());
+        sources.get(one).notify(Event { reads: true, ends: true, ..Event::default() }, &mut Vec::new());
         assert_eq!(sources.get(one).mark(), None);
         sources.give_back(one);
         assert_eq!(sources.take(), one);
@@ -178,12 +177,12 @@ mod tests {
     fn an_event_to_read_makes_marks_old_and_one_to_write_does_not() {
         let source = Source::default();
         let mark = source.mark().unwrap();
-        source.notify(EventFlags::OUT, &mut Vec::new());
+        source.notify(Event { writes: true, ..Event::default() }, &mut Vec::new());
         assert!(source.is_since(mark));
-        source.notify(EventFlags::IN, &mut Vec::new());
+        source.notify(Event { reads: true, ..Event::default() }, &mut Vec::new());
         assert!(!source.is_since(mark));
         let mark = source.mark().unwrap();
-        source.notify(EventFlags::IN | EventFlags::RDHUP, &mut Vec::new());
+        source.notify(Event { reads: true, ends: true, ..Event::default() }, &mut Vec::new());
         assert!(!source.is_since(mark));
         assert_eq!(source.mark(), None, "the end is there, and no event will say so again");
     }

@@ -11,8 +11,8 @@
 
 use crate::hogs::Hogs;
 use crate::lazy::Vigil;
+use crate::os::Bell;
 use crate::outside::Accounts;
-use crate::poller::{Bell, timespec};
 use crate::primitives::atomic::{
     AtomicBool,
     Ordering::{Relaxed, SeqCst},
@@ -25,7 +25,6 @@ use crate::signals;
 use crate::slices::{SHORT_SLICE_NS, Slices, Waiting};
 use crate::stack::{self, Trimmed};
 use crate::timers::NEVER;
-use rustix::event::{PollFd, PollFlags, poll};
 use std::time::Duration;
 use std::{io, thread};
 
@@ -74,13 +73,7 @@ impl Alarm {
     /// Sleeps until the bell or a signal rings, or for `timeout`.
     fn sleep(&self, timeout: Option<Duration>) {
         let Some(bell) = self.bell.lock().clone() else { return };
-        let mut fds = vec![PollFd::from_borrowed_fd(bell.fd(), PollFlags::IN)];
-        fds.extend(signals::bell().map(|bell| PollFd::from_borrowed_fd(bell, PollFlags::IN)));
-        // An error (a signal) is an early return.
-        let _ = poll(&mut fds, timeout.map(timespec).as_ref());
-        if !fds[0].revents().is_empty() {
-            bell.quiet();
-        }
+        bell.wait(signals::bell(), timeout);
     }
 }
 

@@ -21,8 +21,7 @@ pub(crate) fn process_cpu() -> [Duration; 2] {
     // SAFETY: all bytes zero are a valid `rusage`, and the kernel has filled it.
     let usage = unsafe { usage.assume_init() };
     [usage.ru_utime, usage.ru_stime].map(|time| {
-        let [seconds, microseconds] =
-            [time.tv_sec, time.tv_usec].map(|part| u64::try_from(part).unwrap_or(0));
-        Duration::from_secs(seconds) + Duration::from_micros(microseconds)
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
     })
 }

@@ -6,13 +6,13 @@ use crate::fiber::Suspend;
 use crate::goroutine::Runnable;
 use crate::idle::{NextMark, Released, pause};
 use crate::machine::{Machine, Mail};
+use crate::os;
 use crate::overflow;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::stack;
 use crate::trace;
-use std::num::NonZeroU64;
 
 /// How often a worker goes round the other processors before it gives up. As in Go.
 const STEAL_ROUNDS: u32 = 4;
@@ -25,8 +25,7 @@ const TIMER_SLACK_NS: u64 = 1_000;
 /// The main function of a worker's thread. Its first mail is there.
 pub(crate) fn main(runtime: Arc<Runtime>, machine: Arc<Machine>) {
     overflow::prepare_thread();
-    // Where it cannot be set, timers are later.
-    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(TIMER_SLACK_NS));
+    os::set_timer_slack(TIMER_SLACK_NS);
     let context = Context::new(runtime, machine);
     context.runtime.trace.work(|| current::enter(&context, || work(&context)));
     context.runtime.worker_ended(&context.machine);

@@ -71,7 +71,8 @@ struct TimedPart {
     searching_s: f64,
     outside_cpu_s: f64,
     blocking_cpu_s: f64,
-    outside_wait_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outside_wait_s: Option<f64>,
     lock_waits: u64,
     busiest_goroutine_s: f64,
     goroutines_run_s: f64,
@@ -98,7 +99,7 @@ impl TimedPart {
             searching_s: seconds(times.searching),
             outside_cpu_s: seconds(times.outside_cpu),
             blocking_cpu_s: seconds(times.blocking_cpu),
-            outside_wait_s: seconds(times.outside_wait),
+            outside_wait_s: times.outside_wait.map(seconds),
             lock_waits: costs.lock_waits,
             busiest_goroutine_s: seconds(times.busiest_goroutine),
             goroutines_run_s: seconds(times.goroutines_run),
@@ -208,7 +209,7 @@ mod tests {
     use super::*;
     use crate::Parameter;
     use crate::latency::histogram;
-    use corefit_runtime::Costs;
+    use corefit_runtime::{Costs, Times};
     use serde_json::Value;
 
     const WORKLOAD: Workload = Workload {
@@ -231,7 +232,8 @@ mod tests {
     /// So long, at one processor that was busy all the time.
     fn timed(elapsed_ms: u64) -> Timed {
         let elapsed = Duration::from_millis(elapsed_ms);
-        Timed { costs: Costs { elapsed, user: elapsed, ..Costs::default() }, run_queue_wait_s: None }
+        let times = Times { outside_wait: Some(Duration::ZERO), ..Times::default() };
+        Timed { costs: Costs { elapsed, user: elapsed, times, ..Costs::default() }, run_queue_wait_s: None }
     }
 
     fn settings(params: &[(&str, &str)]) -> Settings {
@@ -282,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_absent() {
-        let outcome = Outcome { ops: 1, timed: timed(1_000), latency_ns: Some(histogram([])) };
+        let outcome = Outcome { ops: 1, timed: Timed::default(), latency_ns: Some(histogram([])) };
         let line = parse(&result_line(&outcome, &Metrics::default(), None));
         assert!(line.get("latency_s").is_none(), "{line}");
         for key in [
@@ -292,6 +294,7 @@ mod tests {
             "run_length_p99_s",
             "run_queue_wait_s",
             "timed_run_queue_wait_s",
+            "outside_wait_s",
             "longest_run_s",
         ] {
             assert!(line["runtime"].get(key).is_none(), "{key} in {line}");

@@ -1,21 +1,21 @@
 //! A stack with a computation on it: the context switch, and nothing of the scheduler.
 //!
-//! There are two ways to switch: an own one for x86-64 (`switch.rs`), and that of corosensei (`portable.rs`) elsewhere, and
-//! where `--cfg corefit_portable_switch` asks for it, so that it can be tested on any machine.
+//! There are two ways to switch: an own one for x86-64 Linux (`switch.rs`, in the assembler's words for ELF), and that of
+//! corosensei (`portable.rs`) elsewhere, and where `--cfg corefit_portable_switch` asks for it, so that it can be tested on any machine.
 //! A fiber lies at a fixed place, in its goroutine; both sides of a switch find it there.
 #![allow(unsafe_code, reason = "a suspended stack moves between threads")]
 
-#[cfg(any(test, corefit_portable_switch, not(target_arch = "x86_64")))]
+#[cfg(any(test, corefit_portable_switch, not(all(target_arch = "x86_64", target_os = "linux"))))]
 mod portable;
-#[cfg(all(target_arch = "x86_64", not(corefit_portable_switch)))]
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(corefit_portable_switch)))]
 mod switch;
 
 use crate::current;
-#[cfg(any(corefit_portable_switch, not(target_arch = "x86_64")))]
+#[cfg(any(corefit_portable_switch, not(all(target_arch = "x86_64", target_os = "linux"))))]
 pub(crate) use portable::Fiber;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
-#[cfg(all(target_arch = "x86_64", not(corefit_portable_switch)))]
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(corefit_portable_switch)))]
 pub(crate) use switch::Fiber;
 
 /// What a goroutine asks of its worker when it leaves its stack.

@@ -75,7 +75,7 @@ impl Fiber {
     ///
     /// # Safety
     /// None.
-    #[cfg(any(corefit_portable_switch, not(target_arch = "x86_64")))]
+    #[cfg(any(corefit_portable_switch, not(all(target_arch = "x86_64", target_os = "linux"))))]
     pub(crate) unsafe fn goes_on_at(_this: *const Self) -> *const u8 {
         ptr::null()
     }

@@ -8,8 +8,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::netpoll::{Direction, Pollable};
+use crate::os;
 use crate::sources::LastMark;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::RecvFlags;
 
 /// A non-blocking socket of std's type `S`, known to the netpoller.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(super) struct Socket<S> {
 impl<S: AsFd> Socket<S> {
     /// Makes `inner` non-blocking and known to the netpoller.
     pub(super) fn new(inner: S) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&inner, true)?;
+        os::prepare_socket(inner.as_fd())?;
         let pollable = Pollable::new(inner.as_fd().as_raw_fd())?;
         Ok(Self {
             pollable,
@@ -133,7 +134,7 @@ pub(super) fn receive_all<S: AsFd>(socket: &Socket<S>, buf: &mut [u8]) -> io::Re
 
 /// Writes as much of `buf` as there is room for.
 pub(super) fn send<S: AsFd>(socket: &Socket<S>, buf: &[u8]) -> io::Result<usize> {
-    socket.write(|stream| Ok(rustix::net::send(stream, buf, SendFlags::NOSIGNAL)?))
+    socket.write(|stream| Ok(rustix::net::send(stream, buf, os::SEND_FLAGS)?))
 }
 
 /// How long an operation may wait, in nanoseconds; 0 stands for as long as it takes.

@@ -5,10 +5,11 @@ use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::AddressFamily;
 
 use crate::net::socket::{Socket, as_fd, byte_stream, resolve, timeouts};
 use crate::netpoll::Direction;
+use crate::os;
 
 /// Like [`std::net::TcpListener`]; waiting parks the goroutine, not its thread.
 ///
@@ -142,8 +143,7 @@ impl TcpStream {
 
     fn connect_until(address: &SocketAddr, deadline: Option<Instant>) -> io::Result<Self> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let descriptor = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        let descriptor = os::stream_socket(family)?;
         let is_connected = match rustix::net::connect(&descriptor, address) {
             Ok(()) => true,
             // Interrupted or not, the kernel goes on connecting.

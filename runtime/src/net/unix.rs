@@ -6,9 +6,10 @@ use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketAddrUnix};
 
 use crate::net::socket::{Socket, as_fd, byte_stream, timeouts};
+use crate::os;
 
 /// Like [`std::os::unix::net::UnixListener`]; waiting parks the goroutine, not its thread.
 ///
@@ -114,15 +115,14 @@ pub struct UnixStream {
 }
 
 impl UnixStream {
-    /// Connects to the listener at `path`. While the listener's queue is full, it waits in a blocking call.
+    /// Connects to the listener at `path`. While the listener's queue is full, it waits in a blocking call; macOS refuses.
     ///
     /// # Errors
     /// Nobody listens there, or the path is too long.
     pub fn connect<P: AsRef<Path>>(path: P) -> io::Result<Self> {
         let path = path.as_ref();
         let address = SocketAddrUnix::new(path)?;
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let descriptor = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        let descriptor = os::stream_socket(AddressFamily::UNIX)?;
         let inner = match rustix::net::connect(&descriptor, &address) {
             Ok(()) => net::UnixStream::from(descriptor),
             // The queue is full, and the kernel has no event for room in it.

@@ -2,7 +2,8 @@
 //!
 //! Address space is cheap and mappings are not: Linux allows 65,530 mappings a process (`vm.max_map_count`), and a stack
 //! with a guard page made by `mprotect` costs two. So each size class reserves large pieces, and a guard is
-//! `MADV_GUARD_INSTALL` (Linux 6.13), which makes no mapping. A million stacks are then a few dozen mappings.
+//! `MADV_GUARD_INSTALL` (Linux 6.13), which makes no mapping. A million stacks are then a few dozen mappings. How memory is
+//! had elsewhere: `os/portable/memory.rs`.
 //!
 //! A reservation is never unmapped. A stack in the pool is *warm* (its pages are there) or *cold* (its pages were given
 //! back to the kernel; the guard stays). Warm ones are reused first, the latest first. No goroutine's end makes a system
@@ -15,10 +16,11 @@
 
 mod reservation;
 
+use crate::os::memory::{give_back, guard, populate};
+use crate::os::{BATCH, MEMORY_HINTS, page_bytes};
 use crate::prefetch::prefetch;
 use crate::primitives::Mutex;
-pub(crate) use reservation::page_bytes;
-use reservation::{BATCH, Reservation, give_back, guard, populate};
+use reservation::Reservation;
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
@@ -100,15 +102,12 @@ impl fmt::Display for StackError {
                 let most = CLASS_BYTES[CLASS_BYTES.len() - 1];
                 write!(f, "a stack of {bytes} bytes is more than the largest of {most} bytes; ask for less")
             }
-            Self::Reserve(error) => write!(
-                f,
-                "no address space for its stack: {error}; raise `ulimit -v` or set vm.overcommit_memory to 0 or 1"
-            ),
-            Self::Guard(error) if error.raw_os_error() == Some(libc::ENOMEM) => write!(
-                f,
-                "no mapping for the guard page of its stack: {error}; before Linux 6.13 each stack takes two \
-                 mappings: raise vm.max_map_count (`sysctl vm.max_map_count=1000000`)"
-            ),
+            Self::Reserve(error) => {
+                write!(f, "no address space for its stack: {error}; {}", MEMORY_HINTS.reserve)
+            }
+            Self::Guard(error) if error.raw_os_error() == Some(libc::ENOMEM) => {
+                write!(f, "no mapping for the guard page of its stack: {error}; {}", MEMORY_HINTS.guard)
+            }
             Self::Guard(error) => write!(f, "no guard page for its stack: {error}"),
         }
     }
@@ -149,7 +148,7 @@ impl Stack {
 
 #[allow(unsafe_code, reason = "corosensei asks for a promise about the memory")]
 // SAFETY: `bottom..bottom + bytes` lies in a reservation (`Reservation::carve`) that is readable, writable and never
-// unmapped; `acquire` gives out only stacks whose lowest page is guarded; the smallest class leaves 60 KiB.
+// unmapped; `acquire` gives out only stacks whose lowest page is guarded; the smallest class leaves 48 KiB, with pages of 16.
 unsafe impl corosensei::stack::Stack for Stack {
     fn base(&self) -> NonZeroUsize {
         // Aligned to 64, of which 16 are asked for.
@@ -436,8 +435,8 @@ mod tests {
     }
 
     #[test]
-    fn the_message_names_the_setting_to_raise() {
+    fn the_message_says_what_to_do() {
         let error = StackError::Guard(io::Error::from_raw_os_error(libc::ENOMEM));
-        assert!(error.to_string().contains("vm.max_map_count"));
+        assert!(error.to_string().contains(MEMORY_HINTS.guard));
     }
 }

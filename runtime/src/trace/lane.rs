@@ -6,8 +6,8 @@ use super::ops::Op;
 use super::recorder::Recorder;
 use super::sites::Site;
 use super::stream::Stream;
+use crate::os;
 use crate::park::WaitReason;
-use rustix::thread::gettid;
 
 /// The recording end of a worker's lane. Stays on its thread.
 pub(crate) struct Lane {
@@ -22,7 +22,7 @@ pub(crate) struct Lane {
 impl Lane {
     /// The lane of the calling thread, a worker of `runtime`.
     pub(super) fn begin(recorder: &'static Recorder, runtime: u32) -> Self {
-        let thread = u32::try_from(gettid().as_raw_nonzero().get()).unwrap_or(0);
+        let thread = os::thread_id().and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
         Self {
             stream: Stream::begin(recorder, runtime, thread),
             cpu: CpuWatch::new(),

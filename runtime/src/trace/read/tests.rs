@@ -8,13 +8,12 @@ use crate::trace::recorder::Recorder;
 use crate::trace::settings::{Level, Settings};
 use crate::trace::stream::Stream;
 use proptest::prelude::*;
-use rustix::fs::{MemfdFlags, memfd_create};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A file without a name that holds `bytes`.
 fn file(bytes: &[u8]) -> File {
-    let file = File::from(memfd_create("trace", MemfdFlags::CLOEXEC).unwrap());
+    let file = tempfile::tempfile().unwrap();
     file.write_all_at(bytes, 0).unwrap();
     file
 }
