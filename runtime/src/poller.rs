@@ -3,8 +3,8 @@
 //! At most one idle worker sleeps in it, until a descriptor is ready, the earliest timer is due or its bell rings. Busy
 //! workers look without sleeping. How no timer is slept through that is set while a worker goes to sleep: `earliest.rs`.
 //!
-//! The bell, rung before the sleep begins, ends it at once. Each sleeper has a bell of its own. With one for all, a worker that has just been woken by it could silence it before another one, which goes to sleep as it
-//! leaves, has heard it.
+//! The bell, rung before the sleep begins, ends it at once. Each sleeper has a bell of its own. With one for all, a worker
+//! that has just been woken by it could silence it before another one, which goes to sleep as it leaves, has heard it.
 
 use crate::earliest::{NEVER, Sleep};
 use crate::goroutine::Runnable;

@@ -1,7 +1,8 @@
 //! A stack with a computation on it: the context switch, and nothing of the scheduler.
 //!
 //! There are two ways to switch: an own one for x86-64 Linux (`switch.rs`, in the assembler's words for ELF), and that of
-//! corosensei (`portable.rs`) elsewhere, and where `--cfg corefit_portable_switch` asks for it, so that it can be tested on any machine.
+//! corosensei (`portable.rs`) elsewhere, and where `--cfg corefit_portable_switch` asks for it, so that it can be tested on
+//! any machine.
 //! A fiber lies at a fixed place, in its goroutine; both sides of a switch find it there.
 #![allow(unsafe_code, reason = "a suspended stack moves between threads")]
 
