@@ -1,4 +1,4 @@
-//! CPU quotas of cgroups, version 1 and 2: of a process's own group and of all those above it.
+//! CPU quotas of cgroups, version 1 and 2: of a process's own group and of all those above it. There are none but on Linux.
 //!
 //! The process's path (`/proc/PID/cgroup`) and the root of a mount (`mountinfo`) are both written as seen from the cgroup
 //! namespace of the reader. What is below the root of the mount can be looked at; a path that is not (`/../x` in a

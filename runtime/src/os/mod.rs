@@ -2,8 +2,8 @@
 //!
 //! Two modules offer the same: `linux`, for all that is quick there, and `portable`, which needs nothing but what macOS has
 //! too (where it is `macos` that knows the few calls of its own). `--cfg corefit_portable_os` asks for the portable one on
-//! Linux, so that it can be tested there. No other module asks which system this is, but for two
-//! that hold machine code (`fiber`, `trace/cpu.rs`).
+//! Linux, so that it can be tested there; on a Mac it has not been run. No other module asks which system this is, but for
+//! two that hold machine code (`fiber`, `trace/cpu.rs`).
 //!
 //! | | `linux` | `portable` |
 //! |---|---|---|
