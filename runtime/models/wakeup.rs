@@ -20,8 +20,18 @@ struct World {
 #[derive(Default)]
 struct Synced {
     idle: usize,
+    /// Workers that have given their processor back, and do not sleep yet.
+    leaving: usize,
     /// Workers that were given a processor to look for work with. They look after the end of the model.
     woken: usize,
+}
+
+impl Synced {
+    fn has_left(&mut self) -> bool {
+        let was_leaving = self.leaving > 0;
+        self.leaving -= usize::from(was_leaving);
+        was_leaving
+    }
 }
 
 fn world(idle: usize) -> (Arc<World>, [Local<Work>; 2]) {
@@ -29,7 +39,8 @@ fn world(idle: usize) -> (Arc<World>, [Local<Work>; 2]) {
     let (two, of_two) = ring();
     let wakeups = Wakeups::default();
     wakeups.set_idle(idle);
-    let world = World { wakeups, queues: [others, of_two], synced: Mutex::new(Synced { idle, woken: 0 }) };
+    let world =
+        World { wakeups, queues: [others, of_two], synced: Mutex::new(Synced { idle, ..Synced::default() }) };
     (Arc::new(world), [one, two])
 }
 
@@ -41,7 +52,7 @@ impl World {
         result
     }
 
-    /// Keep in step with `Runtime::wake_one`.
+    /// Keep in step with `Runtime::wake_one` and `Runtime::choose_machine`.
     fn wake_one(&self) {
         if !self.wakeups.must_wake() {
             return;
@@ -49,8 +60,12 @@ impl World {
         self.with_lock(|synced| {
             if synced.idle == 0 {
                 self.wakeups.end_spinning();
+                return;
+            }
+            synced.idle -= 1;
+            if synced.leaving > 0 {
+                synced.leaving -= 1;
             } else {
-                synced.idle -= 1;
                 synced.woken += 1;
             }
         });
@@ -67,7 +82,7 @@ impl World {
     }
 
     /// A worker that looks for work and counts as spinning; how much it found. Keep in step with `worker::find` and
-    /// `Runtime::release`.
+    /// `Runtime::release`, and `Runtime::wait_for_mail`. There is one such worker in a model.
     fn find(&self) -> usize {
         loop {
             let found = self.take_work();
@@ -76,20 +91,27 @@ impl World {
                 self.wake_one();
                 return found;
             }
-            self.with_lock(|synced| synced.idle += 1);
+            self.with_lock(|synced| {
+                synced.idle += 1;
+                synced.leaving += 1;
+            });
             self.wakeups.end_spinning();
             self.wakeups.released();
             let is_seen = self.queues.iter().any(|queue| !queue.is_empty());
-            if !(is_seen && self.take_idle()) {
+            if is_seen && self.take_again() {
+                self.wakeups.begin_spinning();
+                continue;
+            }
+            if self.with_lock(|synced| synced.has_left()) {
                 return 0;
             }
-            self.wakeups.begin_spinning();
+            // Chosen meanwhile: mail has come, and this one counts as spinning.
         }
     }
 
-    fn take_idle(&self) -> bool {
+    fn take_again(&self) -> bool {
         self.with_lock(|synced| {
-            let is_there = synced.idle > 0;
+            let is_there = synced.idle > 0 && synced.has_left();
             synced.idle -= usize::from(is_there);
             is_there
         })

@@ -3,7 +3,7 @@
 //! A worker without work looks into the other queues while it still holds its processor: it *spins*. Then it gives the
 //! processor back and sleeps. Whoever makes work visible wakes one worker, unless one spins, which will find it; a
 //! spinning worker that finds work wakes the next one. So there is at most one wake-up under way at a time, and they go
-//! on for as long as they find something. As in Go (`wakep`, `findRunnable`).
+//! on for as long as they find something. As in Go (`wakep`, `findRunnable`). Which worker is woken: `sleepers.rs`.
 //!
 //! ```text
 //! submit:   queue a goroutine        FENCE   read idle, spinning; idle > 0 and no one spins? wake one
@@ -34,12 +34,13 @@
 use crate::account::Span;
 use crate::machine::{Machine, Mail};
 use crate::os::Bell;
-use crate::primitives::Arc;
+use crate::primitives::{Arc, MutexGuard};
 use crate::processor::{Core, Processor};
 use crate::runtime::{Runtime, Synced};
+use crate::sleepers::{Chosen, current_cpu};
 use crate::timers::NEVER;
 use crate::worker;
-use std::{hint, io, thread};
+use std::{hint, io, mem, thread};
 
 /// Most workers of a runtime. As in Go.
 pub(crate) const MOST_MACHINES: usize = 10_000;
@@ -56,33 +57,7 @@ pub(crate) enum Released {
     Again { core: Box<Core>, is_spinning: bool },
 }
 
-/// Who is given mail.
-enum Chosen {
-    Idle(Arc<Machine>),
-    Poller(Arc<Machine>, Arc<Bell>),
-    /// A worker that has no thread yet.
-    Fresh(Arc<Machine>),
-}
-
 impl Runtime {
-    /// A worker for a processor that has none; `None` if there are too many.
-    fn choose_machine(&self, synced: &mut Synced) -> Option<Chosen> {
-        if let Some(machine) = synced.idle_machines.pop() {
-            return Some(Chosen::Idle(machine));
-        }
-        if let Some((machine, bell)) = synced.polling.take() {
-            self.poller.disarm();
-            return Some(Chosen::Poller(machine, bell));
-        }
-        if synced.machines.len() >= synced.most_machines {
-            return None;
-        }
-        let machine = Arc::new(Machine::new(synced.next_machine));
-        synced.next_machine += 1;
-        synced.machines.push(Arc::clone(&machine));
-        Some(Chosen::Fresh(machine))
-    }
-
     /// Wakes a worker for work that the caller has made visible, if need be.
     pub(crate) fn wake_one(&self) {
         if self.wakeups.must_wake() {
@@ -103,11 +78,12 @@ impl Runtime {
     /// Wakes a worker, which counts as spinning already.
     #[cold]
     fn wake(&self) {
+        let waker = self.waker(true);
         let chosen = {
             let mut synced = self.synced.lock();
             // At the end of the runtime no one is woken for work.
             let core = if self.is_stopping() { None } else { synced.idle_cores.pop() };
-            let chosen = core.and_then(|mut core| match self.choose_machine(&mut synced) {
+            let chosen = core.and_then(|mut core| match self.choose_machine(&mut synced, &waker) {
                 Some(chosen) => {
                     let now_ns = self.now_ns();
                     synced.taken(now_ns, &mut core);
@@ -181,8 +157,8 @@ impl Runtime {
         self.publish(synced);
     }
 
-    /// Gives back the processor of a worker that found no work.
-    pub(crate) fn release(&self, core: Box<Core>, is_spinning: bool) -> Released {
+    /// Gives back the processor of the worker `machine`, which found no work. `wait_for_mail` follows if it is gone.
+    pub(crate) fn release(&self, machine: &Arc<Machine>, core: Box<Core>, is_spinning: bool) -> Released {
         {
             let mut synced = self.synced.lock();
             let has_work = !synced.global.is_empty() || !core.queue.is_empty();
@@ -190,6 +166,7 @@ impl Runtime {
                 return Released::Again { core, is_spinning };
             }
             self.put_back_locked(&mut synced, core);
+            synced.leaving.push(Arc::clone(machine));
         }
         if is_spinning {
             self.wakeups.end_spinning();
@@ -197,7 +174,7 @@ impl Runtime {
         self.wakeups.released();
         if !self.is_stopping()
             && self.has_visible_work()
-            && let Some(core) = self.take_idle(None)
+            && let Some(core) = self.take_again(machine)
         {
             self.wakeups.begin_spinning();
             return Released::Again { core, is_spinning: true };
@@ -205,9 +182,19 @@ impl Runtime {
         Released::Gone
     }
 
+    /// An idle processor for `machine`, which has just given one back, unless it was chosen meanwhile.
+    fn take_again(&self, machine: &Arc<Machine>) -> Option<Box<Core>> {
+        let mut synced = self.synced.lock();
+        let is_there = !synced.idle_cores.is_empty() && synced.has_left(machine);
+        is_there.then(|| self.take_idle_locked(synced, None)).flatten()
+    }
+
     /// An idle processor; if possible the one with index `own`.
     pub(crate) fn take_idle(&self, own: Option<usize>) -> Option<Box<Core>> {
-        let mut synced = self.synced.lock();
+        self.take_idle_locked(self.synced.lock(), own)
+    }
+
+    fn take_idle_locked(&self, mut synced: MutexGuard<'_, Synced>, own: Option<usize>) -> Option<Box<Core>> {
         let at = synced.idle_cores.iter().position(|core| Some(core.processor.index) == own);
         let mut core = match at {
             Some(at) => Some(synced.idle_cores.swap_remove(at)),
@@ -242,6 +229,7 @@ impl Runtime {
     /// No further worker can be had, and there is work for it: the processor, and why.
     pub(crate) fn hand_off(&self, mut core: Box<Core>) -> Result<(), (io::Error, Box<Core>)> {
         core.set_running(0);
+        let waker = self.waker(false);
         let chosen = {
             let mut synced = self.synced.lock();
             let must_run = !core.queue.is_empty() || !synced.global.is_empty();
@@ -251,7 +239,7 @@ impl Runtime {
                 self.put_back_locked(&mut synced, core);
                 None
             } else {
-                match self.choose_machine(&mut synced) {
+                match self.choose_machine(&mut synced, &waker) {
                     Some(chosen) => {
                         core.span.begin_waking(self.now_ns());
                         Some((chosen, core))
@@ -284,10 +272,16 @@ impl Runtime {
         })
     }
 
-    /// Waits, on the thread of `machine`, until it is given something to do. It takes the poller if no one has it.
-    pub(crate) fn wait_for_mail(&self, machine: &Arc<Machine>) -> Mail {
+    /// Waits, on the thread of `machine`, until it is given something to do. It takes the poller if no one has it. It
+    /// `is_leaving` if it comes from `release`.
+    pub(crate) fn wait_for_mail(&self, machine: &Arc<Machine>, mut is_leaving: bool) -> Mail {
+        machine.falls_asleep_on(current_cpu());
         let bell = loop {
             let mut synced = self.synced.lock();
+            if mem::take(&mut is_leaving) && !synced.has_left(machine) {
+                drop(synced);
+                return machine.receive();
+            }
             if self.is_stopping() {
                 return Mail::Stop;
             }

@@ -96,6 +96,7 @@ mod run_queue;
 mod runtime;
 mod scheduler;
 mod signals;
+mod sleepers;
 mod slices;
 mod sources;
 mod spawn;

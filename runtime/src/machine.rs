@@ -1,6 +1,7 @@
 //! A worker thread (Go's M) as others see it: a mailbox where an idle one waits for a processor.
 
 use crate::goroutine::{GoroutineRef, Runnable};
+use crate::primitives::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::primitives::{Arc, Condvar, Mutex};
 use crate::processor::Core;
 use crate::runtime::Runtime;
@@ -19,6 +20,8 @@ pub(crate) enum Mail {
 pub(crate) struct Machine {
     /// From 0.
     pub(crate) id: usize,
+    /// The CPU that it last fell asleep on, and one; 0 if that is not known.
+    slept_on: AtomicUsize,
     mailbox: Mutex<Mailbox>,
     arrived: Condvar,
 }
@@ -31,7 +34,19 @@ struct Mailbox {
 
 impl Machine {
     pub(crate) fn new(id: usize) -> Self {
-        Self { id, mailbox: Mutex::default(), arrived: Condvar::new() }
+        Self { id, slept_on: AtomicUsize::new(0), mailbox: Mutex::default(), arrived: Condvar::new() }
+    }
+
+    /// Its thread, which runs on `cpu`, is about to sleep.
+    pub(crate) fn falls_asleep_on(&self, cpu: Option<usize>) {
+        // ORDERING: Relaxed; a hint, and read under the lock that its thread takes next.
+        self.slept_on.store(cpu.map_or(0, |cpu| cpu + 1), Relaxed);
+    }
+
+    /// Whether it last fell asleep on `cpu`.
+    pub(crate) fn slept_on(&self, cpu: Option<usize>) -> bool {
+        // ORDERING: Relaxed; as above.
+        cpu.is_some_and(|cpu| self.slept_on.load(Relaxed) == cpu + 1)
     }
 
     /// Gives mail to it. Whoever takes a worker out of a list of waiting ones sends it one mail, so the box is empty.
@@ -41,7 +56,7 @@ impl Machine {
         self.arrived.notify_one();
     }
 
-    /// Tells it that the runtime ends: after its mail it gets `Stop`, for ever.
+    /// Tells it to end: after its mail it gets `Stop`, for ever.
     pub(crate) fn stop(&self) {
         self.mailbox.lock().stop = true;
         self.arrived.notify_one();

@@ -52,7 +52,7 @@ pub fn default_procs() -> DefaultProcs {
 }
 
 /// CPUs that this process may run on.
-fn affinity() -> usize {
+pub(crate) fn affinity() -> usize {
     os::allowed_cpus()
         // More CPUs than the kernel's set holds, or no such set: std has other ways.
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))

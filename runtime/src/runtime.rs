@@ -78,7 +78,9 @@ pub(crate) struct Synced {
     pub(crate) live: usize,
     /// Processors that there should be.
     pub(crate) target: usize,
-    /// Workers that wait for mail.
+    /// Workers that have given their processor back and do not wait for mail yet.
+    pub(crate) leaving: Vec<Arc<Machine>>,
+    /// Workers that wait for mail, those that came last at the end.
     pub(crate) idle_machines: Vec<Arc<Machine>>,
     /// The worker that sleeps in the poller, unless mail is on its way to it, and what wakes it.
     pub(crate) polling: Option<(Arc<Machine>, Arc<Bell>)>,
@@ -93,6 +95,8 @@ pub(crate) struct Synced {
     /// Workers in a blocking call.
     pub(crate) blocked: usize,
     pub(crate) next_machine: usize,
+    /// When a worker was last replaced by a fresh one, ns of the runtime's clock.
+    pub(crate) replaced_ns: u64,
     /// How many processors have been busy, for how long.
     pub(crate) busy: Busy,
     /// Why the last worker that could not be started was not.

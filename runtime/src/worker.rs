@@ -35,6 +35,8 @@ pub(crate) fn main(runtime: Arc<Runtime>, machine: Arc<Machine>) {
 enum Idle {
     /// Its processor is someone else's now.
     Free,
+    /// It has given its processor back.
+    Released,
     /// It waits for the goroutine that is bound to it.
     Bound,
 }
@@ -50,7 +52,8 @@ fn work(context: &Context) {
         };
         context.note_left(false);
         mail = match idle {
-            Idle::Free => runtime.wait_for_mail(machine),
+            Idle::Free => runtime.wait_for_mail(machine, false),
+            Idle::Released => runtime.wait_for_mail(machine, true),
             Idle::Bound => runtime.wait_for_bound(machine),
         };
         context.note_back();
@@ -81,7 +84,7 @@ fn serve(context: &Context, core: Box<Core>, mut first: Option<Runnable>) -> Idl
                     if is_spinning && was_woken {
                         context.runtime.stats.wakes_in_vain.bump_shared();
                     }
-                    return Idle::Free;
+                    return Idle::Released;
                 }
             },
         };
@@ -123,7 +126,7 @@ fn find(context: &Context, mut core: Box<Core>, mut is_spinning: bool) -> Option
             }
             return Some((core, goroutine));
         }
-        match runtime.release(core, is_spinning) {
+        match runtime.release(&context.machine, core, is_spinning) {
             Released::Gone => return None,
             Released::Again { core: again, is_spinning: spins } => (core, is_spinning) = (again, spins),
         }

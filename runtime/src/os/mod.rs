@@ -27,8 +27,8 @@ use portable as system;
 pub(crate) use system::memory;
 pub(crate) use system::poller::{Bell, Descriptors};
 pub(crate) use system::{
-    MEMORY_HINTS, SEND_FLAGS, allowed_cpus, count_threads, fence_all, prepare_socket, register_fences,
-    set_timer_slack, stream_socket, thread_id,
+    MEMORY_HINTS, SEND_FLAGS, allowed_cpus, count_threads, current_cpu, fence_all, prepare_socket,
+    register_fences, set_timer_slack, stream_socket, thread_id,
 };
 
 use crate::primitives::OnceLock;

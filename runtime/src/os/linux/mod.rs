@@ -55,6 +55,11 @@ pub(crate) fn count_threads() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
 }
 
+/// The CPU that this thread runs on, if the system tells.
+pub(crate) fn current_cpu() -> Option<usize> {
+    Some(rustix::thread::sched_getcpu())
+}
+
 /// CPUs that this process may run on, if the kernel says so at once; std knows other ways.
 pub(crate) fn allowed_cpus() -> Option<usize> {
     let set = rustix::thread::sched_getaffinity(None).ok()?;

@@ -51,6 +51,11 @@ pub(crate) fn fence_all() {
 /// Cannot be set.
 pub(crate) fn set_timer_slack(_slack_ns: u64) {}
 
+/// The CPU that this thread runs on, if the system tells.
+pub(crate) fn current_cpu() -> Option<usize> {
+    None
+}
+
 /// Not known but to std.
 pub(crate) fn allowed_cpus() -> Option<usize> {
     None
