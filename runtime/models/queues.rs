@@ -81,6 +81,48 @@ fn each_element_comes_out_once_with_two_thieves() {
     });
 }
 
+/// An owner that takes back what it pushed last, and pushes into the same slots again, while a thief copies them.
+#[test]
+fn what_is_taken_back_comes_out_once_with_a_thief() {
+    crate::check(|| {
+        let (mut local, stealer) = ring();
+        let elements: Vec<_> = (0..3).map(|bit| element(1 << bit)).collect();
+        let addresses: Vec<_> = elements.iter().map(|element| Arc::as_ptr(element).addr()).collect();
+        elements.into_iter().for_each(|element| local.push(element).unwrap());
+        let thief = thread::spawn(move || steal(&stealer));
+        let mut got = 0;
+        for bit in [2, 1] {
+            got += local.pop_last(addresses[bit]).map_or(0, |last| last.get());
+        }
+        local.push(element(1 << 3)).unwrap();
+        got += thief.join().unwrap();
+        got += drain(&mut local);
+        assert_eq!(got, 0b1111);
+    });
+}
+
+/// As above with two thieves, of which one may copy before the other has moved `head`.
+#[test]
+fn what_is_taken_back_comes_out_once_with_two_thieves() {
+    crate::check(|| {
+        let (mut local, stealer) = ring();
+        let stealer = Arc::new(stealer);
+        let elements: Vec<_> = (0..3).map(|bit| element(1 << bit)).collect();
+        let last = Arc::as_ptr(&elements[2]).addr();
+        elements.into_iter().for_each(|element| local.push(element).unwrap());
+        let thieves: Vec<_> = (0..2)
+            .map(|_| {
+                let stealer = Arc::clone(&stealer);
+                thread::spawn(move || steal(&stealer))
+            })
+            .collect();
+        let mut got = local.pop_last(last).map_or(0, |last| last.get());
+        got += thieves.into_iter().map(|thief| thief.join().unwrap()).sum::<u32>();
+        got += drain(&mut local);
+        assert_eq!(got, 0b111);
+    });
+}
+
 /// Who is next is run by the owner, or taken by a thief, or displaced.
 #[test]
 fn who_is_next_comes_out_once() {

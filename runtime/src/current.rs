@@ -142,11 +142,14 @@ pub(crate) fn ready(runtime: *const Runtime, runnable: Runnable) -> Option<Runna
     }
 }
 
-/// Whether others wait for this thread's processor and would run before `goroutine`, which waits too.
+/// Lets `goroutine`, which someone here waits for, run next on this thread's processor, if it was queued last. Returns whether
+/// others that wait for the processor will run before it.
 #[inline(never)]
 pub(crate) fn is_behind_others(goroutine: GoroutineRef) -> bool {
     here().is_some_and(|context| {
-        context.with_core(|core| core.is_some_and(|core| core.queue.others_come_before(goroutine)))
+        context.with_core(|core| {
+            core.is_some_and(|core| !core.queue.bring_forward(goroutine) && !core.queue.has_only_next())
+        })
     })
 }
 

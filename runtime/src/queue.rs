@@ -1,19 +1,24 @@
 //! The run queue of a processor: a ring with one owner and many thieves, and a slot for who runs next.
 //!
-//! The ring is that of Go's scheduler (`runq` in `proc.go`). `head` and `tail` count for ever; the elements between them
-//! wait, at `count % CAPACITY`.
+//! The ring is that of Go's scheduler (`runq` in `proc.go`), and its owner can take back the last element too. `tail`
+//! counts for ever; what waits lies from `head` to it, at `count % CAPACITY`. A `head` is where the oldest lies, and how
+//! often that word was changed, so that none ever comes back.
 //!
 //! ```text
-//! push (owner):  slot[tail] = g        tail += 1 (Release)
-//! pop  (owner):  g = slot[head]        head: CAS h → h + 1
-//! steal (thief): copy slots head..mid  head: CAS h → mid
+//! push     (owner):  slot[tail] = g                  tail += 1 (Release)
+//! pop      (owner):  g = slot[head]                  head: CAS h → h + 1
+//! pop_last (owner):  g = slot[tail - 1]  tail -= 1   head: CAS h → h, changed once more (Release)
+//! steal    (thief):  head (Acquire), tail (Acquire)  copy slots head..mid  head: CAS h → mid
 //! ```
 //!
-//! An element belongs to whoever moved `head` over it. A thief copies pointers before it owns them, and looks at nothing
-//! behind them; if another was faster, its CAS fails and the copies are forgotten. The bad interleaving is an owner that
-//! reuses a slot which a thief still copies: `push` writes only where `tail - head < CAPACITY`, so `head` must have moved
-//! over that slot already, and then the thief's CAS from the old `head` fails. 64-bit counts do not wrap, so an old
-//! `head` never comes back.
+//! An element belongs to whoever changed `head` for it. A thief copies pointers before it owns them, and looks at nothing
+//! behind them; if another was faster, its CAS fails and the copies are forgotten. Two interleavings would be bad:
+//!
+//! - An owner reuses a slot which a thief still copies. `push` writes only where there is room, so `head` must have moved
+//!   over that slot already, or `pop_last` have changed it, and then the thief's CAS from the old `head` fails.
+//! - An owner takes the last element, and a thief too. If the thief read `head` before the owner's CAS, one of the two fails.
+//!   If after, it finds the new `tail`. (With the CAS first and then `tail`, two thieves could come in between: one takes the
+//!   older half and makes the last one the only one for the other.)
 //!
 //! Rejected: Chase-Lev (last in, first out for the owner: unfair), a queue of `Mutex<VecDeque>` (a thief that is
 //! descheduled with the lock stops the owner).
@@ -62,6 +67,28 @@ unsafe impl<T: Send + Sync> Element for Arc<T> {
     }
 }
 
+/// Counts in `Head`, after which they begin anew: one that is a whole ring behind is told from one that is none.
+const SPAN: u64 = 2 * CAPACITY as u64;
+const _: () = assert!(SPAN.is_power_of_two());
+
+/// The word `head`: the count of the oldest element, below `SPAN`, and above it how often the word was changed. That goes on
+/// for seven years at ten million changes a second.
+#[derive(Clone, Copy)]
+struct Head(u64);
+
+impl Head {
+    /// How many wait before `tail`. More than the ring holds if one of the two is an old one.
+    fn waiting(self, tail: u64) -> usize {
+        usize::try_from(tail.wrapping_sub(self.0) % SPAN).expect("below twice the capacity")
+    }
+
+    /// The word after a change, with `count` elements less.
+    fn changed(self, count: u64) -> u64 {
+        let changes = self.0 / SPAN + 1;
+        changes * SPAN + (self.0 + count) % SPAN
+    }
+}
+
 /// The ring itself; see the two handles.
 struct Ring<E: Element> {
     head: AtomicU64,
@@ -84,8 +111,8 @@ impl<E: Element> Ring<E> {
 impl<E: Element> Drop for Ring<E> {
     fn drop(&mut self) {
         // ORDERING: Relaxed; `&mut self` means that no one else is left.
-        let (head, tail) = (self.head.load(Relaxed), self.tail.load(Relaxed));
-        for count in head..tail {
+        let (head, tail) = (Head(self.head.load(Relaxed)), self.tail.load(Relaxed));
+        for count in tail - head.waiting(tail) as u64..tail {
             // ORDERING: Relaxed; as above.
             let element = self.slot(count).load(Relaxed);
             // SAFETY: counts from head to tail were pushed by `Local::push` (from `into_raw`) and taken by no one.
@@ -114,10 +141,10 @@ impl<E: Element> Local<E> {
         let ring = &self.0;
         // ORDERING: Acquire; pairs with the Release of the CAS in `steal`: the slots below `head` have been copied. No
         // model sees it, as said there.
-        let head = ring.head.load(Acquire);
+        let head = Head(ring.head.load(Acquire));
         // ORDERING: Relaxed; only this end writes `tail`.
         let tail = ring.tail.load(Relaxed);
-        if tail - head >= CAPACITY as u64 {
+        if head.waiting(tail) >= CAPACITY {
             return Err(element);
         }
         // ORDERING: Relaxed; published by the store of `tail` below.
@@ -133,18 +160,49 @@ impl<E: Element> Local<E> {
         // ORDERING: Relaxed; only this end writes `tail`.
         let tail = ring.tail.load(Relaxed);
         // ORDERING: Relaxed; the CAS below confirms it.
-        let mut head = ring.head.load(Relaxed);
-        while head < tail {
+        let mut head = Head(ring.head.load(Relaxed));
+        while head.waiting(tail) > 0 {
             // ORDERING: Relaxed; this end wrote the slot itself.
-            let element = ring.slot(head).load(Relaxed);
+            let element = ring.slot(head.0).load(Relaxed);
             // ORDERING: Relaxed on success: nothing is published, the slot was read by the one who will reuse it.
             // A thief's Release on `head` stays visible: a read-modify-write continues its release sequence.
-            match ring.head.compare_exchange_weak(head, head + 1, Relaxed, Relaxed) {
+            match ring.head.compare_exchange_weak(head.0, head.changed(1), Relaxed, Relaxed) {
                 // SAFETY: from `into_raw` in `push`; the CAS gave this count to us alone.
                 Ok(_) => return Some(unsafe { E::from_raw(element) }),
-                Err(now) => head = now,
+                Err(now) => head = Head(now),
             }
         }
+        None
+    }
+
+    /// Takes the element that was pushed last, if it is the one at `address`.
+    pub(crate) fn pop_last(&mut self, address: usize) -> Option<E> {
+        let ring = &self.0;
+        // ORDERING: Relaxed; only this end writes `tail`.
+        let tail = ring.tail.load(Relaxed);
+        // ORDERING: Relaxed; the CAS below confirms it.
+        let mut head = Head(ring.head.load(Relaxed));
+        if head.waiting(tail) == 0 {
+            return None;
+        }
+        // ORDERING: Relaxed; this end wrote the slot itself.
+        let element = ring.slot(tail - 1).load(Relaxed);
+        if element.addr() != address {
+            return None;
+        }
+        // ORDERING: Release; as the store in `push`, for who reads this one: all before it is still there.
+        ring.tail.store(tail - 1, Release);
+        while head.waiting(tail) > 0 {
+            // ORDERING: Release; pairs with the Acquire of `head` in `steal`: who sees this change sees the new `tail`.
+            match ring.head.compare_exchange_weak(head.0, head.changed(0), Release, Relaxed) {
+                // SAFETY: from `into_raw` in `push`; since the CAS no one else takes it (module docs).
+                Ok(_) => return Some(unsafe { E::from_raw(element) }),
+                Err(now) => head = Head(now),
+            }
+        }
+        // A thief has it, who had read the old `tail`.
+        // ORDERING: Release; as above.
+        ring.tail.store(tail, Release);
         None
     }
 
@@ -166,33 +224,27 @@ impl<E: Element> Stealer<E> {
     pub(crate) fn steal(&self, into: &mut Local<E>) -> Option<(E, usize)> {
         let ring = &self.0;
         let mut taken = [ptr::null_mut(); MOST_STOLEN];
-        // ORDERING: Relaxed; an old one fails the CAS, and is met below where it makes too much seem to wait.
-        let mut head = ring.head.load(Relaxed);
+        // ORDERING: Acquire; pairs with the Release in `pop_last`: what that took is not below the `tail` read next. All other
+        // changes of `head` are read-modify-writes, and continue its release sequence.
+        let mut head = Head(ring.head.load(Acquire));
         let count = loop {
             // ORDERING: Acquire; pairs with the Release in `push`: the slots below `tail` are written.
             let tail = ring.tail.load(Acquire);
-            let waiting = usize::try_from(tail.saturating_sub(head)).expect("at most the capacity");
+            let waiting = head.waiting(tail);
             let count = waiting.div_ceil(2).min(MOST_STOLEN);
-            if count == 0 {
+            // More than a ring: one of the two was an old one, for others are at work here. There will be another round.
+            if count == 0 || waiting > CAPACITY {
                 return None;
             }
-            if waiting <= CAPACITY {
-                for (slot, at) in taken.iter_mut().zip(head..).take(count) {
-                    // ORDERING: Relaxed; ordered after the load of `tail`, and void if the CAS fails.
-                    *slot = ring.slot(at).load(Relaxed);
-                }
-                let mid = head + count as u64;
-                // ORDERING: Release; pairs with the Acquire of `head` in `push`: the copies come before the slots'
-                // reuse. No model sees it: in loom no load reads a store that comes later. Relaxed on failure, as the
-                // first load.
-                match ring.head.compare_exchange_weak(head, mid, Release, Relaxed) {
-                    Ok(_) => break count,
-                    Err(now) => head = now,
-                }
-            } else {
-                // `head` was old when `tail` was read: more than a ring seemed to wait.
-                // ORDERING: Relaxed; as the first load.
-                head = ring.head.load(Relaxed);
+            for (slot, at) in taken.iter_mut().zip(head.0..).take(count) {
+                // ORDERING: Relaxed; ordered after the load of `tail`, and void if the CAS fails.
+                *slot = ring.slot(at).load(Relaxed);
+            }
+            // ORDERING: Release; pairs with the Acquire of `head` in `push`: the copies come before the slots' reuse. No
+            // model sees it: in loom no load reads a store that comes later. Acquire on failure, as the first load.
+            match ring.head.compare_exchange_weak(head.0, head.changed(count as u64), Release, Acquire) {
+                Ok(_) => break count,
+                Err(now) => head = Head(now),
             }
         };
         let mut elements = taken[..count].iter().map(|&element| {
@@ -214,10 +266,10 @@ impl<E: Element> Stealer<E> {
 fn len<E: Element>(ring: &Ring<E>) -> usize {
     // ORDERING: Relaxed; a hint, or read by the owner. Where a thief must not miss what waits, a fence comes before
     // (`Wakeups::released`).
-    let head = ring.head.load(Relaxed);
+    let head = Head(ring.head.load(Relaxed));
     // ORDERING: Relaxed; as above.
     let tail = ring.tail.load(Relaxed);
-    usize::try_from(tail.saturating_sub(head)).expect("at most the capacity")
+    head.waiting(tail).min(CAPACITY)
 }
 
 /// A place for one element: what its processor runs next.
@@ -328,6 +380,37 @@ mod tests {
     }
 
     #[test]
+    fn the_last_is_taken_back_if_it_is_the_one_that_is_meant() {
+        let (mut local, stealer) = ring();
+        let (mut mine, _) = ring();
+        let elements = [0, 1, 2].map(Arc::new);
+        let address = |n: usize| Arc::as_ptr(&elements[n]).addr();
+        for element in &elements {
+            local.push(Arc::clone(element)).unwrap();
+        }
+        assert!(local.pop_last(address(1)).is_none(), "another one came after it");
+        assert_eq!(*local.pop_last(address(2)).unwrap(), 2);
+        assert_eq!(*stealer.steal(&mut mine).unwrap().0, 0);
+        assert_eq!(*local.pop_last(address(1)).unwrap(), 1, "also if it is the only one");
+        assert!(local.pop_last(address(0)).is_none());
+        assert_eq!((local.len(), elements.map(|element| Arc::strong_count(&element))), (0, [1, 1, 1]));
+    }
+
+    #[test]
+    fn a_head_goes_round_many_times() {
+        let (mut local, stealer) = ring();
+        let (mut mine, _) = ring();
+        for n in 0..5 * CAPACITY {
+            local.push(Arc::new(n)).unwrap();
+            local.push(Arc::new(n)).unwrap();
+            let taken = if n % 2 == 0 { local.pop().unwrap() } else { stealer.steal(&mut mine).unwrap().0 };
+            assert_eq!(*taken, n);
+            let last = local.pop().unwrap();
+            assert_eq!((*last, local.len()), (n, 0));
+        }
+    }
+
+    #[test]
     fn a_dropped_ring_drops_what_waits_in_it() {
         let element = Arc::new(1);
         let (mut local, stealer) = ring();
@@ -359,9 +442,13 @@ mod tests {
         let mut got = Vec::new();
         for n in 0..ELEMENTS {
             let mut element = Arc::new(n);
+            let address = Arc::as_ptr(&element).addr();
             while let Err(back) = local.push(element) {
                 element = back;
                 got.extend(local.pop().map(|n| *n));
+            }
+            if n % 3 == 0 {
+                got.extend(local.pop_last(address).map(|n| *n));
             }
         }
         // ORDERING: Release; pairs with the thief's Acquire.

@@ -161,14 +161,22 @@ impl RunQueue {
         !has_others && self.processor.urgent.is_empty()
     }
 
-    /// Whether someone waits, and it is not `goroutine` that is next.
-    pub(crate) fn others_come_before(&self, goroutine: GoroutineRef) -> bool {
-        let is_next = if self.is_private {
-            self.next.as_ref().is_some_and(|next| next.goroutine() == goroutine)
-        } else {
-            self.processor.next.mark() == goroutine.mark()
-        };
-        !is_next && !self.has_only_next()
+    /// Lets `goroutine` run next if it was queued last and no one is to run next. Returns whether it does.
+    pub(crate) fn bring_forward(&mut self, goroutine: GoroutineRef) -> bool {
+        if self.is_private {
+            let is_last = self.queue.back().is_some_and(|last| last.goroutine() == goroutine);
+            if is_last && self.next.is_none() {
+                self.next = self.queue.pop_back();
+            }
+            return self.next.as_ref().is_some_and(|next| next.goroutine() == goroutine);
+        }
+        if self.processor.next.mark() == 0
+            && let Some(last) = self.ring.pop_last(goroutine.mark())
+        {
+            let before = self.processor.next.put(last);
+            debug_assert!(before.is_none(), "only the holder puts someone in");
+        }
+        self.processor.next.mark() == goroutine.mark()
     }
 
     /// Takes everything out.
@@ -217,20 +225,22 @@ mod tests {
     }
 
     #[test]
-    fn others_come_before_one_that_is_not_next() {
+    fn who_was_queued_last_is_brought_forward() {
         let runtime = Runtime::new(1).unwrap();
         let (processor, ring) = Processor::new(0);
         let mut queue = RunQueue::new(Arc::new(processor), ring);
         for is_private in [false, true] {
             queue.set_private(is_private);
-            let (first, second) = (runnable(&runtime, 1), runnable(&runtime, 2));
-            let (is_next, waits) = (first.goroutine(), second.goroutine());
-            assert!(queue.put_next(first).is_none());
-            assert!(!queue.others_come_before(waits), "only one waits, and runs next");
-            queue.push(second).unwrap();
-            assert!(queue.others_come_before(waits));
-            assert!(!queue.others_come_before(is_next));
-            queue.drain();
+            let all = [1, 2, 3].map(|id| runnable(&runtime, id));
+            let [first, second, third] = all.each_ref().map(Runnable::goroutine);
+            all.into_iter().for_each(|one| queue.push(one).unwrap());
+            assert!(!queue.bring_forward(first), "two came later");
+            assert!(queue.bring_forward(third));
+            assert!(queue.bring_forward(third), "it is next already");
+            assert!(!queue.bring_forward(second), "the third is next");
+            assert_eq!(ids(queue.take_next()), [3]);
+            assert!(queue.bring_forward(second));
+            assert_eq!(ids(queue.drain()), [2, 1]);
         }
         std::mem::forget(runtime);
     }

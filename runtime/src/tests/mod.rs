@@ -2,6 +2,7 @@
 
 mod blocking;
 mod net;
+mod order;
 mod park;
 mod resize;
 mod timers;
