@@ -88,8 +88,8 @@ fn what_is_taken_back_comes_out_once_with_a_thief() {
         let (mut local, stealer) = ring();
         let elements: Vec<_> = (0..3).map(|bit| element(1 << bit)).collect();
         let addresses: Vec<_> = elements.iter().map(|element| Arc::as_ptr(element).addr()).collect();
-        elements.into_iter().for_each(|element| local.push(element).unwrap());
         let thief = thread::spawn(move || steal(&stealer));
+        elements.into_iter().for_each(|element| local.push(element).unwrap());
         let mut got = 0;
         for bit in [2, 1] {
             got += local.pop_last(addresses[bit]).map_or(0, |last| last.get());

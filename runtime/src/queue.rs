@@ -200,9 +200,9 @@ impl<E: Element> Local<E> {
                 Err(now) => head = Head(now),
             }
         }
-        // A thief has it, who had read the old `tail`.
-        // ORDERING: Release; as above.
-        ring.tail.store(tail, Release);
+        // A thief has it, who had read the old `tail`, and nothing waits.
+        // ORDERING: Relaxed; who reads it finds nothing, or fails with its CAS of an older `head`.
+        ring.tail.store(tail, Relaxed);
         None
     }
 
