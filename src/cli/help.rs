@@ -38,12 +38,13 @@ pub const TOPICS: [Topic; 4] = [
 
 /// What to do first.
 pub(super) const FIRST_STEPS: &str = "\
-corefit finds the worker count that fits a program: it measures several and recommends one.
+corefit finds the worker count that fits a program: it measures several and
+recommends one.
 
-  corefit doctor                          what can be measured on this machine
-  corefit sweep mandelbrot --quick        a first look at a bundled workload, in seconds
-  corefit sweep --preset go -- ./app      your own program; also tokio, rayon, openmp, jvm
-  corefit --help                          all subcommands; `corefit help procs` and other pages
+  corefit doctor                      what can be measured on this machine
+  corefit sweep mandelbrot --quick    a first look at a bundled workload
+  corefit sweep --preset go -- ./app  your own; also tokio, rayon, openmp, jvm
+  corefit --help                      all subcommands, and pages of help
 ";
 
 #[cfg(test)]
@@ -95,10 +96,24 @@ mod tests {
         }
     }
 
+    /// Columns of a terminal. Beyond them clap breaks a line of examples wherever that is.
+    const WIDTH: usize = 80;
+
     #[test]
     fn no_page_is_wider_than_a_terminal() {
+        let fits = |text: &str| text.lines().all(|line| line.chars().count() <= WIDTH);
         for text in TOPICS.iter().map(|topic| topic.text).chain([FIRST_STEPS]) {
-            assert!(text.lines().all(|line| line.chars().count() <= 100) && text.ends_with('\n'), "{text}");
+            assert!(fits(text) && text.ends_with('\n'), "{text}");
+        }
+        let command = command();
+        let examples = command.get_subcommands().chain([&command]).filter_map(|sub| sub.get_after_help());
+        for text in examples.map(ToString::to_string) {
+            assert!(fits(&text), "{text}");
+        }
+        let heads = command.get_subcommands().filter_map(|sub| sub.get_about());
+        for text in heads.map(ToString::to_string) {
+            // A name and the blanks around it stand before it.
+            assert!(text.chars().count() + 15 <= WIDTH, "{text}");
         }
     }
 }

@@ -44,7 +44,7 @@ use help::FIRST_STEPS;
     after_help = "Examples:\n  corefit sweep                                   every bundled workload\n  \
                   corefit sweep mandelbrot --procs 1..4           one of them\n  \
                   corefit sweep --env RAYON_NUM_THREADS -- ./app  your own program\n  \
-                  corefit recommend profiles/mandelbrot           decide again from what was measured\n\n\
+                  corefit recommend profiles/mandelbrot           decide again, as you like\n\n\
                   Pages: corefit help procs|metrics|policies|files, corefit help SUBCOMMAND",
     subcommand_required = true,
     arg_required_else_help = true,
@@ -79,7 +79,7 @@ pub enum Color {
 /// The subcommands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Measure workloads or a command at several worker counts and recommend one
+    /// Measure workloads or a command, and recommend a worker count
     Sweep(Box<SweepArgs>),
     /// Measure one sample of a workload and show it
     Run(RunArgs),
@@ -97,7 +97,7 @@ pub enum Command {
     Compare(CompareArgs),
     /// Make a recorded goroutine trace readable
     Trace(TraceArgs),
-    /// Measure what green threads cost on this machine against OS threads
+    /// Measure what green threads cost here against OS threads
     Costs(CostsArgs),
     /// Print the JSON schema of a file that is read or written
     Schema(SchemaArgs),
@@ -109,7 +109,7 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page
     Man(ManArgs),
-    /// Explain what several subcommands share (procs, metrics, policies, files), or one of them
+    /// Explain a subcommand, or procs, metrics, policies or files
     Help(HelpArgs),
 }
 
@@ -143,9 +143,9 @@ pub struct RunArgs {
 /// `corefit flamegraph`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  corefit flamegraph mandelbrot --procs 2\n  \
-                  corefit flamegraph mutex_counter --procs 1,4 -o diff.svg    what 4 processors add\n  \
-                  corefit flamegraph pipeline --off-cpu                        where its goroutines wait\n  \
-                  corefit flamegraph -p 1234 --off-cpu --duration 5s           where the threads of a process wait\n  \
+                  corefit flamegraph mutex_counter --procs 1,4 -o diff.svg    what 4 add\n  \
+                  corefit flamegraph pipeline --off-cpu      where its goroutines wait\n  \
+                  corefit flamegraph -p 1234 --off-cpu       where a process' threads wait\n  \
                   corefit flamegraph sort -o sort.pb.gz && go tool pprof -top sort.pb.gz\n  \
                   corefit flamegraph --procs 4 -- ./app --threads {procs}")]
 pub struct FlamegraphArgs {

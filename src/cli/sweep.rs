@@ -53,7 +53,8 @@ impl WorkloadArgs {
                   corefit sweep --procs 1..64:log2 -- ./server-bench --workers {procs}\n  \
                   corefit sweep mixed_service --scale 4 --cpus-sweep 0.5,1,1.5\n  \
                   corefit sweep --serve './server -w {procs}' --ready tcp:127.0.0.1:8080 \\\n    \
-                  --load 'wrk -t1 -c64 -d2s http://127.0.0.1:8080/' --metric 'Requests/sec: +([0-9.]+)'"
+                  --load 'wrk -t1 -c64 -d2s http://127.0.0.1:8080/' \\\n    \
+                  --metric 'Requests/sec: +([0-9.]+)'"
 )]
 pub struct SweepArgs {
     /// Workloads, or `all` (default: all)
@@ -167,7 +168,7 @@ pub struct SweepArgs {
     /// Print no progress and no tables but the last
     #[arg(short, long, help_heading = "Results")]
     pub quiet: bool,
-    /// Say what is measured how, on standard error (-v)
+    /// Say what is measured how, on standard error
     #[arg(short, long, help_heading = "Results")]
     pub verbose: bool,
 }

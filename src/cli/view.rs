@@ -15,7 +15,7 @@ pub struct TableArgs {
     /// Column of the throughput
     #[arg(long, value_name = "NAME", default_value = "throughput")]
     pub throughput_column: String,
-    /// Column of the latency that a latency policy judges, in seconds
+    /// Column of the latency, in seconds
     #[arg(long, value_name = "NAME")]
     pub latency_column: Option<String>,
 }
@@ -24,8 +24,9 @@ pub struct TableArgs {
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Examples:\n  corefit recommend profiles\n  corefit recommend profiles/sort --policy throughput\n  \
-                  corefit recommend results.csv --procs-column threads --throughput-column rps --json\n  \
-                  hyperfine -P threads 1 8 --export-json scan.json './app -j {threads}'; corefit recommend scan.json"
+                  corefit recommend results.csv --procs-column threads --throughput-column rps\n  \
+                  hyperfine -P threads 1 8 --export-json scan.json './app -j {threads}'\n  \
+                  corefit recommend scan.json"
 )]
 pub struct RecommendArgs {
     /// A target's folder, a folder of targets, a CSV, or what `hyperfine --export-json` wrote of a scan
@@ -73,10 +74,11 @@ pub struct ReportArgs {
 /// `corefit export`.
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "Examples:\n  corefit export profiles/sort --format csv -o sort.csv     for pandas, R, DuckDB\n  \
-                  corefit export profiles/sort --format markdown            for a pull request\n  \
-                  corefit export profiles/sort --format png -o sort.png     the curve, for a document\n  \
-                  corefit export profiles --format benchfmt -o new.txt; benchstat -col /procs new.txt"
+    after_help = "Examples:\n  corefit export profiles/sort --format csv -o sort.csv    pandas, R, DuckDB\n  \
+                  corefit export profiles/sort --format markdown           a pull request\n  \
+                  corefit export profiles/sort --format png -o sort.png    the curve\n  \
+                  corefit export profiles --format benchfmt -o new.txt\n  \
+                  benchstat -col /procs new.txt"
 )]
 pub struct ExportArgs {
     /// A target's folder, or a folder of targets
@@ -112,7 +114,7 @@ pub enum ExportFormat {
 /// `corefit trace`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  COREFIT_TRACE=sieve.trace corefit run sieve\n  \
-                  corefit trace sieve.trace --format chrome -o sieve.json    open it in ui.perfetto.dev")]
+                  corefit trace sieve.trace --format chrome -o sieve.json    for ui.perfetto.dev")]
 pub struct TraceArgs {
     /// A file that a program recorded with COREFIT_TRACE=FILE
     #[arg(value_name = "FILE")]
@@ -136,10 +138,8 @@ pub enum TraceFormat {
 
 /// `corefit schema`.
 #[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Examples:\n  corefit schema config > corefit.schema.json    for an editor that knows JSON schemas\n  \
-                  corefit schema recommendation                  of what `corefit recommend --json` prints"
-)]
+#[command(after_help = "Examples:\n  corefit schema config > corefit.schema.json    for an editor\n  \
+                  corefit schema recommendation                  of `recommend --json`")]
 pub struct SchemaArgs {
     /// What the schema is of
     #[arg(value_name = "FILE", value_enum)]
@@ -175,8 +175,9 @@ pub enum SchemaOf {
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Examples:\n  corefit completions bash > ~/.local/share/bash-completion/completions/corefit\n  \
-                  corefit completions zsh > ~/.zfunc/_corefit    with `fpath+=~/.zfunc` before compinit in ~/.zshrc\n  \
-                  corefit completions fish > ~/.config/fish/completions/corefit.fish"
+                  corefit completions zsh > ~/.zfunc/_corefit\n  \
+                  corefit completions fish > ~/.config/fish/completions/corefit.fish\n\n\
+                  zsh finds it with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc."
 )]
 pub struct CompletionsArgs {
     /// The shell to write them for
