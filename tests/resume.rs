@@ -176,3 +176,36 @@ fn results_that_cannot_be_printed_are_told() {
     let is_file = |path: &str| fs::metadata(path).is_ok_and(|there| there.is_file());
     assert!(!is_file("/dev/null") && !is_file("/dev/full"), "devices stay devices");
 }
+
+#[test]
+fn a_sweep_that_is_interrupted_while_it_profiles_says_so_and_can_take_the_profiles_later() {
+    let corefit = Corefit::new();
+    let fixed =
+        ["sweep", "--procs", "1", "--rounds", "4..4", "--warmup", "0", "--no-counters", "--name", "x"];
+    // The fifth run is the first that is profiled. It interrupts the tool, whose child it is.
+    let script = "echo >>runs; test -e go || test $(wc -l <runs) -lt 5 || { kill -INT $PPID; sleep 1000; }";
+    let command = ["--", "sh", "-c", script];
+    let done = corefit.run(&[&fixed[..], &command].concat());
+    let notes = |manifest: &str| -> Vec<String> {
+        let manifest: serde_json::Value = serde_json::from_str(manifest).unwrap();
+        let notes = manifest["recommendation"]["warnings"].as_array().unwrap().clone();
+        notes.into_iter().map(|note| note["code"].as_str().unwrap().to_owned()).collect()
+    };
+    let manifest = corefit.read("profiles/x/sweep.json");
+    if done.code == 0 && notes(&manifest).contains(&"profile".to_owned()) {
+        println!("skipped: the kernel refuses to sample here");
+        return;
+    }
+    done.assert_code(130);
+    assert_eq!(notes(&manifest).iter().filter(|code| *code == "interrupted").count(), 1, "{manifest}");
+    assert!(!notes(&manifest).contains(&"profile".to_owned()), "{manifest}");
+    assert_eq!(rows(&corefit.path("profiles/x/samples.csv")), 4);
+    let report = corefit.read("profiles/x/report.html");
+    for part in ["<li>interrupted</li>", "Interrupted while profiles were taken"] {
+        assert!(report.contains(part), "{part}");
+    }
+    corefit.write("go", "");
+    corefit.run(&[&fixed[..], &["--resume"], &command].concat()).assert_code(0);
+    assert!(!notes(&corefit.read("profiles/x/sweep.json")).contains(&"interrupted".to_owned()));
+    assert!(!corefit.read("profiles/x/report.html").contains("interrupted</li>"));
+}

@@ -57,24 +57,25 @@ struct Taken {
 
 /// Takes the profiles, writes `flame/procs-N.svg` and `.folded` for each, and the difference of two of them; where the
 /// reasons point to waiting, also `flame/off-cpu-procs-N.svg` and `.folded`. Returns what has to be said about them; a
-/// profile that cannot be taken is a note, never the end of the sweep.
+/// profile that cannot be taken is a note, never the end of the sweep, and so is an interruption.
 ///
 /// # Errors
 /// The disk fails.
 pub(super) fn take(wanted: &Wanted<'_>, rows: &[SampleRow], folder: &Folder) -> Result<Vec<Note>, Error> {
     let worker_counts = worker_counts(wanted, rows);
-    let mut notes = Vec::new();
+    let mut remarks = Remarks::default();
     let mut taken = Vec::new();
     let begun = Instant::now();
     for (index, procs) in worker_counts.iter().copied().enumerate() {
         let patience = share(wanted.left, begun, worker_counts.len() - index);
         match record(wanted, procs, patience) {
             Ok((profile, one)) => {
-                notes.extend(profile.warnings.iter().map(|text| note(procs, text)));
+                remarks.extend(procs, profile.warnings.iter().cloned());
                 write(folder, wanted.target, "procs", procs, &profile)?;
                 taken.push(one);
             }
-            Err(error) => notes.push(note(procs, &error.to_string())),
+            Err(_) if measure::interrupted() => {}
+            Err(error) => remarks.extend(procs, [error.to_string()]),
         }
         if measure::interrupted() {
             break;
@@ -86,12 +87,15 @@ pub(super) fn take(wanted: &Wanted<'_>, rows: &[SampleRow], folder: &Folder) -> 
     if let Some(procs) = waits_at(wanted, &worker_counts).filter(|_| !measure::interrupted()) {
         match record_waits(wanted, procs) {
             Ok(profile) => {
-                notes.extend(profile.warnings.iter().map(|text| note(procs, text)));
+                remarks.extend(procs, profile.warnings.iter().cloned());
                 write(folder, wanted.target, "off-cpu-procs", procs, &profile)?;
             }
-            Err(error) => notes.push(note(procs, &format!("where it waits: {error}"))),
+            Err(_) if measure::interrupted() => {}
+            Err(error) => remarks.extend(procs, [format!("where it waits: {error}")]),
         }
     }
+    let mut notes = remarks.notes();
+    notes.extend(measure::interrupted().then(interrupted));
     Ok(notes)
 }
 
@@ -188,8 +192,43 @@ fn write_difference(folder: &Folder, target: &Target, before: &Taken, after: &Ta
     Ok(())
 }
 
-fn note(procs: u32, text: &str) -> Note {
-    Note { code: "profile".to_owned(), text: format!("profile at {procs}: {text}") }
+fn interrupted() -> Note {
+    let text = "interrupted while profiles were taken: all samples are there, but flame graphs may be missing or thin; add \
+                `--resume` to the same command to take them anew";
+    Note { code: "interrupted".to_owned(), text: text.to_owned() }
+}
+
+/// What is to be said of the profiles. What several of them say, but for its numbers, is said once, in the words of the first.
+#[derive(Default)]
+struct Remarks(Vec<(String, Vec<u32>)>);
+
+impl Remarks {
+    fn extend(&mut self, procs: u32, texts: impl IntoIterator<Item = String>) {
+        for text in texts {
+            match self.0.iter_mut().find(|(said, _)| without_numbers(said).eq(without_numbers(&text))) {
+                Some((_, of)) if of.contains(&procs) => {}
+                Some((_, of)) => of.push(procs),
+                None => self.0.push((text, vec![procs])),
+            }
+        }
+    }
+
+    fn notes(self) -> Vec<Note> {
+        let note = |(text, of): (String, Vec<u32>)| {
+            let likewise: Vec<String> = of[1..].iter().map(u32::to_string).collect();
+            let likewise = match likewise.as_slice() {
+                [] => String::new(),
+                others => format!(" (much the same at {})", others.join(" and ")),
+            };
+            Note { code: "profile".to_owned(), text: format!("profile at {}{likewise}: {text}", of[0]) }
+        };
+        self.0.into_iter().map(note).collect()
+    }
+}
+
+/// The words that are no numbers.
+fn without_numbers(text: &str) -> impl Iterator<Item = &str> {
+    text.split(' ').filter(|word| word.parse::<f64>().is_err())
 }
 
 #[cfg(test)]
@@ -213,6 +252,23 @@ mod tests {
         assert_eq!(drawn(&[1], 1), None);
         assert_eq!(drawn(&[], 1), None);
         assert_eq!(drawn(&[4, 1], 2), None, "the recommended one has no profile");
+    }
+
+    #[test]
+    fn what_several_profiles_say_is_said_once() {
+        let unnamed =
+            |count: u32, library: &str| format!("{count} of 1000 stacks end in `{library}` without names");
+        let mut remarks = Remarks::default();
+        remarks.extend(2, [unnamed(310, "lib1.so"), unnamed(320, "lib1.so")]);
+        remarks.extend(4, [unnamed(290, "lib1.so"), unnamed(200, "lib2.so")]);
+        let texts: Vec<String> = remarks.notes().into_iter().map(|note| note.text).collect();
+        assert_eq!(
+            texts,
+            [
+                "profile at 2 (much the same at 4): 310 of 1000 stacks end in `lib1.so` without names",
+                "profile at 4: 200 of 1000 stacks end in `lib2.so` without names"
+            ]
+        );
     }
 
     #[test]
