@@ -36,10 +36,14 @@ pub fn in_procs(value: f64) -> String {
     format!("{} {}", procs(value), Procs::word(value))
 }
 
-/// A speedup as `1.98×`.
+/// A speedup as `1.98×` or `28.1×`.
 #[must_use]
 pub fn times(value: f64) -> String {
-    if value < 1e6 { format!("{value:.2}×") } else { format!("{value:.2e}×") }
+    match value {
+        v if v < 9.995 => format!("{v:.2}×"),
+        v if v < 1e6 => format!("{}×", significant(v)),
+        v => format!("{v:.2e}×"),
+    }
 }
 
 /// Seconds as `12.3 ms`. Three significant digits; a dash if not finite.
@@ -175,6 +179,7 @@ mod tests {
             ("1e300".into(), "3.25".into(), "4096".into())
         );
         assert_eq!((times(1.984), times(1e300)), ("1.98×".into(), "1.00e300×".into()));
+        assert_eq!([0.054, 28.104, 123.4].map(times), ["0.05×", "28.1×", "123×"]);
         assert_eq!(percent(1e300), "1.00e302 %");
     }
 

@@ -20,18 +20,24 @@ fn wrapped(lead: &str, text: &str, limit: usize) -> String {
     let indent = lead.chars().count();
     let mut lines = String::from(lead);
     let mut column = indent;
-    for (index, word) in text.split_whitespace().enumerate() {
+    let mut words = text.split_whitespace().peekable();
+    let mut is_first = true;
+    while let Some(word) = words.next() {
         let width = word.chars().count();
-        if index > 0 && column + 1 + width > limit {
+        // A figure and its per cent sign stay together.
+        let sign =
+            words.peek().filter(|next| next.starts_with('%')).map_or(0, |next| 1 + next.chars().count());
+        if !is_first && column + 1 + width + sign > limit {
             lines.push('\n');
             lines.push_str(&" ".repeat(indent));
             column = indent;
-        } else if index > 0 {
+        } else if !is_first {
             lines.push(' ');
             column += 1;
         }
         lines.push_str(word);
         column += width;
+        is_first = false;
     }
     lines.push('\n');
     lines
@@ -48,6 +54,11 @@ mod tests {
         assert!(wrapped.lines().all(|line| line.chars().count() <= 60), "{wrapped}");
         assert!(wrapped.lines().skip(1).all(|line| line.starts_with("       word")), "{wrapped}");
         assert_eq!(wrapped.split_whitespace().filter(|word| *word == "word").count(), 40);
+    }
+
+    #[test]
+    fn a_figure_is_not_parted_from_its_sign() {
+        assert_eq!(wrapped("", "about 17 %, or so", 9), "about\n17 %, or\nso\n");
     }
 
     #[test]

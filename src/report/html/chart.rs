@@ -129,9 +129,12 @@ impl<'a> Chart<'a> {
 
     fn value_axis(&mut self) {
         let ticks = self.y.ticks(5);
-        let Axis { factor, label: unit } = self.unit.axis(self.y.values[1]);
+        let shared = self.unit.axis(self.y.values[1]);
+        // Times over several decades have no unit in which all are short.
+        let is_each = self.unit == Unit::Seconds && self.y.spread == Spread::Log;
         for tick in &ticks {
-            let (place, text) = (self.y.at(*tick), label(*tick, &ticks, factor));
+            let text = if is_each { round_time(*tick) } else { label(*tick, &ticks, shared.factor) };
+            let place = self.y.at(*tick);
             let _ = write!(
                 self.body,
                 "<path class=\"grid\" d=\"M{:.1} {place:.1}H{:.1}\"/><text class=\"y\" x=\"{:.1}\" y=\"{:.1}\">{text}</text>",
@@ -141,7 +144,10 @@ impl<'a> Chart<'a> {
                 place + 4.0
             );
         }
-        let _ = write!(self.body, "<text class=\"name\" x=\"2\" y=\"14\">{}</text>", escape(&unit));
+        if !is_each {
+            let _ =
+                write!(self.body, "<text class=\"name\" x=\"2\" y=\"14\">{}</text>", escape(&shared.label));
+        }
     }
 
     /// A line through `points`, values against worker counts; broken where a value is none.
@@ -235,6 +241,13 @@ impl<'a> Chart<'a> {
     }
 }
 
+/// A round number of seconds in the unit that makes it short: `100 ns`, `20 ms`.
+fn round_time(seconds: f64) -> String {
+    // The unit of what is a hair less than 1 of it, too.
+    let Axis { factor, label: unit } = Unit::Seconds.axis(seconds * 1.000_1);
+    format!("{} {unit}", label(seconds, &[], factor))
+}
+
 /// Attributes of a `use` that shows the element `id` of another picture in the place that it has in this one; `axes` are
 /// both pictures' scales of x and of y.
 pub(super) fn placed_again(id: &str, axes: [(&Scale, &Scale); 2]) -> String {
@@ -248,4 +261,15 @@ pub(super) fn figure(head: &str, caption: &str, picture: &str) -> String {
         "<figure class=\"panel\"><figcaption><h3>{}</h3><p>{caption}</p></figcaption>{picture}</figure>",
         escape(head)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_every_decade_are_short() {
+        let shown = [1e-8, 10f64.powi(-6), 2.0 * 10f64.powi(-4), 10f64.powi(-3), 0.5, 20.0].map(round_time);
+        assert_eq!(shown, ["10 ns", "1 µs", "200 µs", "1 ms", "500 ms", "20 s"]);
+    }
 }

@@ -99,12 +99,11 @@ fn confidence(answer: &Recommendation) -> String {
 /// Why there is no confidence, as far as a warning says it.
 fn unknown(answer: &Recommendation) -> String {
     const CODES: [&str; 4] = ["quick", "few-rounds", "one-row-a-value", "knob-ignored"];
+    let is_alone = answer.points.len() < 2;
+    let alone = is_alone.then(|| "only one worker count was measured".to_owned());
     let said = answer.warnings.iter().find(|note| CODES.contains(&note.code.as_str()));
-    match said {
-        Some(note) => format!(": {}", sentence(&note.text)),
-        None if answer.points.len() < 2 => ": only one worker count was measured".to_owned(),
-        None => String::new(),
-    }
+    let all: Vec<String> = alone.into_iter().chain(said.map(|note| sentence(&note.text))).collect();
+    if all.is_empty() { String::new() } else { format!(": {}", all.join("; ")) }
 }
 
 /// The reasons; the strongest is the first.
