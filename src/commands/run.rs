@@ -5,6 +5,7 @@ use super::{print, trace};
 use crate::cli::RunArgs;
 use crate::error::Error;
 use crate::results::Place;
+use crate::target::Procs;
 use crate::{machine, measure, report};
 
 /// Measures one sample and shows it.
@@ -38,6 +39,8 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
             trace::tell_recorded();
             Ok(())
         }
-        Some(why) => Err(Error::Partial(format!("`{}` at {procs} procs: {why}", target.name))),
+        Some(why) => {
+            Err(Error::Partial(format!("`{}` at {}: {why}", target.name, Procs::Count(procs).phrase())))
+        }
     }
 }

@@ -11,6 +11,7 @@ mod tests;
 use serde::Serialize;
 
 use crate::results::Note;
+use crate::target::Procs;
 
 /// One target as it was measured once.
 #[derive(Clone, Debug, PartialEq)]
@@ -256,7 +257,8 @@ fn missing(code: &str, whose: &str, of: &Subject, other: &Subject) -> Option<Not
     let is_there = |procs: f64| other.points.iter().any(|point| point.procs == procs);
     let lonely = of.points.iter().map(|point| point.procs).filter(|procs| !is_there(*procs));
     let lonely: Vec<String> = lonely.map(|procs| procs.to_string()).collect();
-    let text = format!("only {whose} measured {} procs: not compared there", lonely.join(", "));
+    let s = if lonely.len() == 1 { "" } else { "s" };
+    let text = format!("only {whose} measured the worker count{s} {}: not compared there", lonely.join(", "));
     (!lonely.is_empty()).then(|| Note { code: code.to_owned(), text })
 }
 
@@ -273,13 +275,14 @@ fn too_few(points: &[Pair], gate: Gate) -> Option<Note> {
     let worst = few.iter().min_by_key(|pair| pair.base.samples.min(pair.new.samples))?;
     let enough = rank_sum::enough(gate.alpha);
     let text = format!(
-        "{} of {} worker counts have too few samples to tell anything: {} and {} at {} procs, where p < {} takes {enough} of \
+        "{} of {} worker counts have too few samples to tell anything: {} and {} at {} {}, where p < {} takes {enough} of \
          each; measure with `--rounds {enough}` or more",
         few.len(),
         points.len(),
         worst.base.samples,
         worst.new.samples,
         worst.base.procs,
+        Procs::word(worst.base.procs),
         gate.alpha
     );
     Some(Note { code: "too-few-samples".to_owned(), text })

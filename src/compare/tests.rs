@@ -80,7 +80,7 @@ fn the_recommended_counts_are_compared_though_they_differ() {
     assert_eq!(recommended.verdict, Verdict::Regression);
     let codes: Vec<&str> = compared.warnings.iter().map(|note| note.code.as_str()).collect();
     assert_eq!(codes, ["only-in-base", "only-in-new"]);
-    assert!(compared.warnings[1].text.contains(" 8 procs"));
+    assert!(compared.warnings[1].text.contains("worker count 8:"));
 }
 
 #[test]

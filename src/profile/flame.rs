@@ -50,9 +50,9 @@ impl Title {
             Scale::PerOp { .. } => "per op: scaled to the same number of ops".to_owned(),
         };
         Self {
-            title: format!("{target}: from {before} to {after} procs"),
+            title: format!("{target}: procs from {before} to {after}"),
             subtitle: format!(
-                "width: {counts} at {after} procs; red: more than at {before} procs, blue: less; {scale}"
+                "width: {counts} at procs {after}; red: more than at procs {before}, blue: less; {scale}"
             ),
             unit,
         }

@@ -5,7 +5,7 @@ use super::places::Which;
 use super::reasons::{Found, PARKS_PER_CPU_S, SMALL_LOSS, ends};
 use super::scene::Scene;
 use super::stack::cost;
-use super::text::{figure, percent, procs};
+use super::text::{self, figure, percent, procs, seconds};
 use super::waits;
 
 /// Kernel part of the CPU time. Guess.
@@ -63,7 +63,7 @@ fn user_time(scene: &Scene<'_>, dearer: Option<f64>, found: &mut Found) {
     }
     let grown = growth(from.cpu_s_per_op, to.cpu_s_per_op).unwrap_or(0.0);
     let mut text =
-        format!("CPU time per op grows by {} from {} to {}", percent(grown), figure(from.n), procs(to.n));
+        format!("CPU time per op grows {} from {} to {}", text::growth(grown), figure(from.n), procs(to.n));
     let (code, why) = kind(from, to);
     text.push_str(&why);
     text.push_str(&companions(from, to));
@@ -83,7 +83,9 @@ fn kind(from: &Facts, to: &Facts) -> (&'static str, String) {
     let stalls = growth(from.cycles_per_instruction, to.cycles_per_instruction);
     if let (Some(instructions), Some(stalls)) = (instructions, stalls) {
         if stalls <= instructions.max(0.0) {
-            return ("cpu-time-grows", format!(" and instructions per op by {}", percent(instructions)));
+            let grown = (instructions > 0.0)
+                .then(|| format!(", and instructions per op {}", text::growth(instructions)));
+            return ("cpu-time-grows", grown.unwrap_or_default());
         }
         return stalled(from, to, stalls);
     }
@@ -105,9 +107,9 @@ fn kind(from: &Facts, to: &Facts) -> (&'static str, String) {
 
 /// Processors that stall: on memory itself if much comes from there, else on each other's lines.
 fn stalled(from: &Facts, to: &Facts, stalls: f64) -> (&'static str, String) {
-    let mut why = format!(" and cycles per instruction by {}", percent(stalls));
+    let mut why = format!(", and cycles per instruction {}", text::growth(stalls));
     if let Some(misses) = growth(from.cache_misses_per_op, to.cache_misses_per_op).filter(|g| *g >= GROWS) {
-        why.push_str(&format!(", cache misses per op by {}", percent(misses)));
+        why.push_str(&format!(", cache misses per op {}", text::growth(misses)));
     }
     let bytes_per_s = to.cache_misses_per_s.map(|misses| misses * LINE_BYTES);
     if let Some(bytes_per_s) = bytes_per_s.filter(|bytes| *bytes >= BUS_BYTES_PER_S) {
@@ -142,21 +144,17 @@ fn kernel_time(scene: &Scene<'_>, found: &mut Found) {
 /// What grew along with the CPU time per op, as the end of its sentence.
 fn companions(from: &Facts, to: &Facts) -> String {
     let mut parts = Vec::new();
+    let [time, count]: [fn(f64) -> String; 2] = [seconds, figure];
     let pairs = [
-        (
-            "kernel time per op",
-            from.kernel_s_per_op.map(|s| s * 1e6),
-            to.kernel_s_per_op.map(|s| s * 1e6),
-            " µs",
-        ),
-        ("thread switches per op", from.switches_per_op, to.switches_per_op, ""),
-        ("parks per op", from.parks_per_op, to.parks_per_op, ""),
+        ("kernel time per op", from.kernel_s_per_op, to.kernel_s_per_op, time),
+        ("thread switches per op", from.switches_per_op, to.switches_per_op, count),
+        ("parks per op", from.parks_per_op, to.parks_per_op, count),
     ];
-    for (name, from, to, unit) in pairs {
+    for (name, from, to, shown) in pairs {
         if let (Some(from), Some(to)) = (from, to)
             && to > from * (1.0 + GROWS)
         {
-            parts.push(format!("{name} from {} to {}{unit}", figure(from), figure(to)));
+            parts.push(format!("{name} from {} to {}", shown(from), shown(to)));
         }
     }
     if let Some(parks) = to.parks_per_op.filter(|_| to.parks_per_cpu_s.is_some_and(|p| p >= PARKS_PER_CPU_S))

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::group::{self, Group};
 use super::scene::Scene;
-use super::text::{figure, note, percent};
+use super::text::{change, note, percent, procs};
 use super::{INSIDE_NOISE, Observation};
 use crate::results::{DefaultPoint, Note};
 use crate::stats;
@@ -48,23 +48,25 @@ fn gains(chosen: &Group<'_>, default: &Group<'_>) -> Vec<f64> {
 
 /// The gain in a sentence.
 pub(super) fn reason(scene: &Scene<'_>, default: &DefaultPoint) -> Note {
-    let n = figure(scene.n(scene.chosen));
+    let count = scene.n(scene.chosen);
+    let (n, s) = (procs(count), if count == 1.0 { "s" } else { "" });
     let interval = default.gain_interval.map_or_else(
         || "too few common rounds for an interval".to_owned(),
-        |[low, high]| format!("95 % interval {} to {}", percent(low), percent(high)),
+        |[low, high]| format!("95 % interval: {} to {}", change(low), change(high)),
     );
     let gain = percent(default.gain.abs());
     let text = match (default.gain_interval, default.gain) {
         (Some([low, high]), gain) if low <= 0.0 && high >= 0.0 => {
+            let are = if count == 1.0 { "is" } else { "are" };
             format!(
-                "{n} procs are not told from the default, with nothing set: {} ({interval})",
-                percent(gain)
+                "{n} {are} not told from the default, with nothing set: {} throughput ({interval})",
+                change(gain)
             )
         }
         (_, x) if x < 0.0 => {
-            format!("{n} procs lose {gain} against the default, with nothing set ({interval})")
+            format!("{n} lose{s} {gain} against the default, with nothing set ({interval})")
         }
-        _ => format!("{n} procs gain {gain} over the default, with nothing set ({interval})"),
+        _ => format!("{n} gain{s} {gain} over the default, with nothing set ({interval})"),
     };
     note("gain-over-default", text)
 }

@@ -8,8 +8,8 @@ use super::dearer;
 use super::facts::{Facts, growth};
 use super::places::Which;
 use super::policy::{Rule, Second};
-use super::scene::{Scene, within};
-use super::text::{cpus, figure, note, percent, procs, seconds};
+use super::scene::{Scene, within, within_rounds};
+use super::text::{cpus, figure, note, percent, procs, seconds, throughput_against};
 use super::waits::{self, Measured};
 use super::{CPU_BOUND, most_busy, most_wanted};
 use crate::results::Note;
@@ -190,19 +190,15 @@ fn waiting(scene: &Scene<'_>, halves: &Halves, found: &mut Found) {
         && most_wanted(scene.facts).is_some_and(|wanted| wanted < CPU_BOUND * usable)
     {
         let on_what = scene.stacks[scene.probe()].as_ref().map_or_else(String::new, waits::longest_wait);
-        let speedup = scene.speedup(scene.base(), scene.probe());
-        let so = if speedup > 1.0 + FALLS {
+        let so = if scene.speedup(scene.base(), scene.probe()) > 1.0 + FALLS {
             "what it waits for, not the CPUs, bounds it"
         } else {
             "more procs do not help"
         };
         let text = format!(
-            "at most {} CPUs are busy at any setting: the program waits more than it computes{on_what}, so {so} ({} give \
-             {:.2} times the throughput of {})",
+            "at most {} CPUs are busy at any setting: the program waits more than it computes{on_what}, so {so}: {}",
             figure(most),
-            procs(to.n),
-            speedup,
-            figure(from.n)
+            scene.gives(scene.base(), scene.probe())
         );
         found.add(1.0, "not-cpu-bound", text);
         return;
@@ -276,11 +272,8 @@ fn serial_fraction(scene: &Scene<'_>, halves: &Halves, measured: Option<&Measure
             format!("; one goroutine was seen to run alone for {} of the time", percent(alone))
         });
     let text = format!(
-        "serial fraction {sigma:.2}: that share of the work runs on one processor at a time, so {} give {:.2} times \
-         the throughput of {}{seen}{}",
-        procs(scene.n(probe)),
-        speedup,
-        figure(scene.n(base)),
+        "serial fraction {sigma:.2}: that share of the work runs on one processor at a time, so {}{seen}{}",
+        scene.gives(base, probe),
         scene.evidence.places.named(scene.n(base), Which::All)
     );
     found.add(weight, "serial-fraction", text);
@@ -294,10 +287,11 @@ fn coherency_of_the_law(scene: &Scene<'_>, found: &mut Found) {
     let lost = whole / (1.0 + law.sigma * (n - 1.0) + whole);
     if lost >= SMALL_LOSS && !dearer::CODES.iter().any(|code| found.has(code)) {
         let text = format!(
-            "coherency {}: the price of keeping workers in step grows with the square of their number, and throughput \
-             peaks near {} procs",
-            figure(law.kappa),
-            figure(peak)
+            "coherency: keeping workers in step costs {} of the throughput at {}; that price grows with the square of \
+             their number, and throughput peaks near {}",
+            percent(lost),
+            procs(n),
+            procs(peak)
         );
         found.add(lost, "coherency", text);
     }
@@ -307,8 +301,8 @@ fn coherency_of_the_law(scene: &Scene<'_>, found: &mut Found) {
 fn cap_of_the_law(scene: &Scene<'_>, found: &mut Found) {
     if let Some(cap) = own_cap(scene) {
         let text = format!(
-            "from about {} procs on throughput grows no further: something of fixed capacity is full there",
-            figure(cap)
+            "from about {} on throughput grows no further: something of fixed capacity is full there",
+            procs(cap)
         );
         found.add(1.0 - cap / scene.n(scene.probe()), "fixed-capacity", text);
     }
@@ -322,8 +316,9 @@ fn own_cap(scene: &Scene<'_>) -> Option<f64> {
 
 fn scales_well(scene: &Scene<'_>, found: &mut Found) {
     let (base, probe) = (scene.base(), scene.probe());
-    let efficiency = scene.speedup(base, probe) / scene.ideal(probe);
-    if efficiency >= SCALES_WELL {
+    let decided = scene.speedup(base, probe) / scene.ideal(probe);
+    if decided >= SCALES_WELL {
+        let efficiency = scene.shown_speedup(base, probe) / scene.ideal(probe);
         let limit = match scene.bound {
             Some(bound) => format!("the {}", cpus(bound)),
             None => format!("{}, the most that was measured", procs(scene.n(probe))),
@@ -331,24 +326,12 @@ fn scales_well(scene: &Scene<'_>, found: &mut Found) {
         let n = scene.n(probe);
         let share = match scene.bound {
             Some(bound) if bound < n => format!("{efficiency:.2} of the ideal of {}", cpus(bound)),
-            _ => format!("efficiency {efficiency:.2}{}", by_medians(scene, base, probe, efficiency)),
+            _ => format!("efficiency {efficiency:.2}"),
         };
-        let text = format!("{share} at {}: nothing was found that stops it up to {limit}", procs(n));
+        let drift = within_rounds(efficiency, decided);
+        let text = format!("{share} at {}{drift}: nothing was found that stops it up to {limit}", procs(n));
         found.add(1.0 - SCALES_WELL, "scales-well", text);
     }
-}
-
-/// Efficiencies that are this close read as the same. Guess.
-const SHOWS: f64 = 0.02;
-
-/// An efficiency is taken from ratios within rounds, as the decision is; the table's, of the medians over all rounds, differs
-/// where the machine drifts between them. Says so if it shows.
-fn by_medians(scene: &Scene<'_>, base: usize, probe: usize, efficiency: f64) -> String {
-    let of_medians = scene.groups[probe].throughput() / scene.groups[base].throughput() / scene.ideal(probe);
-    if (efficiency - of_medians).abs() < SHOWS {
-        return String::new();
-    }
-    format!(" within rounds ({of_medians:.2} by the medians)")
 }
 
 fn oversubscription(scene: &Scene<'_>, found: &mut Found) {
@@ -359,11 +342,11 @@ fn oversubscription(scene: &Scene<'_>, found: &mut Found) {
     let gain = scene.speedup(best_inside, best_beyond) - 1.0;
     if gain <= FALLS {
         let text = format!(
-            "more workers than CPUs gain nothing: {} on {} change throughput by {} against {}",
+            "more workers than CPUs gain {}: {} on {} give {}",
+            if gain > 0.0 { "little" } else { "nothing" },
             procs(scene.n(best_beyond)),
             cpus(usable),
-            percent(gain),
-            figure(scene.n(best_inside))
+            throughput_against(gain, &figure(scene.n(best_inside)))
         );
         found.add(0.0, "oversubscription", text);
     }
@@ -373,12 +356,7 @@ fn oversubscription(scene: &Scene<'_>, found: &mut Found) {
 fn nothing_shown(scene: &Scene<'_>, found: &mut Found) {
     let base = scene.base();
     let to = if scene.probe() == base { scene.best } else { scene.probe() };
-    let text = format!(
-        "{} give {:.2} times the throughput of {}, and nothing that was measured shows why",
-        procs(scene.n(to)),
-        scene.speedup(base, to),
-        figure(scene.n(base))
-    );
+    let text = format!("{}, and nothing that was measured shows why", scene.gives(base, to));
     found.add(SMALL_LOSS, "no-cause-found", text);
 }
 

@@ -7,6 +7,7 @@ use super::group::Group;
 use super::noise::Noise;
 use super::policy::Rule;
 use super::rounds::{Estimate, Rounds};
+use super::text::{figure, procs};
 use crate::model::{Fit, Law};
 use crate::results::Stack;
 
@@ -69,10 +70,39 @@ impl Scene<'_> {
         usable(self.n(point)) / usable(self.n(self.base()))
     }
 
-    /// Measured speedup from `from` to `to`.
+    /// Measured speedup from `from` to `to`, by the ratios within rounds, as the decision is made.
     pub(super) fn speedup(&self, from: usize, to: usize) -> f64 {
         (self.estimate.level[to] - self.estimate.level[from]).exp()
     }
+
+    /// The same by the medians over all rounds, as the table of points shows it: the one that is told.
+    pub(super) fn shown_speedup(&self, from: usize, to: usize) -> f64 {
+        self.groups[to].throughput() / self.groups[from].throughput()
+    }
+
+    /// What `to` gives against `from`, in words: `2 procs give 1.5 times the throughput of 1`.
+    pub(super) fn gives(&self, from: usize, to: usize) -> String {
+        let [shown, decided] = [self.shown_speedup(from, to), self.speedup(from, to)];
+        format!(
+            "{} {} {shown:.2} times the throughput of {}{}",
+            procs(self.n(to)),
+            if self.n(to) == 1.0 { "gives" } else { "give" },
+            figure(self.n(from)),
+            within_rounds(shown, decided)
+        )
+    }
+}
+
+/// Ratios that are this close read as the same. Guess.
+const SHOWS: f64 = 0.02;
+
+/// Where the machine drifts, a ratio within rounds is another than that of the medians, and it is the one that was decided by:
+/// says so beside the one that is shown.
+pub(super) fn within_rounds(shown: f64, decided: f64) -> String {
+    if (shown / decided).ln().abs() < SHOWS {
+        return String::new();
+    }
+    format!(" ({decided:.2} within rounds, without the drift of the machine)")
 }
 
 /// How many of the worker counts have a CPU for each worker; a broken CPU counts as one.

@@ -3,7 +3,7 @@
 use super::draws::ENOUGH_SAMPLES;
 use super::policy::{Rule, Second};
 use super::scene::{Scene, within};
-use super::text::{cpus, figure, note, percent, procs, seconds};
+use super::text::{change, cpus, figure, note, percent, procs, seconds, throughput_against};
 use super::{INSIDE_NOISE, most_busy};
 use crate::plan::Policy;
 use crate::results::Note;
@@ -164,20 +164,15 @@ fn oversubscribed(scene: &Scene<'_>) -> Option<Note> {
     let usable = scene.cpus.filter(|_| inside > 0 && scene.chosen >= inside)?;
     let best = scene.estimate.best(|point| point < inside);
     let (chosen, rival) = (figure(scene.n(scene.chosen)), figure(scene.n(best)));
-    let speedup = scene.speedup(best, scene.chosen);
+    let gain = throughput_against(scene.speedup(best, scene.chosen) - 1.0, &rival);
     let text = match most_busy(scene.facts).filter(|_| scene.bound.is_none()) {
         Some(most) => format!(
-            "{chosen} procs are more than the {}, which pays since the program mostly waits (at most {} are busy): they give {} \
-             times the throughput of {rival}",
+            "{chosen} procs are more than the {}, which pays since the program mostly waits (at most {} are busy): they give \
+             {gain}",
             cpus(usable),
-            figure(most),
-            figure(speedup)
+            figure(most)
         ),
-        None => format!(
-            "{chosen} procs are more than the {}: they change throughput by {} against {rival}",
-            cpus(usable),
-            percent(speedup - 1.0)
-        ),
+        None => format!("{chosen} procs are more than the {}: they give {gain}", cpus(usable)),
     };
     Some(note("oversubscribed", text))
 }
@@ -214,11 +209,8 @@ fn superlinear(scene: &Scene<'_>) -> Option<Note> {
     });
     let point = above.max_by(|&a, &b| excess(a).total_cmp(&excess(b)))?;
     let text = format!(
-        "{} give {:.2} times the throughput of {}: more than in proportion (caches that hold the data, or a slow run of \
-         {}?); no law covers that",
-        procs(scene.n(point)),
-        scene.speedup(base, point),
-        figure(scene.n(base)),
+        "{}: more than in proportion (caches that hold the data, or a slow run of {}?); no law covers that",
+        scene.gives(base, point),
         figure(scene.n(base))
     );
     Some(note("superlinear", text))
@@ -232,8 +224,8 @@ fn extrapolation(scene: &Scene<'_>) -> Option<Note> {
         return None;
     }
     let text = format!(
-        "the fitted peak of {} procs is more than {TRUSTED} times the {} that were measured: do not count on it",
-        figure(peak),
+        "the fitted peak of {} is more than {TRUSTED} times the {} that were measured: do not count on it",
+        procs(peak),
         figure(most)
     );
     Some(note("extrapolation", text))
@@ -247,9 +239,9 @@ fn model_misses(scene: &Scene<'_>) -> Option<Note> {
     let (n, worst) = misses.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
     (worst.abs() > MISSES.ln_1p() && worst.is_finite()).then(|| {
         let text = format!(
-            "the {} law is off by {} at {}, so it explains little; the choice does not rest on it",
+            "the {} law says {} at {} than was measured, so it explains little; the choice does not rest on it",
             law.kind.name(),
-            percent(worst.exp_m1()),
+            change(worst.exp_m1()),
             procs(n)
         );
         note("model-misses", text)

@@ -346,7 +346,7 @@ fn more_than_cpus(job: &Job) -> Option<Note> {
         .map(u32::to_string)
         .collect();
     let text =
-        format!("pinned to all {cpus} CPUs at {} procs, which are more than there are CPUs", more.join(", "));
+        format!("pinned to all {cpus} CPUs at procs {}, which are more than there are CPUs", more.join(", "));
     (!more.is_empty()).then(|| Note { code: "pin-all-cpus".to_owned(), text })
 }
 

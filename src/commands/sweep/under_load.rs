@@ -131,7 +131,7 @@ fn shared(pinning: Option<&Pinning>, points: &[Point], machine_cpus: u32) -> Opt
             let procs: Vec<String> = shared.iter().map(|point| point.procs.to_string()).collect();
             let load = pinning.load().map_or_else(String::new, |cpus| format!("; the load keeps CPU {cpus}"));
             format!(
-                "load generator and server share CPUs at {} procs: there are {}, {used}{load}",
+                "load generator and server share CPUs at procs {}: there are {}, {used}{load}",
                 procs.join(", "),
                 pinning.cpus()
             )
@@ -266,7 +266,7 @@ mod tests {
             shared(Pinning::new(Pin::Compact, &cpus, procs).as_ref(), &points(&rows), 4)
         };
         assert_eq!(of(&[1, 2]), None);
-        let expected = "load generator and server share CPUs at 4, 8 procs: there are 4, of which the load uses up to 0.25 and \
+        let expected = "load generator and server share CPUs at procs 4, 8: there are 4, of which the load uses up to 0.25 and \
                         the server up to 0.80; the load keeps CPU 3";
         assert_eq!(of(&[1, 3, 4, 8]).unwrap().text, expected);
         assert!(!of(&[4]).unwrap().text.contains("keeps"), "nothing is ever left for it");
