@@ -15,7 +15,7 @@ pub(super) struct Size {
 }
 
 /// Room around the plot for labels.
-const LEFT: f64 = 52.0;
+const LEFT: f64 = 58.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 36.0;
 const BOTTOM: f64 = 42.0;
