@@ -80,7 +80,7 @@ fn set_core(core: Box<Core>, id: u64) {
     current::with(|context| {
         core.set_running(id);
         context.set_core(core);
-        context.note_back();
+        let _ = context.note_back();
     })
     .expect("a goroutine runs here");
 }

@@ -66,9 +66,14 @@ impl Context {
         self.accounts.leave(self.machine.id, for_call, &self.runtime.stats);
     }
 
-    /// This thread has a processor again.
-    pub(crate) fn note_back(&self) {
-        self.accounts.come_back(self.machine.id, &self.runtime.stats);
+    /// This thread begins, without a processor.
+    pub(crate) fn note_begun(&self) {
+        self.accounts.begin(&self.runtime.stats);
+    }
+
+    /// This thread has a processor again; since when, if that was looked at.
+    pub(crate) fn note_back(&self) -> Option<u64> {
+        self.accounts.come_back(self.machine.id, &self.runtime.stats, || self.runtime.now_ns())
     }
 
     pub(crate) fn take_core(&self) -> Option<Box<Core>> {

@@ -142,32 +142,36 @@ impl Runtime {
         self.put_back_locked(&mut synced, core);
     }
 
-    fn put_back_locked(&self, synced: &mut Synced, mut core: Box<Core>) {
+    /// As `put_back`; when it was.
+    fn put_back_locked(&self, synced: &mut Synced, mut core: Box<Core>) -> u64 {
+        let now_ns = self.now_ns();
         core.set_running(0);
         if synced.live > synced.target || self.is_stopping() {
             synced.global.extend(core.queue.drain());
             core.release_stacks();
             core.span = Span::default();
             synced.live -= 1;
-            synced.busy.note(self.now_ns(), synced.live.saturating_sub(synced.idle_cores.len()));
+            synced.busy.note(now_ns, synced.live.saturating_sub(synced.idle_cores.len()));
             synced.retired_cores.push(core);
         } else {
-            synced.put_idle(self.now_ns(), core);
+            synced.put_idle(now_ns, core);
         }
         self.publish(synced);
+        now_ns
     }
 
     /// Gives back the processor of the worker `machine`, which found no work. `wait_for_mail` follows if it is gone.
     pub(crate) fn release(&self, machine: &Arc<Machine>, core: Box<Core>, is_spinning: bool) -> Released {
-        {
+        let given_ns = {
             let mut synced = self.synced.lock();
             let has_work = !synced.global.is_empty() || !core.queue.is_empty();
             if has_work && synced.live <= synced.target && !self.is_stopping() {
                 return Released::Again { core, is_spinning };
             }
-            self.put_back_locked(&mut synced, core);
+            let given_ns = self.put_back_locked(&mut synced, core);
             synced.leaving.push(Arc::clone(machine));
-        }
+            given_ns
+        };
         if is_spinning {
             self.wakeups.end_spinning();
         }
@@ -177,8 +181,10 @@ impl Runtime {
             && let Some(core) = self.take_again(machine)
         {
             self.wakeups.begin_spinning();
+            self.count_outside_since(given_ns);
             return Released::Again { core, is_spinning: true };
         }
+        self.count_outside_since(given_ns);
         Released::Gone
     }
 
@@ -187,6 +193,14 @@ impl Runtime {
         let mut synced = self.synced.lock();
         let is_there = !synced.idle_cores.is_empty() && synced.has_left(machine);
         is_there.then(|| self.take_idle_locked(synced, None)).flatten()
+    }
+
+    /// This thread, which has not slept since, has been without a processor since `given_ns`. On a CPU or waiting for one,
+    /// which is another part of the time: the processor that idled meanwhile did not idle besides.
+    fn count_outside_since(&self, given_ns: u64) {
+        if self.stats.is_in_stretch() {
+            self.stats.outside_cpu_ns.add_shared(self.now_ns().saturating_sub(given_ns));
+        }
     }
 
     /// An idle processor; if possible the one with index `own`.
@@ -338,7 +352,10 @@ impl Runtime {
             drop(synced);
             return Some(machine.receive());
         };
-        synced.taken(self.now_ns(), &mut core);
+        let now_ns = self.now_ns();
+        synced.taken(now_ns, &mut core);
+        // It wakes itself: what it does until it serves is on its account without a processor still (`outside.rs`).
+        core.span.begin_waking(now_ns);
         self.publish(&synced);
         drop(synced);
         self.alarm.work_begins();

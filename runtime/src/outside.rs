@@ -1,4 +1,5 @@
-//! What a thread uses while it has no processor: a worker on its way to sleep and back and in blocking calls, sysmon ever.
+//! What a worker uses while it has no processor: on its way to sleep and back and in blocking calls. (Sysmon never has one, and
+//! counts its CPU time itself.)
 //!
 //! None of it is time of a processor, which is idle meanwhile or another worker's. But the kernel's account of the process
 //! holds it all, so it is measured here, to be taken off there: while a [`Stretch`](crate::Stretch) is under way, and each
@@ -42,12 +43,27 @@ impl Accounts {
         }
     }
 
-    /// It has a processor again: adds what it used meanwhile, if that was looked at.
-    pub(crate) fn come_back(&self, id: usize, stats: &SharedStats) {
-        let Some(left) = self.left.take() else { return };
+    /// This thread has just been started, for a processor that waits for it: all that it has used is of interest.
+    pub(crate) fn begin(&self, stats: &SharedStats) {
+        if stats.is_in_stretch() {
+            self.left.set(Some(Left { cpu_ns: 0, wait_ns: 0, for_call: false }));
+        }
+    }
+
+    /// It has a processor again: adds what it used meanwhile, if that was looked at. When that was by the `clock`, which goes
+    /// on from here as the processor's.
+    pub(crate) fn come_back(
+        &self,
+        id: usize,
+        stats: &SharedStats,
+        clock: impl FnOnce() -> u64,
+    ) -> Option<u64> {
+        let left = self.left.take()?;
         stats.outside_wait_ns.add_shared(self.wait_ns(id).saturating_sub(left.wait_ns));
-        let cpu_ns = if left.for_call { &stats.blocking_cpu_ns } else { &stats.outside_cpu_ns };
-        cpu_ns.add_shared(usage::thread_cpu_ns().saturating_sub(left.cpu_ns));
+        let used_ns = if left.for_call { &stats.blocking_cpu_ns } else { &stats.outside_cpu_ns };
+        let back_ns = clock();
+        used_ns.add_shared(usage::thread_cpu_ns().saturating_sub(left.cpu_ns));
+        Some(back_ns)
     }
 
     /// How long it could run, but had no CPU; 0 where the kernel does not say.
@@ -91,19 +107,26 @@ mod tests {
         let (accounts, stats) = (Accounts::default(), SharedStats::default());
         let used = || [&stats.outside_cpu_ns, &stats.blocking_cpu_ns].map(|counter| counter.get() > 0);
         accounts.leave(0, true, &stats);
-        accounts.come_back(0, &stats);
+        let back = |accounts: &Accounts, id| accounts.come_back(id, &stats, || 7);
+        back(&accounts, 0);
         assert_eq!(used(), [false, false], "no one asks");
         stats.set_in_stretch(true);
-        accounts.come_back(0, &stats);
+        back(&accounts, 0);
         assert_eq!(used(), [false, false], "it has not left");
         accounts.leave(0, true, &stats);
         accounts.leave(0, false, &stats);
-        accounts.come_back(0, &stats);
+        back(&accounts, 0);
         assert_eq!(used(), [false, true], "it had left for a call");
         let before_ns = stats.blocking_cpu_ns.get();
         accounts.leave(KEPT, false, &stats);
-        accounts.come_back(KEPT, &stats);
-        accounts.come_back(KEPT, &stats);
+        assert_eq!([back(&accounts, KEPT), back(&accounts, KEPT)], [Some(7), None]);
         assert_eq!((used(), stats.blocking_cpu_ns.get()), ([true, true], before_ns));
+        let sleeping_ns = stats.outside_cpu_ns.get();
+        accounts.begin(&stats);
+        back(&accounts, 0);
+        assert!(
+            stats.outside_cpu_ns.get() - sleeping_ns > sleeping_ns,
+            "this thread's all, and not of a moment"
+        );
     }
 }

@@ -12,7 +12,6 @@
 use crate::hogs::Hogs;
 use crate::lazy::Vigil;
 use crate::os::Bell;
-use crate::outside::Accounts;
 use crate::primitives::atomic::{
     AtomicBool,
     Ordering::{Relaxed, SeqCst},
@@ -25,6 +24,7 @@ use crate::signals;
 use crate::slices::{SHORT_SLICE_NS, Slices, Waiting};
 use crate::stack::{self, Trimmed};
 use crate::timers::NEVER;
+use crate::usage;
 use std::time::Duration;
 use std::{io, thread};
 
@@ -113,7 +113,7 @@ fn watch(runtime: &Arc<Runtime>) {
     let mut idle_rounds = 0;
     let mut trimmed_ns = 0;
     let mut vigil = Vigil::default();
-    let accounts = Accounts::default();
+    let mut used_ns = None;
     while !runtime.is_stopping() {
         if idle_rounds < IDLE_ROUNDS {
             let left = Duration::from_nanos(due_ns.saturating_sub(runtime.now_ns()));
@@ -123,9 +123,13 @@ fn watch(runtime: &Arc<Runtime>) {
             slices.begin(runtime.now_ns());
             (sleep, idle_rounds) = (SHORTEST_SLEEP, 0);
         }
-        // This thread never has a processor, so what it used since the last look counts as that of a call.
-        accounts.come_back(0, &runtime.stats);
-        accounts.leave(0, true, &runtime.stats);
+        // This thread never has a processor, so the CPU time that it used since the last look counts as that of a call. What it
+        // waits for a CPU is in no account of workers, from which it would have to be taken off.
+        let cpu_ns = runtime.stats.is_in_stretch().then(usage::thread_cpu_ns);
+        if let Some((before_ns, now_ns)) = used_ns.zip(cpu_ns) {
+            runtime.stats.blocking_cpu_ns.add_shared(now_ns.saturating_sub(before_ns));
+        }
+        used_ns = cpu_ns;
         if signals::was_asked() {
             report::quit();
         }

@@ -43,12 +43,14 @@ enum Idle {
 
 fn work(context: &Context) {
     let (runtime, machine) = (&context.runtime, &context.machine);
+    context.note_begun();
     let mut mail = machine.receive();
     loop {
+        let back_ns = context.note_back();
         let idle = match mail {
             Mail::Stop => return,
-            Mail::Core(core) => serve(context, core, None),
-            Mail::Run(core, goroutine) => serve(context, core, Some(goroutine)),
+            Mail::Core(core) => serve(context, core, None, back_ns),
+            Mail::Run(core, goroutine) => serve(context, core, Some(goroutine), back_ns),
         };
         context.note_left(false);
         mail = match idle {
@@ -56,18 +58,18 @@ fn work(context: &Context) {
             Idle::Released => runtime.wait_for_mail(machine, true),
             Idle::Bound => runtime.wait_for_bound(machine),
         };
-        context.note_back();
     }
 }
 
-/// Runs goroutines with `core`, `first` at once, until the processor is gone.
-fn serve(context: &Context, core: Box<Core>, mut first: Option<Runnable>) -> Idle {
+/// Runs goroutines with `core`, `first` at once, until the processor is gone. This thread has had it since `back_ns`, or just now.
+fn serve(context: &Context, core: Box<Core>, mut first: Option<Runnable>, back_ns: Option<u64>) -> Idle {
     let was_woken = first.is_none();
     trace::note(|lane| lane.processor(core.processor.index));
     let (mut core, mut is_spinning) = (core, was_woken);
     if was_woken {
         let Core { span, processor, .. } = &mut *core;
-        span.begin_serving(context.runtime.now_ns(), &processor.stats.sums);
+        let now_ns = back_ns.unwrap_or_else(|| context.runtime.now_ns());
+        span.begin_serving(now_ns, &processor.stats.sums);
     }
     loop {
         let goroutine = match first.take() {
