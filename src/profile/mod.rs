@@ -20,7 +20,6 @@ mod image;
 mod jit;
 mod name;
 mod off_cpu;
-mod piece;
 mod record;
 mod ring;
 mod sampler;
@@ -464,6 +463,12 @@ impl Error {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Forbidden { .. })
+    }
+
+    /// Whether all went well, but there was nothing to see.
+    #[must_use]
+    pub fn is_of_nothing(&self) -> bool {
+        matches!(self, Self::NoSamples { .. } | Self::NoWaits { .. })
     }
 
     fn of_open(source: io::Error, pid: u32) -> Self {

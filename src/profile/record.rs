@@ -1,9 +1,9 @@
 //! The records of a ring as values of our own: what is kept of them, and when each happened.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::rc::Rc;
 
 use linux_perf_event_reader::constants::PERF_RECORD_LOST_SAMPLES;
 use linux_perf_event_reader::{
@@ -14,7 +14,6 @@ use linux_perf_event_reader::{
 };
 
 use super::event::{REGISTERS, SAMPLE_FORMAT};
-use super::piece::Piece;
 use super::unwind::{Captured, Registers, STACK_BYTES};
 
 /// Bytes of a record's header: type, flags, size.
@@ -22,17 +21,17 @@ const HEADER_BYTES: usize = 8;
 
 /// Something that happened, at `time_ns` of the monotonic clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record {
+pub(super) struct Record<'a> {
     pub(super) time_ns: u64,
-    pub(super) what: What,
+    pub(super) what: What<'a>,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum What<'a> {
     /// Thread `tid` of process `pid` was running; `chain` holds addresses and context markers, innermost first. Nothing is
     /// captured of a thread of the kernel, and of a 32-bit program.
-    Sample { pid: u32, tid: u32, chain: Vec<u64>, captured: Option<Captured> },
+    Sample { pid: u32, tid: u32, chain: Vec<u64>, captured: Option<Captured<'a>> },
     /// Thread `starter` of process `parent` started thread `tid` of process `pid` (the same process if it is a thread).
     Fork { pid: u32, parent: u32, tid: u32, starter: u32 },
     /// Thread `tid` has a new name; one that is started has that of its starter until then.
@@ -102,40 +101,76 @@ impl Parser {
         Self { info: RecordParseInfo::new(&attr, Endianness::NATIVE) }
     }
 
-    /// Appends the records in `read` to `records`, which share it. What cannot be read, to the end of `bytes` if a size is impossible,
-    /// counts as one lost record.
-    pub(super) fn parse(&self, read: &Rc<Vec<u8>>, records: &mut Vec<Record>) {
-        let mut bytes = &read[..];
-        while !bytes.is_empty() {
-            let Some((record_type, misc, size)) = header(bytes) else {
-                records.push(Record { time_ns: 0, what: What::Lost { count: 1 } });
-                return;
-            };
-            let (record, rest) = bytes.split_at(size);
-            bytes = rest;
-            let body = RawData::Single(&record[HEADER_BYTES..]);
-            let raw = RawEventRecord::new(record_type, misc, body, self.info);
-            match raw.parse() {
-                Ok(parsed) => records.extend(kept(read, &raw, parsed)),
-                // The cause is of no use to anybody: that one record is missing is counted and told.
-                Err(_) => records.push(Record { time_ns: 0, what: What::Lost { count: 1 } }),
-            }
-        }
+    /// The records in `unread`, in its order.
+    pub(super) fn records<'a>(&self, unread: RawData<'a>) -> Records<'a> {
+        Records { rest: unread, info: self.info }
     }
 }
 
-/// Type, flags and size of the record that `bytes` begin with; `None` if the size is impossible.
-fn header(bytes: &[u8]) -> Option<(RecordType, u16, usize)> {
-    let word = bytes.first_chunk::<HEADER_BYTES>()?;
-    let record_type = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
-    let misc = u16::from_ne_bytes([word[4], word[5]]);
-    let size = usize::from(u16::from_ne_bytes([word[6], word[7]]));
-    (size >= HEADER_BYTES && size <= bytes.len()).then_some((RecordType(record_type), misc, size))
+/// Records as they lie in a ring.
+#[derive(Debug)]
+pub(super) struct Records<'a> {
+    rest: RawData<'a>,
+    info: RecordParseInfo,
 }
 
-fn kept(read: &Rc<Vec<u8>>, raw: &RawEventRecord<'_>, parsed: EventRecord<'_>) -> Option<Record> {
+/// A record that has not been read yet.
+#[derive(Debug)]
+pub(super) struct Unparsed<'a> {
+    /// Bytes that it takes in the ring.
+    pub(super) bytes: usize,
+    /// When it happened; 0 if it does not say so.
+    pub(super) time_ns: u64,
+    /// `None` if its size is impossible, so that it takes all the rest.
+    raw: Option<RawEventRecord<'a>>,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Unparsed<'a>;
+
+    fn next(&mut self) -> Option<Unparsed<'a>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let all = self.rest;
+        let raw = self.next_raw();
+        let bytes = if raw.is_some() { all.len() - self.rest.len() } else { all.len() };
+        if raw.is_none() {
+            self.rest = RawData::empty();
+        }
+        let time_ns = raw.as_ref().and_then(RawEventRecord::timestamp).unwrap_or(0);
+        Some(Unparsed { bytes, time_ns, raw })
+    }
+}
+
+impl<'a> Records<'a> {
+    fn next_raw(&mut self) -> Option<RawEventRecord<'a>> {
+        let mut word = [0; HEADER_BYTES];
+        self.rest.read_exact(&mut word).ok()?;
+        let record_type = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
+        let misc = u16::from_ne_bytes([word[4], word[5]]);
+        let size = usize::from(u16::from_ne_bytes([word[6], word[7]]));
+        let body = self.rest.split_off_prefix(size.checked_sub(HEADER_BYTES)?).ok()?;
+        Some(RawEventRecord::new(RecordType(record_type), misc, body, self.info))
+    }
+}
+
+impl<'a> Unparsed<'a> {
+    /// Reads it. What cannot be read counts as one lost record; `None` for what is of no interest.
+    pub(super) fn read(self) -> Option<Record<'a>> {
+        let Self { time_ns, raw, .. } = self;
+        // The cause is of no use to anybody: that one record is missing is counted and told.
+        let what = match raw.as_ref().and_then(|raw| Some((raw, raw.parse().ok()?))) {
+            Some((raw, parsed)) => kept(raw, parsed)?,
+            None => What::Lost { count: 1 },
+        };
+        Some(Record { time_ns, what })
+    }
+}
+
+fn kept<'a>(raw: &RawEventRecord<'_>, parsed: EventRecord<'a>) -> Option<What<'a>> {
     let what = match parsed {
-        EventRecord::Sample(sample) => sampled(read, &sample)?,
+        EventRecord::Sample(sample) => sampled(&sample)?,
         EventRecord::Fork(fork) => {
             let [pid, parent, tid, starter] = [fork.pid, fork.ppid, fork.tid, fork.ptid].map(id);
             What::Fork { pid: pid?, parent: parent?, tid: tid?, starter: starter? }
@@ -164,17 +199,17 @@ fn kept(read: &Rc<Vec<u8>>, raw: &RawEventRecord<'_>, parsed: EventRecord<'_>) -
         }
         _ => return None,
     };
-    Some(Record { time_ns: raw.timestamp().unwrap_or(0), what })
+    Some(what)
 }
 
-fn sampled(read: &Rc<Vec<u8>>, sample: &SampleRecord<'_>) -> Option<What> {
+fn sampled<'a>(sample: &SampleRecord<'a>) -> Option<What<'a>> {
     let chain = sample.callchain?;
     let chain = (0..chain.len()).filter_map(|index| chain.get(index)).collect();
     let (pid, tid) = (id(sample.pid?)?, id(sample.tid?)?);
-    Some(What::Sample { pid, tid, chain, captured: captured(read, sample) })
+    Some(What::Sample { pid, tid, chain, captured: captured(sample) })
 }
 
-fn captured(read: &Rc<Vec<u8>>, sample: &SampleRecord<'_>) -> Option<Captured> {
+fn captured<'a>(sample: &SampleRecord<'a>) -> Option<Captured<'a>> {
     /// Pages end the 32-bit address space below it. No stack of a 64-bit program is as low.
     const FIRST_64_BIT: u64 = 1 << 32;
     let register = |number| sample.user_regs.as_ref()?.get(number);
@@ -185,10 +220,14 @@ fn captured(read: &Rc<Vec<u8>>, sample: &SampleRecord<'_>) -> Option<Captured> {
         link: REGISTERS.link.and_then(register).unwrap_or(0),
     };
     let (bytes, copied) = sample.user_stack.as_ref()?;
-    let bytes = bytes.as_slice();
     // What the kernel could not read is left as it was in the ring.
-    let stack = &bytes[..bytes.len().min(usize::try_from(*copied).unwrap_or(0))];
-    Some(Captured { registers, stack: Piece::of(read, stack) })
+    let known = bytes.len().min(usize::try_from(*copied).unwrap_or(0));
+    let stack = match bytes.as_slice() {
+        Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[..known]),
+        // At the end of the ring, and its beginning.
+        Cow::Owned(bytes) => Cow::Owned(bytes[..known].to_vec()),
+    };
+    Some(Captured { registers, stack })
 }
 
 fn switched(switch: &ContextSwitchRecord) -> Switch {
@@ -220,7 +259,12 @@ pub(super) mod tests {
     use linux_perf_event_reader::constants::*;
 
     /// One record as the kernel writes it; `trailer` is what `SAMPLE_ID_ALL` adds to all but samples.
-    fn record(record_type: u32, misc: u16, body: &[u8], trailer: Option<u64>) -> Vec<u8> {
+    pub(in super::super) fn record(
+        record_type: u32,
+        misc: u16,
+        body: &[u8],
+        trailer: Option<u64>,
+    ) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(record_type.to_ne_bytes());
         bytes.extend(misc.to_ne_bytes());
@@ -240,7 +284,7 @@ pub(super) mod tests {
         values.iter().flat_map(|value| value.to_ne_bytes()).collect()
     }
 
-    fn ids(values: &[u32]) -> Vec<u8> {
+    pub(in super::super) fn ids(values: &[u32]) -> Vec<u8> {
         values.iter().flat_map(|value| value.to_ne_bytes()).collect()
     }
 
@@ -259,22 +303,24 @@ pub(super) mod tests {
         body
     }
 
-    fn parse(bytes: &[u8]) -> Vec<Record> {
-        let mut records = Vec::new();
-        Parser::new().parse(&Rc::new(bytes.to_vec()), &mut records);
-        records
+    fn parse(bytes: &[u8]) -> Vec<Record<'_>> {
+        let unparsed: Vec<_> = Parser::new().records(RawData::Single(bytes)).collect();
+        let sizes: usize = unparsed.iter().map(|record| record.bytes).sum();
+        assert_eq!(sizes, bytes.len(), "all of it belongs to some record");
+        unparsed.into_iter().filter_map(Unparsed::read).collect()
     }
 
     #[test]
     fn a_sample_keeps_its_chain() {
-        let records = parse(&sample(42, 1000, &[PERF_CONTEXT_USER, 0x1000, 0x2000]));
+        let bytes = sample(42, 1000, &[PERF_CONTEXT_USER, 0x1000, 0x2000]);
+        let records = parse(&bytes);
         let chain = vec![PERF_CONTEXT_USER, 0x1000, 0x2000];
         let what = What::Sample { pid: 42, tid: 42, chain, captured: None };
         assert_eq!(records, [Record { time_ns: 1000, what }]);
     }
 
-    #[test]
-    fn a_sample_keeps_registers_and_the_stack_that_could_be_read() {
+    /// A sample with registers and a stack, of which half could be read.
+    fn sample_with_stack() -> Vec<u8> {
         let mut body = start_of_sample(42, 1000, &[0x1000]);
         // On both kinds of machine the registers come by their numbers: 6 (frame), 7 (stack), 8 (instruction) on x86-64.
         let registers: Vec<u64> =
@@ -282,13 +328,31 @@ pub(super) mod tests {
         body.extend(words(&[2]));
         body.extend(words(&registers));
         body.extend(words(&[16, 7, 8, 8]));
-        let records = parse(&record(PERF_RECORD_SAMPLE, 2, &body, None));
+        record(PERF_RECORD_SAMPLE, 2, &body, None)
+    }
+
+    #[test]
+    fn a_sample_keeps_registers_and_the_stack_that_could_be_read() {
+        let bytes = sample_with_stack();
+        let records = parse(&bytes);
         let What::Sample { captured: Some(captured), .. } = &records[0].what else {
             panic!("{records:?}");
         };
         assert_eq!(*captured.stack, 7_u64.to_ne_bytes(), "8 of 16 bytes were read");
         let Registers { frame, stack, instruction, .. } = captured.registers;
         assert!(frame < stack && stack < instruction, "{captured:?}");
+    }
+
+    #[test]
+    fn what_wraps_around_the_end_of_the_ring_is_read_like_all_else() {
+        let bytes = [sample_with_stack(), sample(7, 5, &[1, 2]), vec![1, 0, 0]].concat();
+        let whole = parse(&bytes);
+        assert_eq!(whole.len(), 3);
+        for at in 0..=bytes.len() {
+            let unread = RawData::Split(&bytes[..at], &bytes[at..]);
+            let records: Vec<_> = Parser::new().records(unread).filter_map(Unparsed::read).collect();
+            assert_eq!(records, whole, "split at {at}");
+        }
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! kernel:  write record   data_head += size (release)      read data_tail (how much room there is)
-//! here:    read data_head (acquire)   copy records         data_tail = data_head (release)
+//! here:    read data_head (acquire)   read records         data_tail += their size (release)
 //! ```
-//! The kernel writes only outside `tail..head`, so what is copied holds still; when there is no room it drops the record
-//! and says so in a later one.
+//! The kernel writes only outside `tail..head`, so what lies there holds still, and is read in place: a sample is 8 KiB, of
+//! which few are looked at, and a copy takes longer than the walk. When there is no room the kernel drops the record and says
+//! so in a later one.
 #![allow(unsafe_code, reason = "a mapping shared with the kernel")]
 
 use std::io;
@@ -14,6 +15,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
+use linux_perf_event_reader::RawData;
 use perf_event_open_sys::bindings::perf_event_mmap_page;
 use rustix::mm::{MapFlags, ProtFlags};
 
@@ -23,7 +25,7 @@ pub(super) struct Ring {
     header: NonNull<perf_event_mmap_page>,
     page_bytes: usize,
     data_bytes: usize,
-    /// Everything before it has been read; only this side moves it.
+    /// Everything before it has been given back; only this side moves it.
     tail: u64,
 }
 
@@ -67,34 +69,33 @@ impl Ring {
         self.data_bytes
     }
 
-    /// Appends what has come in since the last call to `bytes`: whole records, one after the other. Gives the room back to
-    /// the kernel.
-    pub(super) fn drain(&mut self, bytes: &mut Vec<u8>) {
+    /// What has come in and was not given back, oldest first, where it lies: whole records, one after the other.
+    pub(super) fn unread(&self) -> RawData<'_> {
         // ORDERING: Acquire; pairs with the kernel's release of `data_head`, which publishes the records before it.
         let head = self.head().load(Acquire);
         let new = usize::try_from(head.wrapping_sub(self.tail)).unwrap_or(usize::MAX);
-        if new <= self.data_bytes {
-            for part in spans(self.tail, new, self.data_bytes) {
-                self.copy(part, bytes);
-            }
+        // The kernel never writes more than there is room for.
+        let [first, second] = spans(self.tail, new.min(self.data_bytes), self.data_bytes);
+        match second.length {
+            0 => RawData::Single(self.slice(first)),
+            _ => RawData::Split(self.slice(first), self.slice(second)),
         }
-        self.tail = head;
-        // ORDERING: Release; pairs with the kernel's read of `data_tail`: the copies above are done before the room is free.
-        self.tail_seen_by_kernel().store(head, Release);
     }
 
-    fn copy(&self, part: Span, bytes: &mut Vec<u8>) {
-        bytes.reserve(part.length);
-        let filled = bytes.len();
+    /// Gives the oldest `bytes` of what is unread back to the kernel, to write there again.
+    pub(super) fn give_back(&mut self, bytes: usize) {
+        self.tail = self.tail.wrapping_add(bytes as u64);
+        // ORDERING: Release; pairs with the kernel's read of `data_tail`: whoever read there has finished, by `&mut self`.
+        self.tail_seen_by_kernel().store(self.tail, Release);
+    }
+
+    fn slice(&self, part: Span) -> &[u8] {
         let first = self.page_bytes + part.start;
         // SAFETY: `spans` keeps `start + length` within `data_bytes`, and the mapping holds `page_bytes + data_bytes`.
         let from = unsafe { self.header.as_ptr().cast::<u8>().add(first) };
-        let to = bytes.spare_capacity_mut().as_mut_ptr().cast::<u8>();
-        // SAFETY: `from` is readable for `length` (line above) and the kernel does not write there, as it is in
-        // `tail..head`; `to` has that much spare room (`reserve`) and is the heap's, never the mapping's.
-        unsafe { std::ptr::copy_nonoverlapping(from, to, part.length) };
-        // SAFETY: the copy has initialised `length` bytes behind `filled`, and `reserve` made the capacity.
-        unsafe { bytes.set_len(filled + part.length) };
+        // SAFETY: `from` is readable for `length` (line above) as long as `self`, and initialised, as all of a mapping is. The
+        // kernel does not write there, as it is in `tail..head`, until `give_back`, which needs `self` alone.
+        unsafe { std::slice::from_raw_parts(from, part.length) }
     }
 
     fn head(&self) -> &AtomicU64 {
@@ -138,19 +139,19 @@ fn spans(tail: u64, length: usize, data_bytes: usize) -> [Span; 2] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// A ring over a file in memory, and the kernel's part played through a second mapping-free path: writes to the file.
-    struct Fake {
+    pub(in super::super) struct Fake {
         file: OwnedFd,
         head: u64,
         data_bytes: u64,
     }
 
     impl Fake {
-        fn new(pages: usize) -> (Self, Ring) {
+        pub(in super::super) fn new(pages: usize) -> (Self, Ring) {
             let page = rustix::param::page_size();
             let file = rustix::fs::memfd_create("ring", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
             rustix::fs::ftruncate(&file, (page * (pages + 1)) as u64).unwrap();
@@ -158,7 +159,7 @@ mod tests {
             (Self { file, head: 0, data_bytes: (page * pages) as u64 }, ring)
         }
 
-        fn write(&mut self, bytes: &[u8]) {
+        pub(in super::super) fn write(&mut self, bytes: &[u8]) {
             let page = rustix::param::page_size() as u64;
             for &byte in bytes {
                 rustix::io::pwrite(&self.file, &[byte], page + self.head % self.data_bytes).unwrap();
@@ -182,19 +183,18 @@ mod tests {
         let chunk: Vec<u8> = (0..20_000_u32).map(|i| (i % 251) as u8).collect();
         for round in 0..3 {
             kernel.write(&chunk);
-            let mut bytes = Vec::new();
-            ring.drain(&mut bytes);
-            assert_eq!(bytes, chunk, "round {round}");
+            assert_eq!(*ring.unread().as_slice(), chunk, "round {round}");
+            ring.give_back(5000);
+            assert_eq!(*ring.unread().as_slice(), chunk[5000..], "round {round}");
+            ring.give_back(15_000);
             assert_eq!(kernel.tail(), kernel.head, "the room is given back");
         }
     }
 
     #[test]
     fn an_empty_ring_gives_nothing() {
-        let (_kernel, mut ring) = Fake::new(8);
-        let mut bytes = vec![7];
-        ring.drain(&mut bytes);
-        assert_eq!(bytes, [7]);
+        let (_kernel, ring) = Fake::new(8);
+        assert!(ring.unread().is_empty());
     }
 
     proptest! {

@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -13,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, getrlimit, setrlimit};
 
 use super::availability::{Choice, choose};
 use super::event::{self, Settings, Who};
-use super::record::{Parser, Record};
+use super::record::{Parser, Record, Unparsed};
 use super::ring::Ring;
 use super::tree::Tree;
 use super::unwind::STACK_BYTES;
@@ -208,9 +207,7 @@ impl Session {
             let left = request.max_time.saturating_sub(started.elapsed());
             // An interruption ends the wait early, each time: what was seen until then is the profile.
             let is_over = has_ended(left.min(patience)) || measure::interrupted();
-            for record in merger.round(&mut self.rings) {
-                tree.take(record, max_frames);
-            }
+            merger.round(&mut self.rings, |record| tree.take(record, max_frames));
             let is_enough = request.max_samples.is_some_and(|enough| tree.samples >= enough);
             if is_over || is_enough || started.elapsed() >= request.max_time {
                 break;
@@ -218,67 +215,51 @@ impl Session {
         }
         self.events.iter().try_for_each(event::disable).map_err(|source| Error::Events { source })?;
         let (duration, ended_ns) = (started.elapsed(), monotonic_ns());
-        for record in merger.finish(&mut self.rings) {
-            tree.take(record, max_frames);
-        }
+        merger.finish(&mut self.rings, |record| tree.take(record, max_frames));
         tree.end_waits(ended_ns);
         let Self { choice, frequency_hz, warnings, .. } = self;
         Profile::of_tree(&tree, choice, frequency_hz, duration, warnings)
     }
 }
 
-/// Puts the records of all rings in the order of time.
+/// Gives the records of all rings in the order of time.
 ///
-/// Each ring is in order, but the rings are read one after the other, so one that is read late holds records younger than
-/// some that are yet to come from one read early. A record older than the beginning of the round *before* this one has none
-/// older to come: every ring has been read since, and a record is in its ring within microseconds of its time.
+/// Each ring is in order, but they are looked at one after the other, so one that is looked at late holds records younger than
+/// some that are yet to come in one that was looked at early. A record older than the beginning of the round *before* this one
+/// has none older to come: every ring has been looked at since, and a record is in its ring within microseconds of its time.
+/// Younger ones stay in their rings until the next round.
 #[derive(Debug, Default)]
 struct Merger {
-    waiting: Vec<Record>,
     last_round_ns: u64,
-    /// What was read: in use by records, or free for what comes next.
-    read: Vec<Rc<Vec<u8>>>,
 }
 
 impl Merger {
-    /// Reads all rings; gives the records that are in order for certain.
-    fn round(&mut self, rings: &mut [Ring]) -> Vec<Record> {
+    /// Gives the records that are in order for certain.
+    fn round(&mut self, rings: &mut [Ring], take: impl FnMut(Record<'_>)) {
         let began_ns = monotonic_ns();
-        self.read(rings);
         let certain_ns = std::mem::replace(&mut self.last_round_ns, began_ns);
-        self.up_to(certain_ns)
+        give(rings, certain_ns, take);
     }
 
-    /// Reads all rings a last time, their events disabled; gives all that is left.
-    fn finish(mut self, rings: &mut [Ring]) -> Vec<Record> {
-        self.read(rings);
-        self.up_to(u64::MAX)
+    /// Gives all that is left, the events being disabled.
+    fn finish(self, rings: &mut [Ring], take: impl FnMut(Record<'_>)) {
+        give(rings, u64::MAX, take);
     }
+}
 
-    fn read(&mut self, rings: &mut [Ring]) {
-        let parser = Parser::new();
-        for ring in rings {
-            let mut read = self.free();
-            let bytes = Rc::get_mut(&mut read).expect("nobody else has it");
-            bytes.clear();
-            ring.drain(bytes);
-            parser.parse(&read, &mut self.waiting);
-            self.read.push(read);
-        }
+/// Gives what happened up to then in the order of time, equal times in that of their ring, and its room back to the kernel.
+fn give(rings: &mut [Ring], time_ns: u64, mut take: impl FnMut(Record<'_>)) {
+    let parser = Parser::new();
+    let mut certain: Vec<Unparsed<'_>> = Vec::new();
+    let mut sizes = Vec::new();
+    for ring in &*rings {
+        let first = certain.len();
+        certain.extend(parser.records(ring.unread()).take_while(|record| record.time_ns <= time_ns));
+        sizes.push(certain[first..].iter().map(|record| record.bytes).sum());
     }
-
-    /// Memory that no record is in any more.
-    fn free(&mut self) -> Rc<Vec<u8>> {
-        let free = self.read.iter().position(|read| Rc::strong_count(read) == 1);
-        free.map(|index| self.read.swap_remove(index)).unwrap_or_default()
-    }
-
-    /// Takes out what happened up to then, sorted; equal times stay in the order of their ring.
-    fn up_to(&mut self, time_ns: u64) -> Vec<Record> {
-        self.waiting.sort_by_key(|record| record.time_ns);
-        let certain = self.waiting.partition_point(|record| record.time_ns <= time_ns);
-        self.waiting.drain(..certain).collect()
-    }
+    certain.sort_by_key(|record| record.time_ns);
+    certain.into_iter().filter_map(Unparsed::read).for_each(&mut take);
+    rings.iter_mut().zip(sizes).for_each(|(ring, bytes)| ring.give_back(bytes));
 }
 
 /// The clock that the events stamp their records with.
@@ -350,28 +331,53 @@ pub(super) fn max_frames() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::What;
+    use super::super::record::tests::{ids, record};
+    use super::super::ring::tests::Fake;
     use super::*;
+    use linux_perf_event_reader::constants::PERF_RECORD_EXIT;
 
-    fn at(time_ns: u64, tid: u32) -> Record {
-        Record { time_ns, what: What::Exit { tid } }
+    /// Two rings, and in each ends of threads at those times; what a round gives of them.
+    fn times(rings: [&[u64]; 2], round: impl FnOnce(&mut [Ring], &mut Vec<u64>)) -> Vec<u64> {
+        let mut kernels = Vec::new();
+        let mut own = Vec::new();
+        for times in rings {
+            let (mut kernel, ring) = Fake::new(8);
+            let ends = times.iter().flat_map(|&time_ns| {
+                let body = [ids(&[7, 6, 8, 6]), time_ns.to_ne_bytes().to_vec()].concat();
+                record(PERF_RECORD_EXIT, 0, &body, Some(time_ns))
+            });
+            kernel.write(&ends.collect::<Vec<u8>>());
+            kernels.push(kernel);
+            own.push(ring);
+        }
+        let mut seen = Vec::new();
+        round(&mut own, &mut seen);
+        seen
     }
 
     #[test]
-    fn a_record_waits_until_no_older_one_can_come() {
-        let mut merger = Merger { waiting: vec![at(30, 1), at(10, 2)], ..Merger::default() };
-        assert_eq!(merger.up_to(20), [at(10, 2)]);
-        merger.waiting.push(at(25, 3));
-        assert_eq!(merger.up_to(u64::MAX), [at(25, 3), at(30, 1)]);
+    fn a_record_waits_in_its_ring_until_no_older_one_can_come() {
+        let seen = times([&[10, 30, 40], &[20, 25, 35]], |rings, seen| {
+            give(rings, 29, |record| seen.push(record.time_ns));
+            seen.push(0);
+            give(rings, u64::MAX, |record| seen.push(record.time_ns));
+            give(rings, u64::MAX, |record| seen.push(record.time_ns));
+        });
+        assert_eq!(seen, [10, 20, 25, 0, 30, 35, 40]);
     }
 
     #[test]
     fn a_round_gives_nothing_younger_than_the_round_before() {
         let before = monotonic_ns();
-        let mut merger = Merger { waiting: vec![at(before, 1), at(u64::MAX - 1, 2)], ..Merger::default() };
-        assert_eq!(merger.round(&mut []), []);
-        assert_eq!(merger.round(&mut []), [at(before, 1)]);
-        assert_eq!(merger.finish(&mut []), [at(u64::MAX - 1, 2)]);
+        let seen = times([&[before], &[u64::MAX - 1]], |rings, seen| {
+            let mut merger = Merger::default();
+            merger.round(rings, |record| seen.push(record.time_ns));
+            assert!(seen.is_empty());
+            merger.round(rings, |record| seen.push(record.time_ns));
+            assert_eq!(*seen, [before]);
+            merger.finish(rings, |record| seen.push(record.time_ns));
+        });
+        assert_eq!(seen, [before, u64::MAX - 1]);
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Tree {
     }
 
     /// Takes the next record, in the order of time.
-    pub(super) fn take(&mut self, record: Record, max_frames: usize) {
+    pub(super) fn take(&mut self, record: Record<'_>, max_frames: usize) {
         match record.what {
             What::Sample { pid, tid, chain, captured } => {
                 self.sample(pid, tid, &chain, captured.as_ref(), max_frames);
@@ -120,7 +120,14 @@ impl Tree {
         }
     }
 
-    fn sample(&mut self, pid: u32, tid: u32, chain: &[u64], captured: Option<&Captured>, max_frames: usize) {
+    fn sample(
+        &mut self,
+        pid: u32,
+        tid: u32,
+        chain: &[u64],
+        captured: Option<&Captured<'_>>,
+        max_frames: usize,
+    ) {
         let Some(space) = self.processes.get(&pid).filter(|_| self.awaits_exec.is_none()) else {
             return;
         };
@@ -226,15 +233,15 @@ mod tests {
 
     const MAX_FRAMES: usize = 127;
 
-    fn take(tree: &mut Tree, what: What) {
+    fn take(tree: &mut Tree, what: What<'_>) {
         tree.take(Record { time_ns: 0, what }, MAX_FRAMES);
     }
 
-    fn sample(pid: u32, chain: &[u64]) -> What {
+    fn sample(pid: u32, chain: &[u64]) -> What<'static> {
         What::Sample { pid, tid: pid, chain: chain.to_vec(), captured: None }
     }
 
-    fn map(pid: u32, start: u64, path: &str) -> What {
+    fn map(pid: u32, start: u64, path: &str) -> What<'static> {
         What::Map { pid, region: Region { start, length: 0x1000, offset: 0, path: path.into(), inode: 1 } }
     }
 

@@ -13,13 +13,13 @@
 //! All modules lie in one address space of framehop's, each at a place of its own, whatever processes map them where: so each
 //! is read once, and the rules of its functions, once found, serve all processes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use framehop::{CacheNative, Error, FrameAddress, UnwindRegsNative, Unwinder as _, UnwinderNative};
 
 use super::image::{Image, MOST_TABLE_BYTES};
-use super::piece::Piece;
 use super::space::{ModuleId, Modules, Space};
 
 /// Bytes of stack that are copied with each sample. It is what `perf record --call-graph dwarf` takes too.
@@ -33,10 +33,10 @@ const MODULE_BITS: u32 = 32;
 
 /// The user side of a thread that was interrupted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Captured {
+pub(super) struct Captured<'a> {
     pub(super) registers: Registers,
     /// The stack from the stack pointer upwards; may be cut anywhere.
-    pub(super) stack: Piece,
+    pub(super) stack: Cow<'a, [u8]>,
 }
 
 /// The registers that lead from a frame to its caller.
@@ -95,7 +95,7 @@ impl Unwinder {
     /// Walks what was copied, and on along `chain`, the kernel's walk of the same stack.
     pub(super) fn walk(
         &mut self,
-        captured: &Captured,
+        captured: &Captured<'_>,
         chain: &Walk,
         space: &Space,
         modules: &Modules,
@@ -105,25 +105,30 @@ impl Unwinder {
         walk
     }
 
-    fn by_tables(&mut self, captured: &Captured, chain: &Walk, space: &Space, modules: &Modules) -> Walk {
+    fn by_tables(&mut self, captured: &Captured<'_>, chain: &Walk, space: &Space, modules: &Modules) -> Walk {
         let bottom = captured.registers.stack;
         let mut read = |address: u64| word(&captured.stack, address.wrapping_sub(bottom)).ok_or(());
         let mut registers = native(captured.registers);
         let mut addresses = vec![captured.registers.instruction];
+        let mut at = space.locate(captured.registers.instruction);
         loop {
             let is_innermost = addresses.len() == 1;
-            let address = *addresses.last().expect("it begins with one");
-            let code = if is_innermost { address } else { address.wrapping_sub(1) };
-            let place =
-                space.locate(code).and_then(|(module, offset)| self.place_of(module, offset, modules));
-            let at = frame_address(place.unwrap_or(0), is_innermost);
-            match self.framehop.unwind_frame(at, &mut registers, &mut self.rules, &mut read) {
-                Ok(Some(caller)) if space.locate(caller.wrapping_sub(1)).is_some() => addresses.push(caller),
+            let place = at.and_then(|(module, offset)| self.place_of(module, offset, modules));
+            let frame = frame_address(place.unwrap_or(0), is_innermost);
+            match self.framehop.unwind_frame(frame, &mut registers, &mut self.rules, &mut read) {
+                Ok(Some(caller)) => {
+                    at = space.locate(caller.wrapping_sub(1));
+                    if at.is_none() {
+                        // Outside all code: only the kernel's chain may know more.
+                        return continued(addresses, chain, false);
+                    }
+                    addresses.push(caller);
+                }
                 Ok(None) => return Walk { addresses, is_cut: false },
-                // Outside all code, outside the copy, or astray: only the kernel's chain may know more.
-                Ok(Some(_)) => return continued(addresses, chain, false),
+                // Outside the copy, or astray: likewise.
                 Err(error) => {
-                    let is_cut = matches!(error, Error::CouldNotReadStack(_));
+                    // Of a process that is about to become another program nothing could be copied.
+                    let is_cut = matches!(error, Error::CouldNotReadStack(_)) && !captured.stack.is_empty();
                     return continued(addresses, chain, is_cut);
                 }
             }
@@ -134,8 +139,8 @@ impl Unwinder {
     }
 
     fn has_no_tables(&self, address: u64, space: &Space) -> bool {
-        let image = space.locate(address).and_then(|(module, _)| self.images.get(module));
-        image.is_none_or(|image| image.tables.bytes() == 0)
+        let Some((module, _)) = space.locate(address) else { return false };
+        self.images.get(module).is_none_or(|image| image.tables.bytes() == 0)
     }
 
     /// Where that position of the module lies in framehop's address space; `None` if the module's file says nothing about it.
