@@ -95,3 +95,14 @@ fn a_flood_of_output_is_drained_within_bounded_memory() {
         assert!(warnings.contains("wrote more than 1 MiB of results"), "{warnings}");
     }
 }
+
+#[test]
+fn a_profile_of_a_program_that_fails_says_so_with_a_graph_or_without() {
+    for (program, word) in [("exit 7", "exited with code 7"), ("kill -SEGV $$", "died of SIGSEGV")] {
+        let corefit = Corefit::new();
+        let done = corefit.run(&["flamegraph", "-o", "x.folded", "--", "sh", "-c", program]);
+        // Where the kernel refuses to sample the program is not started.
+        assert!(done.err.contains(word) || done.err.contains("perf_event_paranoid"), "{}", done.err);
+        assert_eq!(corefit.path("x.folded").exists(), done.code == 0, "{}", done.err);
+    }
+}

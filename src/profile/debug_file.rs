@@ -62,16 +62,17 @@ mod tests {
 
         let module = Module { path: program.clone(), inode: 0, seen_in: (0, 0..0) };
         let image = Image::of(&module).unwrap();
-        let name = || {
+        let name = |file: &Path| {
             let symbolizer = Symbolizer::new();
-            let found = names_of_image(&symbolizer, &image, program.clone(), &[offset], folder.path());
+            let found = names_of_image(&symbolizer, &image, file.into(), &[offset], folder.path());
             found[0].as_ref().map(|named| named.frames.join(";"))
         };
-        assert_eq!(name(), None, "it is stripped");
+        assert_eq!(name(&program), None, "it is stripped");
         let stored = path(&image.build_id, folder.path()).unwrap();
         std::fs::create_dir_all(stored.parent().unwrap()).unwrap();
         std::fs::rename(&debug, &stored).unwrap();
-        assert_eq!(name().as_deref(), Some("hidden"));
+        assert_eq!(name(&program).as_deref(), Some("hidden"));
+        assert_eq!(name(Path::new("/nowhere")).as_deref(), Some("hidden"), "nobody asks the program");
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::io::Read;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use framehop::ModuleSectionInfo;
-use gimli::{BaseAddresses, EhFrame, EhFrameHdr, LittleEndian, UnwindSection};
+use gimli::{BaseAddresses, EhFrame, EhFrameHdr, EhFrameOffset, LittleEndian, UnwindSection};
 use object::Endianness;
 use object::elf::{ELF_NOTE_GNU, ELFCOMPRESS_ZLIB, FileHeader64, NT_GNU_BUILD_ID, PT_LOAD};
 use object::read::elf::{CompressionHeader, FileHeader, ProgramHeader, SectionHeader, SectionTable};
@@ -68,7 +68,11 @@ impl Image {
         if module.path == Path::new("[vdso]") {
             return Self::parse(vdso_bytes()?.as_slice(), None);
         }
-        let file = open(module)?;
+        Self::of_file(open(module)?)
+    }
+
+    /// Reads an open file; `None` as above.
+    pub(super) fn of_file(file: File) -> Option<Self> {
         let cache = ReadCache::new(file.try_clone().ok()?);
         Self::parse(&cache, Some(file))
     }
@@ -93,8 +97,11 @@ impl Image {
 
     /// The address that the file gives to that position in it.
     pub(super) fn address_of(&self, offset: u64) -> Option<u64> {
-        let holds = |segment: &&Segment| (segment.offset..segment.offset + segment.length).contains(&offset);
-        self.segments.iter().find(holds).map(|segment| segment.address + (offset - segment.offset))
+        let inside = |segment: &Segment| {
+            let at = offset.checked_sub(segment.offset).filter(|&at| at < segment.length)?;
+            segment.address.checked_add(at)
+        };
+        self.segments.iter().find_map(inside)
     }
 
     /// The first address of the function at that position, by the tables for unwinding, which `strip` leaves in place.
@@ -173,7 +180,9 @@ impl Tables {
         let bases = BaseAddresses::default().set_eh_frame(frames.address).set_eh_frame_hdr(index.address);
         let index = EhFrameHdr::new(&index.bytes, LittleEndian).parse(&bases, 8).ok()?;
         let table = index.table()?;
-        let place = table.pointer_to_offset(table.lookup(address, &bases).ok()?).ok()?;
+        // Not by `pointer_to_offset`, which subtracts without a look.
+        let place = table.lookup(address, &bases).ok()?.direct().ok()?.checked_sub(frames.address)?;
+        let place = EhFrameOffset(usize::try_from(place).ok()?);
         let mut frames = EhFrame::new(&frames.bytes, LittleEndian);
         frames.set_address_size(8);
         let function = frames.fde_from_offset(&bases, place, EhFrame::cie_from_offset).ok()?;
@@ -197,7 +206,7 @@ impl ModuleSectionInfo<Rc<[u8]>> for Tables {
 
     fn section_svma_range(&mut self, name: &[u8]) -> Option<Range<u64>> {
         let Section { address, bytes } = self.section(name)?;
-        Some(*address..address + bytes.len() as u64)
+        Some(*address..address.checked_add(bytes.len() as u64)?)
     }
 
     fn section_data(&mut self, name: &[u8]) -> Option<Rc<[u8]>> {
@@ -233,7 +242,7 @@ fn vdso_bytes() -> Option<Vec<u8>> {
 
 /// The module's file, by its name or by way of a process that still has it mapped, which helps when the file is deleted or
 /// in another mount namespace.
-fn open(module: &Module) -> Option<File> {
+pub(super) fn open(module: &Module) -> Option<File> {
     let Module { path, inode, seen_in: (pid, range) } = module;
     if !path.is_absolute() || is_anonymous(path) {
         return None;
@@ -242,7 +251,8 @@ fn open(module: &Module) -> Option<File> {
     let mapped = PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", range.start, range.end));
     let executed = PathBuf::from(format!("/proc/{pid}/exe"));
     let opened = |path: &Path| {
-        let file = File::open(path).ok()?;
+        // Not to wait for whoever may write into a pipe that has taken the file's place.
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
         let is_a_file = file.metadata().is_ok_and(|found| found.is_file());
         is_a_file.then_some(file)
     };
@@ -263,6 +273,7 @@ pub(super) fn is_anonymous(path: &Path) -> bool {
 mod tests {
     use super::super::space::{Modules, Space};
     use super::*;
+    use proptest::prelude::*;
 
     fn own_image(address: u64) -> (Image, u64) {
         let mut modules = Modules::default();
@@ -304,6 +315,33 @@ mod tests {
         let image = Image::parse(bytes.as_slice(), None).unwrap();
         assert!(image.tables.bytes() > 0 && image.file.is_none());
         assert!(!image.build_id.is_empty(), "the kernel's linker writes one");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+        #[test]
+        fn a_broken_file_says_nothing_or_something_wrong_but_never_panics(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            offsets in prop::collection::vec(any::<u64>(), 4),
+        ) {
+            let mut bytes = vdso_bytes().unwrap_or_default();
+            for (at, byte) in changes {
+                // Every other one is in the headers, where it does most.
+                let within = if byte % 2 == 0 { bytes.len() } else { bytes.len().min(256) };
+                if within > 0 {
+                    bytes[at.index(within)] = byte;
+                }
+            }
+            if let Some(mut image) = Image::parse(bytes.as_slice(), None) {
+                for offset in offsets.into_iter().chain(0..64) {
+                    image.function_at(offset.wrapping_mul(16));
+                    image.function_at(offset);
+                }
+                for name in [&b".eh_frame"[..], b".eh_frame_hdr", b".debug_frame"] {
+                    image.tables.section_svma_range(name);
+                }
+            }
+        }
     }
 
     #[test]

@@ -4,18 +4,26 @@
 //! A line is `START SIZE name`, both numbers hexadecimal. Later lines win: code is moved and its memory used again.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use super::name::bare;
 
-/// The names of the functions of process `pid` at these addresses, which are sorted; one entry an address.
-pub(super) fn names(pid: u32, addresses: &[u64]) -> Vec<Option<String>> {
-    let file = paths(pid).into_iter().find_map(|path| File::open(path).ok());
-    match file {
-        Some(file) => names_in(BufReader::new(file), addresses),
-        None => vec![None; addresses.len()],
-    }
+/// What is read of a list: one of 100,000 functions has about 10 MB.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// The names of the functions of process `pid` at these addresses, which are sorted; one entry an address. `None` if there is
+/// no list.
+pub(super) fn names(pid: u32, addresses: &[u64]) -> Option<Vec<Option<String>>> {
+    let file = paths(pid).iter().find_map(|path| open(path))?;
+    Some(names_in(BufReader::new(file.take(MOST_BYTES)), addresses))
+}
+
+/// Anyone may put anything under such a name into `/tmp`, a pipe to which nobody writes for one.
+fn open(path: &Path) -> Option<File> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+    file.metadata().is_ok_and(|found| found.is_file()).then_some(file)
 }
 
 /// Where the list may be: in `/tmp`, by the process's number here, or by that in its container, in the container's `/tmp`.
@@ -70,7 +78,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_file_is_no_list_and_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("perf-1.map");
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(open(&pipe).is_none() && open(folder.path()).is_none());
+    }
+
+    #[test]
+    fn lines_of_anything_give_no_names() {
+        let list = b"\xff\xfe\n\n10\n10 20\n 30 \nzz 10 f\n10 zz f\n-5 10 f\n0 0 f\n40 8 \x01\n40 8 g";
+        assert_eq!(names_in(&list[..], &[0, 0x10, 0x40]), [None, None, Some("g".into())]);
+    }
+
+    #[test]
     fn no_list_gives_no_names() {
-        assert_eq!(names(u32::MAX, &[1, 2]), [None, None]);
+        assert_eq!(names(u32::MAX, &[1, 2]), None);
     }
 }

@@ -45,6 +45,8 @@ enum Unnamed {
     NoFile,
     /// It was made at run time, and nobody has said what it is.
     MadeAtRunTime,
+    /// It was made at run time, and is not in the list that says what such code is.
+    NotInList,
 }
 
 impl Named {
@@ -170,6 +172,11 @@ impl Names {
                      (`node --perf-basic-prof`, `python -X perf`, Java's perf-map-agent)",
                     module.seen_in.0
                 ),
+                Unnamed::NotInList => format!(
+                    "code that process {0} made at run time and that its list, /tmp/perf-{0}.map, does not have (a line is \
+                     `START SIZE NAME`, the numbers hexadecimal)",
+                    module.seen_in.0
+                ),
             };
             Some(format!("{count} of {all} stacks end in functions of {why}"))
         };
@@ -218,8 +225,10 @@ fn module_names(
 ) -> Vec<Named> {
     let title = title(&module.path);
     if is_anonymous(&module.path) {
-        let names = jit::names(module.seen_in.0, offsets).into_iter();
-        let unnamed = Named { unnamed: Some(Unnamed::MadeAtRunTime), ..Named::only(title) };
+        let listed = jit::names(module.seen_in.0, offsets);
+        let why = if listed.is_some() { Unnamed::NotInList } else { Unnamed::MadeAtRunTime };
+        let unnamed = Named { unnamed: Some(why), ..Named::only(title) };
+        let names = listed.unwrap_or_else(|| vec![None; offsets.len()]).into_iter();
         return names.map(|name| name.map_or_else(|| unnamed.clone(), Named::only)).collect();
     }
     if module.path == Path::new("[vdso]") {
@@ -247,7 +256,7 @@ fn module_names(
     named.collect()
 }
 
-/// By the symbols that were split off, if they are there, and by those of the file itself.
+/// By the symbols that were split off, if they are there, and where they say nothing by those of the file itself.
 pub(super) fn names_of_image(
     symbolizer: &Symbolizer,
     image: &Image,
@@ -255,14 +264,20 @@ pub(super) fn names_of_image(
     offsets: &[u64],
     debug_folder: &Path,
 ) -> Vec<Option<Named>> {
-    let own = names_in_file(symbolizer, file, offsets, |places| Input::FileOffset(places));
+    let own = |offsets: &[u64]| names_in_file(symbolizer, file, offsets, |places| Input::FileOffset(places));
     let Some(debug_file) = debug_file::of(&image.build_id, debug_folder) else {
-        return own;
+        return own(offsets);
     };
     let addresses: Vec<u64> =
         offsets.iter().map(|&offset| image.address_of(offset).unwrap_or(u64::MAX)).collect();
-    let split_off = names_in_file(symbolizer, debug_file, &addresses, |places| Input::VirtOffset(places));
-    split_off.into_iter().zip(own).map(|(split_off, own)| split_off.or(own)).collect()
+    let mut named = names_in_file(symbolizer, debug_file, &addresses, |places| Input::VirtOffset(places));
+    let is_left = |index: &usize| named[*index].is_none();
+    let left: Vec<usize> = (0..offsets.len()).filter(is_left).collect();
+    if !left.is_empty() {
+        let offsets: Vec<u64> = left.iter().map(|&index| offsets[index]).collect();
+        left.into_iter().zip(own(&offsets)).for_each(|(index, own)| named[index] = own);
+    }
+    named
 }
 
 /// By this process's own vdso, which is the same as that of all others.

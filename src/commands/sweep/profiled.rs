@@ -78,11 +78,23 @@ pub(crate) fn once(
             drop(child);
             itself(target, procs, &conditions, longest_of_itself)
         }
-        result => {
-            let profile = result?;
-            Ok(Run { profile, ops: ops(target, &child.finish(), procs) })
+        Ok(mut profile) => {
+            let sample = child.finish();
+            profile.warnings.extend(failure(&sample).map(|why| format!("{why}; the profile ends there")));
+            Ok(Run { profile, ops: ops(target, &sample, procs) })
         }
+        Err(error) if error.is_of_nothing() => match failure(&child.finish()) {
+            Some(why) => Err(Error::Partial(format!("{why}; {error}"))),
+            None => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
     }
+}
+
+/// That and how the program has failed, if it has; to be stopped at the end of the recording is no failure.
+fn failure(sample: &Sample) -> Option<String> {
+    let is_failure = matches!(sample.status, Status::Failed | Status::Killed);
+    is_failure.then(|| format!("the program {}", sample.remarks.join("; ")))
 }
 
 /// Operations of a run that came to its end.

@@ -96,6 +96,69 @@ mod tests {
         samples.iter().zip(weights).map(|(stack, weight)| (frames(stack), weight.as_f64().unwrap())).collect()
     }
 
+    /// Columns of the one thread that hold numbers of rows, and the tables that they number. -1 and null stand for none.
+    const NUMBERS: [(&str, &str, &str); 8] = [
+        ("samples", "stack", "stackTable"),
+        ("stackTable", "prefix", "stackTable"),
+        ("stackTable", "frame", "frameTable"),
+        ("frameTable", "func", "funcTable"),
+        ("frameTable", "nativeSymbol", "nativeSymbols"),
+        ("funcTable", "name", "stringArray"),
+        ("funcTable", "resource", "resourceTable"),
+        ("resourceTable", "name", "stringArray"),
+    ];
+
+    fn rows(table: &Value) -> i64 {
+        let length = table.as_array().map(|array| array.len() as u64).or_else(|| table["length"].as_u64());
+        i64::try_from(length.expect("a table says how long it is")).expect("a short table")
+    }
+
+    /// What the profiler relies on without a look: every number is that of a row that is there.
+    #[track_caller]
+    fn check_numbers(document: &Value) {
+        let thread = &document["threads"][0];
+        for (table, column, target) in NUMBERS {
+            let numbers = thread[table][column].as_array().expect("a column");
+            assert_eq!(numbers.len() as i64, rows(&thread[table]), "{table}.{column} is whole");
+            let most = rows(&thread[target]);
+            let is_there = |number: &Value| number.as_i64().is_none_or(|number| (-1..most).contains(&number));
+            assert!(numbers.iter().all(is_there), "{table}.{column} leads out of {target}: {numbers:?}");
+        }
+        for column in ["weight", "threadCPUDelta", "timeDeltas"] {
+            let values = thread["samples"][column].as_array().expect("a column");
+            assert_eq!(values.len() as i64, rows(&thread["samples"]), "samples.{column} is whole");
+        }
+        let prefixes = thread["stackTable"]["prefix"].as_array().expect("a column");
+        let comes_later =
+            |(row, prefix): (usize, &Value)| prefix.as_u64().is_some_and(|prefix| prefix >= row as u64);
+        assert!(
+            !prefixes.iter().enumerate().any(comes_later),
+            "a caller comes before its callee: {prefixes:?}"
+        );
+        let categories = document["meta"]["categories"].as_array().expect("a list");
+        let of_frames = thread["frameTable"]["category"].as_array().expect("a column");
+        assert!(
+            of_frames
+                .iter()
+                .all(|category| category.as_u64().is_some_and(|row| row < categories.len() as u64))
+        );
+    }
+
+    #[test]
+    fn every_number_is_that_of_a_row_that_is_there() {
+        for event in [Event::CpuClock, Event::ContextSwitches] {
+            check_numbers(&document("a 1\na;b 2\na;b;b 3\nc;[kernel];b 4\n", event));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "leads out of")]
+    fn a_number_of_no_row_is_noticed() {
+        let mut document = document("a;b 2\n", Event::CpuClock);
+        document["threads"][0]["stackTable"]["frame"][1] = 2.into();
+        check_numbers(&document);
+    }
+
     #[test]
     fn stacks_and_counts_come_out_as_they_went_in() {
         let document = document("main;merge 10\nmain;quick;quick 30\n", Event::CpuClock);
