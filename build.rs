@@ -1,7 +1,12 @@
-//! Notices at build time what the binary cannot see of itself later: whether it is built with frame pointers.
+//! Notices at build time what the code cannot see of itself: whether it is built with frame pointers, and whether it may
+//! use what only Linux has.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(corefit_linux)");
+    if is_linux() {
+        println!("cargo::rustc-cfg=corefit_linux");
+    }
     // Cargo joins the flags of `.cargo/config.toml` or `RUSTFLAGS`, whichever it uses, by this character.
     let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let has_frame_pointers = frame_pointers(flags.split('\u{1f}'));
@@ -9,6 +14,13 @@ fn main() {
     if has_frame_pointers {
         println!("cargo::rustc-cfg=corefit_frame_pointers");
     }
+}
+
+/// Whether the tool is built for Linux as such. With `--cfg corefit_portable_os` it is built there as for any other system,
+/// so that this can be tested.
+fn is_linux() -> bool {
+    let target = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
+    target == "linux" && std::env::var_os("CARGO_CFG_COREFIT_PORTABLE_OS").is_none()
 }
 
 /// Whether rustc keeps frame pointers under these flags: the last word on it counts, and without one it does not.

@@ -7,6 +7,9 @@
 //!                             └▶ profile (stacks ─▶ flame graph) ──────────┘
 //! ```
 //!
+//! What only Linux can, is in modules that the cfg `corefit_linux` picks (`build.rs` sets it); each has a namesake called
+//! `portable`, or in a folder of that name, which is used on macOS, and on Linux with `--cfg corefit_portable_os`.
+//!
 //! `commands` holds one short file a subcommand, which reads as the story of that subcommand. This library is made for the
 //! program of the same name, and may change with it; its one stable way in is that of the command line:
 //!
@@ -20,12 +23,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![deny(unsafe_code)]
-
-#[cfg(not(target_os = "linux"))]
-compile_error!(
-    "corefit needs Linux: it starts, counts and samples programs by clone, /proc, cgroups and perf events. On another system \
-     use a Linux virtual machine or container"
-);
 
 pub mod cli;
 pub mod commands;

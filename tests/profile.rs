@@ -1,6 +1,6 @@
 //! Samples real processes. They are this test binary, started again: each part of a program under test is an ignored test,
 //! which does nothing unless it is asked for by name.
-
+#![cfg(corefit_linux)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,4 +1,5 @@
 //! CPU quotas that the tool sets, for real: in cgroups of this machine, where it may.
+#![cfg(corefit_linux)]
 
 mod corefit;
 

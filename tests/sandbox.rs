@@ -1,4 +1,5 @@
 //! The tool where something is forbidden: what is missing is named, and everything else works.
+#![cfg(corefit_linux)]
 
 mod corefit;
 

@@ -39,6 +39,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<(), Error> {
                 folder: quotas.as_ref().ok().map(measure::Quotas::folder),
                 why_not: quotas.as_ref().err().map(ToString::to_string),
             },
+            lacks: measure::LACKS,
             warnings: noise.iter().map(Note::from).collect(),
         });
     }

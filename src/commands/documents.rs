@@ -140,6 +140,9 @@ pub(super) struct Diagnosis<'a> {
     pub(super) profiles: Profiles<'a>,
     /// Whether a CPU quota can be set.
     pub(super) quotas: QuotaSupport<'a>,
+    /// What samples lack on this system; not there on Linux.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) lacks: &'static [&'static str],
     /// What stands against measuring now.
     pub(super) warnings: Vec<Note>,
 }

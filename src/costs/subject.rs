@@ -7,10 +7,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use rustix::thread::CpuSet;
-
 use super::memory::{self, Memory};
 use super::{Kind, Question, goroutines, threads};
+use crate::machine::{self, CpuList};
 use crate::target::workload;
 
 /// The hidden subcommand's name.
@@ -82,13 +81,10 @@ fn answer(question: Question) -> Result<Figures, String> {
 
 /// Keeps this thread, and those it starts from now on, on one CPU, so that what yields gives way to the next one there;
 /// the CPUs that were allowed before.
-pub(super) fn stay_on_one_cpu() -> Result<CpuSet, String> {
-    let cannot = |error: rustix::io::Errno| format!("cannot stay on one CPU: {error}");
-    let allowed = rustix::thread::sched_getaffinity(None).map_err(cannot)?;
-    let first = (0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu));
-    let mut one = CpuSet::new();
-    one.set(first.ok_or("no CPU is allowed")?);
-    rustix::thread::sched_setaffinity(None, &one).map_err(cannot)?;
+pub(super) fn stay_on_one_cpu() -> Result<CpuList, String> {
+    let allowed = machine::cpus_allowed()?;
+    let first = CpuList::new(allowed.iter().take(1)).expect("a list of CPUs has one at least");
+    machine::stay_on(&first).map_err(|error| format!("cannot stay on one CPU: {error}"))?;
     Ok(allowed)
 }
 

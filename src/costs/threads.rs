@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Deed;
 use super::memory::Memory;
 use super::subject::{Figures, SETTLE, spawn_join, stay_on_one_cpu, turns};
-use crate::measure;
+use crate::{machine, measure};
 
 /// Switches in a measurement: a tenth of a second of them.
 const SWITCHES: u64 = 50_000;
@@ -140,7 +140,7 @@ fn switch(count: u64) -> Result<Figures, String> {
     }
     // Those that are through yield to each other; the one that lets them through had better have a CPU of its own, or it
     // gets on by a few threads each time it is its turn.
-    rustix::thread::sched_setaffinity(None, &allowed).map_err(|error| error.to_string())?;
+    machine::stay_on(&allowed).map_err(|error| error.to_string())?;
     gate.open(&all);
     join(all);
     let read = |at: &Mutex<Option<(Instant, u64)>>| *at.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,20 +2,26 @@
 //! Reads `/proc` and `/sys`, and asks `measure` which counters can be opened.
 
 mod cpu_list;
+#[cfg(corefit_linux)]
 mod facts;
+#[cfg(corefit_linux)]
 mod layout;
 mod noise;
+#[cfg_attr(corefit_linux, path = "linux.rs")]
+#[cfg_attr(not(corefit_linux), path = "portable.rs")]
+mod system;
 mod topology;
 
-use std::path::Path;
+use std::num::NonZero;
 
 use serde::{Deserialize, Serialize};
 
 pub use cpu_list::CpuList;
 pub use noise::{Noise, noise};
+pub(crate) use system::{cpus_allowed, stay_on};
 pub use topology::{Cpu, topology};
 
-use crate::measure::{self, cgroup};
+use crate::measure;
 
 /// What a sweep records of its machine. `None` means the machine does not say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -112,62 +118,31 @@ impl Machine {
 /// Looks at this machine.
 #[must_use]
 pub fn look() -> Machine {
-    Machine { has_pmu: measure::availability().has_pmu(), ..look_below(Path::new("/")) }
+    let machine = system::look();
+    Machine { id: id(&machine), has_pmu: measure::availability().has_pmu(), ..machine }
+}
+
+/// What every system says.
+fn anywhere() -> Machine {
+    // Beyond 1024 CPUs Linux's mask does not fit; std asks with a larger one, but takes a quota off.
+    let cpus_allowed = cpus_allowed().map_or_else(
+        |_unknown| std::thread::available_parallelism().map_or(1, NonZero::get),
+        |cpus| cpus.count(),
+    );
+    let cpus_allowed = u32::try_from(cpus_allowed).unwrap_or(u32::MAX);
+    Machine {
+        cpus_allowed,
+        cpus_online: cpus_allowed,
+        has_frame_pointers: cfg!(corefit_frame_pointers),
+        cores: u32::try_from(num_cpus::get_physical()).ok(),
+        ..Machine::default()
+    }
 }
 
 /// How often the CPUs slowed themselves down because they were hot, since boot; `None` if they do not count that.
 #[must_use]
 pub fn thermal_throttles() -> Option<u64> {
-    layout::throttles(Path::new("/"))
-}
-
-/// All that is read from files below `root`; the affinity is this process's.
-fn look_below(root: &Path) -> Machine {
-    let cpus_allowed = cpus_allowed();
-    let layout = layout::layout(root);
-    let mut machine = Machine {
-        id: String::new(),
-        cpus_allowed,
-        quota_cpus: cgroup::limit(root, "self").map(|limit| limit.cpus),
-        cpus_online: facts::cpus_online(root).unwrap_or(cpus_allowed),
-        cpu_model: facts::cpu_model(root),
-        kernel: facts::kernel(root),
-        has_pmu: false,
-        perf_event_paranoid: facts::perf_event_paranoid(root),
-        has_frame_pointers: cfg!(corefit_frame_pointers),
-        cores: u32::try_from(num_cpus::get_physical()).ok(),
-        smt: facts::smt(root),
-        numa_nodes: facts::numa_nodes(root),
-        governor: facts::governor(root),
-        boost: facts::boost(root),
-        memory_bytes: facts::memory_bytes(root),
-        cgroup_version: cgroup::version(root).map(|version| match version {
-            cgroup::Version::V1 => 1,
-            cgroup::Version::V2 => 2,
-        }),
-        virtualization: facts::virtualization(root),
-        load_average: facts::load_average(root),
-        cpu_pressure: facts::pressure(root, "cpu"),
-        memory_pressure: facts::pressure(root, "memory"),
-        io_pressure: facts::pressure(root, "io"),
-        steal_share: facts::steal_share(root),
-        affinity: facts::affinity(root),
-        sockets: layout.sockets,
-        threads_per_core: layout.threads_per_core,
-        last_caches: layout.last_caches,
-    };
-    machine.id = id(&machine);
-    machine
-}
-
-/// CPUs in this process's affinity mask, at least 1.
-fn cpus_allowed() -> u32 {
-    // Beyond 1024 CPUs the mask does not fit; std asks with a larger one, but takes a quota off.
-    let mask = rustix::thread::sched_getaffinity(None).map(|mask| mask.count());
-    let cpus = mask.unwrap_or_else(|_too_many| {
-        std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX))
-    });
-    cpus.max(1)
+    system::thermal_throttles()
 }
 
 /// Eight hex digits of a hash of what stays from boot to boot: CPU, its count, memory in GiB (its last bytes are the
@@ -224,13 +199,6 @@ mod tests {
         assert!(machine.cpus_allowed >= 1 && machine.cpus_online >= 1);
         assert!(machine.kernel.is_some() && machine.memory_bytes.is_some_and(|bytes| bytes > 1 << 20));
         assert_eq!(machine.id, look().id);
-    }
-
-    #[test]
-    fn a_machine_that_says_nothing_is_still_one() {
-        let machine = look_below(measure::fixture::root(&[]).path());
-        assert_eq!((machine.cpu_model, machine.quota_cpus, machine.load_average), (None, None, None));
-        assert!(machine.cpus_online >= 1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Machine, facts};
+use super::{Machine, system};
 use crate::measure::cgroup;
 
 /// Load average per CPU above which other programs compete. Half of what one busy thread makes of two CPUs.
@@ -28,14 +28,13 @@ pub struct Noise {
 /// Looks what disturbs this machine now; best before a sweep, since the sweep itself loads it.
 #[must_use]
 pub fn noise() -> Vec<Noise> {
-    let root = Path::new("/");
     let machine = super::look();
     let mut found = of_machine(&machine);
-    if facts::is_on_battery(root) {
+    if system::is_on_battery() {
         let text = "the machine runs on battery, where the CPU may be slowed down: plug it in".to_owned();
         found.push(Noise { code: "machine-battery", text });
     }
-    if let Some(throttling) = cgroup::limit(root, "self").as_ref().and_then(cgroup::throttling) {
+    if let Some(throttling) = cgroup::limit(Path::new("/"), "self").as_ref().and_then(cgroup::throttling) {
         found.extend(of_throttling(machine.quota_cpus.unwrap_or(0.0), throttling));
     }
     found

@@ -29,13 +29,7 @@ const FULL_CAPACITY: u32 = 1024;
 /// # Errors
 /// In one line: the kernel does not say which they are.
 pub fn topology() -> Result<Vec<Cpu>, String> {
-    let mask = rustix::thread::sched_getaffinity(None)
-        .map_err(|error| format!("the kernel does not say which CPUs may be used: {error}"))?;
-    let numbers = (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| mask.is_set(*cpu));
-    let allowed = CpuList::new(numbers.filter_map(|cpu| u32::try_from(cpu).ok()));
-    allowed
-        .map(|allowed| topology_below(Path::new("/"), &allowed))
-        .ok_or_else(|| "the kernel says that no CPU may be used".to_owned())
+    Ok(topology_below(Path::new("/"), &super::cpus_allowed()?))
 }
 
 /// The same of `allowed`, by the files below `root`. Where they say nothing each CPU is a core of its own, all of one kind.
@@ -120,7 +114,8 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_cpus() {
-        assert!(!topology().unwrap().is_empty());
+    fn this_machine_has_cpus_and_only_linux_lets_one_choose() {
+        let is_found = topology().is_ok_and(|cpus| !cpus.is_empty());
+        assert_eq!(is_found, cfg!(corefit_linux));
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-pub(crate) use corefit_runtime::cgroup::{Limit, Version, groups, limit, version};
+pub(crate) use corefit_runtime::cgroup::{Limit, Version, groups, limit};
 
 /// How much of its time a limit has held its cgroup up, since the cgroup exists.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,13 +10,11 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::process::PidfdFlags;
-
 use super::cgroup::{self, Limit, Throttling};
 use super::control::{self, Word};
 use super::counters::{Access, Counters, Event, Perf};
 use super::kernel::{self, Usage};
-use super::launcher::{self, Setup};
+use super::launcher::{self, Launched, Setup};
 use super::output::{Ends, Output};
 use super::quota::{Group, Quota};
 use super::run_queue::RunQueue;
@@ -140,7 +138,7 @@ impl Child {
         if let Some(directory) = &invocation.directory {
             command.current_dir(directory);
         }
-        let (pid, root, handle) = spawn(command, &control, invocation)?;
+        let Launched { pid, root, handle } = launcher::spawn(command, &control, invocation)?;
 
         let counters = if conditions.counters { Counters::open(&Perf, pid) } else { Counters::none() };
         Ok(Self {
@@ -184,15 +182,15 @@ impl Child {
         let (clock_ns, used) = match control::hear(&self.control).map_err(trouble)? {
             Some(Word::Exec { clock_ns, used }) => (clock_ns, used),
             Some(Word::Failed { errno }) => return Err(Error::of_exec(&self.invocation, errno)),
-            other => return Err(unexpected(other)),
+            other => return Err(launcher::unexpected(other)),
         };
         match control::hear(&self.control).map_err(trouble)? {
             None => {}
             Some(Word::Failed { errno }) => return Err(Error::of_exec(&self.invocation, errno)),
-            other => return Err(unexpected(other)),
+            other => return Err(launcher::unexpected(other)),
         }
         self.started = Some(Started { unix_s, clock_ns, used });
-        self.run_queue = self.polls_run_queue.then(|| RunQueue::new(self.root, Instant::now()));
+        self.run_queue = self.polls_run_queue.then(|| RunQueue::new(self.root, Instant::now())).flatten();
         Ok(())
     }
 
@@ -240,7 +238,9 @@ impl Child {
             started_unix_s: self.started.map_or(0.0, |started| started.unix_s),
             user_s,
             sys_s,
-            max_rss_bytes: own.map(|own| own.max_rss_kib * 1024),
+            max_rss_bytes: self
+                .started
+                .and_then(|started| launcher::own_peak(started.used.max_rss_bytes, usage?.max_rss_bytes)),
             cpu_quota: self.meters.limit.as_ref().map(|limit| limit.cpus),
             throttled_s: end.throttling.map(|throttling| throttling.throttled_s),
             throttled_periods: end.throttling.map(|throttling| throttling.throttled_periods),
@@ -280,7 +280,6 @@ impl Child {
         let elapsed = self.window.as_ref().and_then(Window::throttled_and_stolen);
         let (throttling, steal_s) = elapsed.unwrap_or_else(|| self.meters.elapsed());
         let reaped = kernel::reap(self.pid).ok().flatten();
-        tree::under_way().remove(&self.pid);
         self.kill_group();
         let unkillable = tree::kill(&self.root, reaped.is_some());
         let group_left = self.group.as_mut().and_then(|group| Some(group.end().err()?.to_string()));
@@ -316,45 +315,6 @@ fn pair() -> std::io::Result<(UnixStream, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_read_timeout(Some(LAUNCH_PATIENCE))?;
     Ok((ours, theirs))
-}
-
-/// Spawns the launcher and waits until the program's process is ready: its id, what tells its tree apart, and its handle.
-fn spawn(
-    mut command: Command,
-    control: &UnixStream,
-    invocation: &Invocation,
-) -> Result<(u32, Root, OwnedFd), Error> {
-    let mut under_way = tree::under_way();
-    let mut go_between = command.spawn().map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound if !Path::new(super::SELF).exists() => Error::no_proc(),
-        // A NUL byte in a word, or too many words.
-        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::ArgumentListTooLong => {
-            Error::of_words(invocation, source)
-        }
-        _ => Error::refused("start the launcher", &source),
-    })?;
-    // Our copies of the program's descriptors go with it.
-    drop(command);
-    let word = control::hear(control);
-    // It leaves as soon as it has forked; how, its word has said.
-    let _ = go_between.wait();
-    let pid = match word.map_err(|source| Error::refused("hear from the launcher", &source))? {
-        Some(Word::Ready { pid }) => pid,
-        Some(Word::Failed { errno }) => return Err(Error::of_setup(invocation, errno)),
-        other => return Err(unexpected(other)),
-    };
-    let id = tree::to_pid(pid).ok_or_else(|| unexpected(Some(Word::Ready { pid })))?;
-    let handle = rustix::process::pidfd_open(id, PidfdFlags::empty())
-        .map_err(|source| Error::refused("open a process handle (Linux 5.3 or later)", &source.into()))?;
-    let root = Root::new(pid).ok_or_else(|| unexpected(None))?;
-    under_way.insert(pid);
-    Ok((pid, root, handle))
-}
-
-/// The launcher did not do its part.
-fn unexpected(word: Option<Word>) -> Error {
-    let what = word.map_or_else(|| "it left without a word".to_owned(), |word| format!("it said {word:?}"));
-    Error::Start(format!("the launcher that starts programs failed: {what}; is something killing processes?"))
 }
 
 /// Bytes a second from which a program's output is worth a remark. To write into a pipe that is read costs 0.5 to 2 ms a

@@ -27,8 +27,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::kernel::Usage;
 
-/// Bytes of a word: a kind and seven numbers, little-endian.
-const WORD_BYTES: usize = 64;
+/// Numbers of a word: a kind and what belongs to it, little-endian.
+const WORD_NUMBERS: usize = 9;
+const WORD_BYTES: usize = WORD_NUMBERS * 8;
 const READY: u64 = 1;
 const EXEC: u64 = 2;
 const FAILED: u64 = 3;
@@ -38,7 +39,7 @@ const FAILED: u64 = 3;
 pub(super) enum Word {
     /// It waits for the go; the program will have this process id.
     Ready { pid: u32 },
-    /// It is about to exec, at this time, having used this much itself (its peak memory is not told).
+    /// It is about to exec, at this time, having used this much itself.
     Exec { clock_ns: u64, used: Usage },
     /// It could not do its work: the system's error number.
     Failed { errno: i32 },
@@ -46,9 +47,9 @@ pub(super) enum Word {
 
 impl Word {
     fn encode(self) -> [u8; WORD_BYTES] {
-        let numbers = match self {
-            Self::Ready { pid } => [READY, u64::from(pid), 0, 0, 0, 0, 0, 0],
-            Self::Failed { errno } => [FAILED, u64::from(errno.unsigned_abs()), 0, 0, 0, 0, 0, 0],
+        let numbers: [u64; WORD_NUMBERS] = match self {
+            Self::Ready { pid } => [READY, u64::from(pid), 0, 0, 0, 0, 0, 0, 0],
+            Self::Failed { errno } => [FAILED, u64::from(errno.unsigned_abs()), 0, 0, 0, 0, 0, 0, 0],
             Self::Exec { clock_ns, used } => [
                 EXEC,
                 clock_ns,
@@ -58,6 +59,7 @@ impl Word {
                 used.involuntary_switches,
                 used.minor_faults,
                 used.major_faults,
+                used.max_rss_bytes,
             ],
         };
         let mut bytes = [0; WORD_BYTES];
@@ -84,7 +86,7 @@ impl Word {
                     involuntary_switches: number(5),
                     minor_faults: number(6),
                     major_faults: number(7),
-                    max_rss_kib: 0,
+                    max_rss_bytes: number(8),
                 },
             }),
             _ => None,
@@ -121,7 +123,8 @@ pub(super) fn send_go(socket: &UnixStream, result: BorrowedFd<'_>) -> io::Result
     let descriptors = [result];
     let fits = ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
     debug_assert!(fits, "the space was sized for one descriptor");
-    rustix::net::sendmsg(socket, &[IoSlice::new(b"g")], &mut ancillary, SendFlags::NOSIGNAL)?;
+    // Rust's start-up code ignores SIGPIPE, so that a launcher that is gone is an error.
+    rustix::net::sendmsg(socket, &[IoSlice::new(b"g")], &mut ancillary, SendFlags::empty())?;
     Ok(())
 }
 
@@ -175,7 +178,7 @@ mod tests {
             involuntary_switches: 4,
             minor_faults: 5,
             major_faults: 6,
-            max_rss_kib: 0,
+            max_rss_bytes: 7,
         };
         let words = [
             Word::Ready { pid: 4_000_000 },

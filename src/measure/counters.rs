@@ -3,6 +3,7 @@
 //! Each counter has a descriptor of its own, inherited by the program's threads and children and enabled by its exec; the
 //! kernel refuses to group inheriting ones. What was not counted is `None`, never 0.
 
+#[cfg_attr(not(corefit_linux), path = "portable/perf.rs")]
 mod perf;
 #[cfg(test)]
 mod tests;
@@ -104,6 +105,8 @@ pub enum Access {
         /// The value of `kernel.perf_event_paranoid`.
         paranoid: Option<i32>,
     },
+    /// The system is one without perf events.
+    NoPerfEvents,
     /// The kernel could not, for another reason.
     Failed {
         /// The system's error number.
@@ -221,6 +224,10 @@ fn remark(access: Access, columns: &str) -> String {
             "{columns}: empty, since the kernel forbids it (perf_event_paranoid is {}); `sysctl \
              kernel.perf_event_paranoid=1`, and in a container a seccomp profile that allows perf_event_open, give it",
             paranoid(value)
+        ),
+        Access::NoPerfEvents => format!(
+            "{columns}: empty, since this system has no perf events, as Linux has (but context_switches and page_faults \
+             come from rusage)"
         ),
         Access::Failed { errno } => {
             format!("{columns}: empty, since the kernel says: {}", io::Error::from_raw_os_error(errno))
@@ -352,7 +359,8 @@ fn open(backend: &dyn CounterBackend, event: Event, pid: u32) -> (Access, Option
 }
 
 fn refusal(error: &io::Error, backend: &dyn CounterBackend) -> Access {
-    match error.raw_os_error().unwrap_or(libc::EIO) {
+    let Some(errno) = error.raw_os_error() else { return Access::NoPerfEvents };
+    match errno {
         libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV => Access::NoPmu,
         // A kernel built without perf events, or a filter that hides them, says ENOSYS.
         libc::EACCES | libc::EPERM | libc::ENOSYS => Access::Forbidden { paranoid: backend.paranoid() },

@@ -87,11 +87,6 @@ impl Error {
         ))
     }
 
-    /// This process cannot find its own program file.
-    pub(super) fn no_proc() -> Self {
-        Self::Start("cannot start anything: `/proc` is not mounted here; mount it (`bwrap --proc /proc`, `mount -t proc proc /proc`)".to_owned())
-    }
-
     /// Why the launcher could not do what comes before the exec of `invocation`.
     pub(super) fn of_setup(invocation: &Invocation, errno: i32) -> Self {
         let source = io::Error::from_raw_os_error(errno);

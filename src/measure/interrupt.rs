@@ -1,6 +1,5 @@
 //! The user's wish to stop: Ctrl-C and its like end the sample under way, not the tool, which keeps what was measured.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -9,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rustix::net::RecvFlags;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+
+use super::kernel::is_ignored;
 
 /// Signals that mean it.
 const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
@@ -75,26 +76,14 @@ pub(super) fn descriptor() -> Option<BorrowedFd<'static>> {
     WAKER.get().map(AsFd::as_fd)
 }
 
-/// Whether this process ignores `signal`, for instance because who started it did.
-pub(super) fn is_ignored(signal: i32) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    ignored_signals(&status) & (1 << (signal - 1)) != 0
-}
-
-/// Bit n−1 is signal n; `SigIgn` of `/proc/PID/status`.
-fn ignored_signals(status: &str) -> u64 {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_mask_of_ignored_signals_is_hexadecimal() {
-        let mask = ignored_signals("Name:\tx\nSigBlk:\tffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n");
-        assert_eq!(mask, (1 << (SIGHUP - 1)) | (1 << (signal_hook::consts::SIGPIPE - 1)));
-        assert_eq!(ignored_signals(""), 0);
+    fn signals_that_are_ignored_are_told_from_others() {
+        // Rust's start-up code sees to that.
+        assert!(is_ignored(signal_hook::consts::SIGPIPE));
+        assert!(!is_ignored(signal_hook::consts::SIGALRM));
     }
 }

@@ -1,12 +1,20 @@
 //! The few kernel calls that neither std nor rustix offers as this station needs them, each behind a safe function.
-#![allow(unsafe_code, reason = "wait4, getrusage, clone, execv, signal and setenv have no safe form")]
+#![allow(unsafe_code, reason = "wait4, getrusage, execv, sigaction and setenv have no safe form")]
+
+#[cfg(corefit_linux)]
+mod linux;
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+
+#[cfg(corefit_linux)]
+pub(super) use linux::{Cloned, clone_sibling, into_owned_fd};
+
+/// Bytes of the unit of `ru_maxrss`: macOS counts bytes, all others KiB.
+const MAX_RSS_UNIT_BYTES: u64 = if cfg!(target_os = "macos") { 1 } else { 1024 };
 
 /// What a process has used, by its rusage: of itself and of the children it waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,8 +31,8 @@ pub(super) struct Usage {
     pub(super) minor_faults: u64,
     /// Page faults with one.
     pub(super) major_faults: u64,
-    /// Peak resident memory, KiB; not a difference, so [`Usage::since`] leaves it.
-    pub(super) max_rss_kib: u64,
+    /// Peak resident memory, bytes; not a difference, so [`Usage::since`] leaves it.
+    pub(super) max_rss_bytes: u64,
 }
 
 impl Usage {
@@ -37,7 +45,7 @@ impl Usage {
             involuntary_switches: self.involuntary_switches.saturating_sub(start.involuntary_switches),
             minor_faults: self.minor_faults.saturating_sub(start.minor_faults),
             major_faults: self.major_faults.saturating_sub(start.major_faults),
-            max_rss_kib: self.max_rss_kib,
+            max_rss_bytes: self.max_rss_bytes,
         }
     }
 
@@ -50,14 +58,14 @@ impl Usage {
             involuntary_switches: unsigned(raw.ru_nivcsw),
             minor_faults: unsigned(raw.ru_minflt),
             major_faults: unsigned(raw.ru_majflt),
-            max_rss_kib: unsigned(raw.ru_maxrss),
+            max_rss_bytes: unsigned(raw.ru_maxrss) * MAX_RSS_UNIT_BYTES,
         }
     }
 }
 
 /// The kernel counts in signed words; a negative one would be nonsense and is taken as 0.
-fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
+fn unsigned(value: impl TryInto<u64>) -> u64 {
+    value.try_into().unwrap_or(0)
 }
 
 /// Reaps the child `pid` if it has ended; `None` while it runs.
@@ -87,34 +95,28 @@ pub(super) fn own_usage() -> Usage {
     Usage::of(&unsafe { usage.assume_init() })
 }
 
-/// Which of the two processes returned from [`clone_sibling`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cloned {
-    /// The caller.
-    Original,
-    /// The new process, whose parent is the caller's parent.
-    Sibling,
-}
-
-/// Forks this process into a sibling: a child of its parent, with resource usage and peak memory counted from zero.
-/// Only for a process with one thread.
-pub(super) fn clone_sibling() -> io::Result<Cloned> {
-    let flags = libc::c_long::from(libc::CLONE_PARENT | libc::SIGCHLD);
-    let none: libc::c_long = 0;
-    // SAFETY: without CLONE_VM and with no new stack this is fork: the new process gets a copy of this memory. The launcher,
-    // the one caller, has a single thread, so no lock can be held by a thread that is missing in the copy.
-    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) };
-    match pid {
-        0 => Ok(Cloned::Sibling),
-        pid if pid > 0 => Ok(Cloned::Original),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
 /// Gives a signal its default action back.
 pub(super) fn reset_signal(signal: i32) {
     // SAFETY: SIG_DFL is a valid action for any signal and runs no code of ours; for a number that is none the call fails.
     let _ = unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Has the children of this process wait to be reaped when they end: where whoever started it ignores SIGCHLD, the kernel
+/// would reap them at once and tell no exit status.
+pub(super) fn keep_dead_children() {
+    if is_ignored(libc::SIGCHLD) {
+        reset_signal(libc::SIGCHLD);
+    }
+}
+
+/// Whether this process ignores `signal`, for instance because who started it did.
+pub(super) fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: no new action is given; `action` lives on this stack for the whole call. For a number that is no signal the
+    // call fails and leaves it.
+    let _ = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: it was zeroed above, which is a valid action (the default one) whatever the call did.
+    unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
 /// Sets a variable of this process, which must have one thread.
@@ -133,28 +135,24 @@ pub(super) fn exec(path: &CStr, argv: &[CString]) -> io::Error {
     io::Error::last_os_error()
 }
 
-/// The descriptor inside something that lets go of it.
-pub(super) fn into_owned_fd(holder: impl IntoRawFd) -> OwnedFd {
-    // SAFETY: `into_raw_fd` hands over ownership of an open descriptor, which nobody else closes.
-    unsafe { OwnedFd::from_raw_fd(holder.into_raw_fd()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn usage_since_a_start_is_the_difference_but_for_peak_memory() {
-        let start = Usage { user_us: 5, system_us: 9, minor_faults: 3, max_rss_kib: 700, ..Usage::default() };
-        let end = Usage { user_us: 25, system_us: 8, minor_faults: 10, max_rss_kib: 900, ..Usage::default() };
+        let start =
+            Usage { user_us: 5, system_us: 9, minor_faults: 3, max_rss_bytes: 700, ..Usage::default() };
+        let end =
+            Usage { user_us: 25, system_us: 8, minor_faults: 10, max_rss_bytes: 900, ..Usage::default() };
         let expected =
-            Usage { user_us: 20, system_us: 0, minor_faults: 7, max_rss_kib: 900, ..Usage::default() };
+            Usage { user_us: 20, system_us: 0, minor_faults: 7, max_rss_bytes: 900, ..Usage::default() };
         assert_eq!(end.since(start), expected);
     }
 
     #[test]
     fn this_process_uses_memory() {
-        assert!(own_usage().max_rss_kib > 0);
+        assert!(own_usage().max_rss_bytes > 0);
     }
 
     #[test]

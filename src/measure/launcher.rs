@@ -1,16 +1,20 @@
 //! The launcher: what runs between the tool's spawn and the program's exec, in a process of its own.
 //!
-//! It is this same binary, started again. It first forks itself into a sibling and leaves: the kernel remembers a process's
-//! peak memory over exec, and that of a freshly spawned one is the spawning tool's, so `ru_maxrss` would never read less
-//! than the tool's own. The sibling starts from zero and becomes the program.
+//! It is this same binary, started again. On Linux it first forks itself into a sibling and leaves: the kernel remembers a
+//! process's peak memory over exec, and that of a freshly spawned one is the spawning tool's, so `ru_maxrss` would never read
+//! less than the tool's own. The sibling starts from zero and becomes the program. Elsewhere the launcher itself does.
 //!
 //! The rest of the protocol is in `control`. Nothing here prints: what goes wrong is told to the tool.
+
+#[cfg_attr(corefit_linux, path = "launcher/linux.rs")]
+#[cfg_attr(not(corefit_linux), path = "launcher/portable.rs")]
+mod system;
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -18,14 +22,14 @@ use std::process::ExitCode;
 
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::Signal;
-use rustix::thread::CpuSet;
 
-use super::RESULT_FD;
 use super::control::{self, Word};
-use super::kernel::{self, Cloned};
-use crate::machine::CpuList;
+use super::kernel;
+use super::tree::Root;
+use super::{Error, RESULT_FD};
+use crate::machine::{self, CpuList};
 use crate::target::Invocation;
+pub(super) use system::{own_peak, spawn, this_binary};
 
 /// The hidden subcommand's name.
 pub const SUBCOMMAND: &str = "__launch";
@@ -99,9 +103,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         eprintln!("corefit: `{SUBCOMMAND}` is how corefit starts programs; it is not for typing");
         return ExitCode::from(2);
     };
-    let failure = match kernel::clone_sibling() {
-        Ok(Cloned::Original) => return ExitCode::SUCCESS,
-        Ok(Cloned::Sibling) => match become_program(&control, &setup) {
+    let failure = match system::has_stepped_aside() {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => match become_program(&control, &setup) {
             Ok(None) => return ExitCode::FAILURE,
             Err(error) => error,
         },
@@ -111,6 +115,42 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     // If the tool cannot be told, it is gone, and nobody is left to care.
     let _ = control::tell(&control, Word::Failed { errno });
     ExitCode::FAILURE
+}
+
+/// A process that waits to become the program.
+#[derive(Debug)]
+pub(super) struct Launched {
+    pub(super) pid: u32,
+    /// What tells its tree apart.
+    pub(super) root: Root,
+    /// Readable once it has ended.
+    pub(super) handle: OwnedFd,
+}
+
+/// Why the launcher did not start.
+fn not_started(source: io::Error, invocation: &Invocation) -> Error {
+    match source.kind() {
+        // A NUL byte in a word, or too many words.
+        io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong => {
+            Error::of_words(invocation, source)
+        }
+        _ => Error::refused("start the launcher", &source),
+    }
+}
+
+/// The process id in the launcher's first word.
+fn id_in(word: io::Result<Option<Word>>, invocation: &Invocation) -> Result<u32, Error> {
+    match word.map_err(|source| Error::refused("hear from the launcher", &source))? {
+        Some(Word::Ready { pid }) => Ok(pid),
+        Some(Word::Failed { errno }) => Err(Error::of_setup(invocation, errno)),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// The launcher did not do its part.
+pub(super) fn unexpected(word: Option<Word>) -> Error {
+    let what = word.map_or_else(|| "it left without a word".to_owned(), |word| format!("it said {word:?}"));
+    Error::Start(format!("the launcher that starts programs failed: {what}; is something killing processes?"))
 }
 
 /// Moves the control socket from standard input to a descriptor that an exec closes.
@@ -123,7 +163,7 @@ fn take_control() -> io::Result<UnixStream> {
 /// The program's process from its first step to the exec. `Ok(None)` if the tool went away meanwhile.
 fn become_program(control: &UnixStream, setup: &Setup) -> io::Result<Option<Infallible>> {
     rustix::process::setsid()?;
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    system::die_with_tool()?;
     // Opened anew for each sample, so that each reads the file from its start.
     let stdin = setup.stdin.as_deref().unwrap_or(Path::new("/dev/null"));
     rustix::stdio::dup2_stdin(rustix::fs::open(stdin, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?;
@@ -132,7 +172,7 @@ fn become_program(control: &UnixStream, setup: &Setup) -> io::Result<Option<Infa
         OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?.write_all(b"0")?;
     }
     if let Some(cpus) = &setup.cpus {
-        pin(cpus)?;
+        machine::stay_on(cpus)?;
     }
     // Rust's start-up code ignores it, and an exec would hand that on.
     kernel::reset_signal(libc::SIGPIPE);
@@ -146,19 +186,6 @@ fn become_program(control: &UnixStream, setup: &Setup) -> io::Result<Option<Infa
     let used = kernel::own_usage();
     control::tell(control, Word::Exec { clock_ns: control::clock_ns(), used })?;
     Err(kernel::exec(&path, &argv))
-}
-
-/// From now on this process, and what it becomes and starts, runs on `cpus` only.
-fn pin(cpus: &CpuList) -> io::Result<()> {
-    let mut set = CpuSet::new();
-    for cpu in cpus.iter() {
-        let cpu = usize::try_from(cpu).map_err(io::Error::other)?;
-        if cpu >= CpuSet::MAX_CPU {
-            return Err(Errno::INVAL.into());
-        }
-        set.set(cpu);
-    }
-    Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }
 
 /// The file to exec for `program`: itself if it has a slash, else the first executable file of that name on `path`.

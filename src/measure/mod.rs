@@ -3,7 +3,10 @@
 //! A sample is one fresh process, started by a launcher (a hidden subcommand of this binary) that waits until the counters
 //! are open on it and then becomes the program. [`sample`] is the whole; [`launch`] and [`Child`] are its steps, for who
 //! wants to do something in between, as the sampling profiler does.
+//!
+//! On another system than Linux the modules in `portable` and `launcher/portable.rs` take the place of their namesakes.
 
+#[cfg_attr(not(corefit_linux), allow(dead_code, reason = "only Linux tells what threads wait for"))]
 mod blocked;
 pub(crate) mod cgroup;
 mod child;
@@ -16,14 +19,19 @@ mod interrupt;
 mod kernel;
 pub mod launcher;
 mod output;
+#[cfg_attr(not(corefit_linux), path = "portable/quota.rs")]
 mod quota;
 pub mod ready;
 mod report;
+#[cfg_attr(not(corefit_linux), path = "portable/run_queue.rs")]
 mod run_queue;
 pub mod serve;
 pub(crate) mod steal;
+#[cfg_attr(not(corefit_linux), path = "portable/tree.rs")]
 mod tree;
 mod verdict;
+#[cfg(corefit_linux)]
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,8 +51,17 @@ pub use report::parse as read_report;
 /// The variable that names the descriptor on which a program may report about itself.
 pub const RESULT_FD: &str = "COREFIT_RESULT_FD";
 
-/// This binary, as the launcher; still this one if the file was replaced meanwhile.
-const SELF: &str = "/proc/self/exe";
+/// What samples lack on this system, a line each; nothing on Linux.
+pub const LACKS: &[&str] = if cfg!(corefit_linux) {
+    &[]
+} else {
+    &[
+        "run_queue_wait_s of a command, what its threads wait for, and user_s and sys_s of a server under load are empty, since \
+         only Linux says them of a process that runs",
+        "a program that leaves the session of its sample, as a daemon does, is not ended with it; and if corefit is killed, what \
+         it has started goes on: only Linux lets a tool adopt orphans and take its children with it",
+    ]
+};
 
 /// What a sample runs under, the same for every sample of a sweep.
 #[derive(Clone, Debug)]
@@ -187,7 +204,7 @@ pub(crate) fn own_context_switches() -> u64 {
 /// Only if nothing could be run: the program does not exist or may not be executed, or the kernel refuses a process.
 /// A program that fails, hangs or is killed is an `Ok` sample with its [`Status`].
 pub fn sample(invocation: &Invocation, conditions: &Conditions) -> Result<Sample, Error> {
-    sample_by(Path::new(SELF), invocation, conditions)
+    sample_by(&launcher::this_binary(), invocation, conditions)
 }
 
 /// As [`sample`], with another corefit binary as the launcher: for tests, where `/proc/self/exe` is the test's own binary.
@@ -208,7 +225,7 @@ pub fn sample_by(launcher: &Path, invocation: &Invocation, conditions: &Conditio
 /// # Errors
 /// As [`sample`].
 pub fn launch(invocation: &Invocation, conditions: &Conditions) -> Result<Child, Error> {
-    launch_by(Path::new(SELF), invocation, conditions)
+    launch_by(&launcher::this_binary(), invocation, conditions)
 }
 
 /// As [`launch`], with another corefit binary as the launcher: for tests.

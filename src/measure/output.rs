@@ -1,5 +1,7 @@
 //! What the program writes: pipes that are drained without blocking it, of which only the end is kept.
 
+#[cfg_attr(not(corefit_linux), path = "portable/pipe.rs")]
+mod pipe;
 mod search;
 
 use std::fs::File;
@@ -11,8 +13,6 @@ use regex::bytes::Regex;
 
 use search::Search;
 
-/// Bytes a pipe is asked to hold: the most the kernel gives without privilege (`fs.pipe-max-size`).
-const PIPE_BYTES: usize = 1 << 20;
 /// Bytes kept of a stream that is wanted.
 const KEPT_BYTES: usize = 1 << 20;
 /// Bytes kept of standard error otherwise, to say why a program failed.
@@ -73,9 +73,7 @@ impl Stream {
         let (read, write) = io::pipe()?;
         let read = OwnedFd::from(read);
         rustix::fs::fcntl_setfl(&read, rustix::fs::OFlags::NONBLOCK)?;
-        // A user at his limit of pipe memory keeps the default size, and we drain more often.
-        let capacity = rustix::pipe::fcntl_setpipe_size(&read, PIPE_BYTES)
-            .or_else(|_refused| rustix::pipe::fcntl_getpipe_size(&read))?;
+        let capacity = pipe::widen(&read)?;
         let (file, tail) = (Some(File::from(read)), Tail::new(limit));
         Ok((Self { file, capacity, tail, search: None }, OwnedFd::from(write)))
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::blocked::{self, BlockedThreads, Interval, Wait};
 use super::tree::{Root, Tree};
+use super::waiting;
 
 /// Below this many polls the figure says nothing.
 const LEAST_POLLS: u32 = 5;
@@ -41,9 +42,9 @@ pub(super) struct RunQueue {
 
 impl RunQueue {
     /// Of the sample that begins with `root`, at `now`.
-    pub(super) fn new(root: Root, now: Instant) -> Self {
+    pub(super) fn new(root: Root, now: Instant) -> Option<Self> {
         let waits = Waits::default();
-        Self {
+        Some(Self {
             tree: Tree::new(root),
             waits,
             begun: now,
@@ -51,17 +52,17 @@ impl RunQueue {
             due: now + INTERVAL,
             before_ns: 0,
             blocked: BlockedThreads::default(),
-        }
+        })
     }
 
     /// Of a sample that runs already: what it waited before `now` does not count.
-    pub(super) fn from_now(root: Root, now: Instant) -> Self {
-        let mut this = Self::new(root, now);
+    pub(super) fn from_now(root: Root, now: Instant) -> Option<Self> {
+        let mut this = Self::new(root, now)?;
         this.poll(now);
         this.before_ns = this.waits.total_ns();
         this.waits.polls = 0;
         this.blocked = BlockedThreads::default();
-        this
+        Some(this)
     }
 
     /// When the next poll is due.
@@ -81,7 +82,7 @@ impl RunQueue {
                 if let (Some(id), Some(times)) = (id, statistics.as_deref().and_then(parse)) {
                     let active_s = self.waits.note(id, times) as f64 / 1e9;
                     let is_idle = blocked::is_worth_a_look(active_s, seconds);
-                    let seen = if is_idle { blocked::look(&thread.path()) } else { None };
+                    let seen = if is_idle { waiting::look(&thread.path()) } else { None };
                     intervals.push(Interval { active_s, wait: self.waits.last_wait(id, seen) });
                 }
             }

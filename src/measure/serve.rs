@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use regex::bytes::Regex;
 
 use super::child::{Child, LAST_WORDS, wait_any};
-use super::{ChildReport, Conditions, Error, LoadUse, Sample, Status, interrupt, ready};
+use super::{ChildReport, Conditions, Error, LoadUse, Sample, Status, interrupt, launcher, ready};
 use crate::machine::CpuList;
 use crate::target::{Invocation, Ready};
 
@@ -60,7 +60,7 @@ pub enum Serving {
 /// One of the two could not be run at all. A server that does not serve, or ends under load, and a load that fails are
 /// samples with their [`Status`] and the reason among the remarks.
 pub fn serve(roles: &Roles<'_>, conditions: &Conditions) -> Result<Sample, Error> {
-    serve_by(Path::new(super::SELF), roles, conditions)
+    serve_by(&launcher::this_binary(), roles, conditions)
 }
 
 /// As [`serve`], with another corefit binary as the launcher: for tests.
@@ -83,7 +83,7 @@ pub fn serve_by(launcher: &Path, roles: &Roles<'_>, conditions: &Conditions) -> 
 /// # Errors
 /// As [`serve`].
 pub fn start(roles: &Roles<'_>, conditions: &Conditions) -> Result<Serving, Error> {
-    start_by(Path::new(super::SELF), roles, conditions)
+    start_by(&launcher::this_binary(), roles, conditions)
 }
 
 /// As [`start`], with another corefit binary as the launcher: for tests.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
-use super::{interrupt, kernel};
+use super::kernel;
 
 /// How long killing may take before it is given up: a process in an uninterruptible wait dies when it likes. Guess.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,10 +30,7 @@ pub(super) fn under_way() -> MutexGuard<'static, BTreeSet<u32>> {
 
 /// Makes the tool inherit the orphans of its samples, and its children wait to be reaped.
 pub(super) fn become_reaper() -> io::Result<()> {
-    // Where whoever started the tool ignores SIGCHLD, the kernel would reap for us and tell no exit status.
-    if interrupt::is_ignored(libc::SIGCHLD) {
-        kernel::reset_signal(libc::SIGCHLD);
-    }
+    kernel::keep_dead_children();
     Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
@@ -111,6 +108,11 @@ impl Root {
         Some(Self { pid, born: Process::look(pid)?.born, tool, tool_session })
     }
 
+    /// Its first process.
+    pub(super) fn pid(&self) -> Pid {
+        to_pid(self.pid).expect("the kernel has such a process")
+    }
+
     /// Whether `process` is of this sample by itself, not only by its parent. `others` are the first processes of the
     /// samples under way.
     fn owns(&self, process: &Process, others: &BTreeSet<u32>) -> bool {
@@ -149,12 +151,12 @@ fn members(root: &Root, processes: &[Process], others: &BTreeSet<u32>) -> Vec<Pr
 }
 
 /// CPU seconds, user and system, that the sample's processes and the children they waited for have used so far.
-pub(super) fn cpu_s(root: &Root) -> (f64, f64) {
+pub(super) fn cpu_s(root: &Root) -> Option<(f64, f64)> {
     let processes: Vec<Process> = pids().filter_map(Process::look).collect();
     let members = members(root, &processes, &under_way());
     let ticks_per_s = rustix::param::clock_ticks_per_second() as f64;
     let sum = |ticks: fn(&Process) -> u64| members.iter().map(ticks).sum::<u64>() as f64 / ticks_per_s;
-    (sum(|process| process.user_ticks), sum(|process| process.system_ticks))
+    Some((sum(|process| process.user_ticks), sum(|process| process.system_ticks)))
 }
 
 /// A sample's tree, followed while it runs: each process is looked at once, when it first appears.
@@ -198,6 +200,9 @@ impl Tree {
 pub(super) fn kill(root: &Root, is_first_reaped: bool) -> Vec<u32> {
     let deadline = Instant::now() + PATIENCE;
     let mut pause = Duration::from_micros(200);
+    if is_first_reaped {
+        under_way().remove(&root.pid);
+    }
     loop {
         let others = under_way();
         if is_first_reaped && has_no_children() {

@@ -8,7 +8,7 @@
 use std::io;
 
 use super::event::{self, Settings, Who};
-use super::{Error, Event, Source, Stacks, Time};
+use super::{Availability, Error, Event, Source, Stacks, Time};
 
 /// How samples are taken from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,19 +62,6 @@ fn probe(source: Source, stacks: Stacks, tid: u32, events: &[Event]) -> io::Resu
     open(*last)
 }
 
-/// What sampling is possible here, for `doctor`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Availability {
-    /// The best way there is for a program started by this user.
-    pub source: Source,
-    /// What is sampled.
-    pub event: Event,
-    /// Whether time and frames in the kernel are seen.
-    pub stacks: Stacks,
-    /// What is not possible and the way out, one line each; empty if everything is possible.
-    pub limits: Vec<String>,
-}
-
 /// Finds out what sampling is possible here, by trying.
 #[must_use]
 pub fn availability() -> Availability {
@@ -111,7 +98,7 @@ pub(super) const USER_ONLY: &str =
 pub(super) const UNNAMED_KERNEL: &str = "functions of the kernel have no names: they need root or CAP_SYSLOG, and `sysctl kernel.kptr_restrict=1` or 0";
 
 /// Why the kernel refused, and the way out.
-pub(super) fn refusal(paranoid: Option<i64>) -> String {
+pub(in super::super) fn refusal(paranoid: Option<i64>) -> String {
     match paranoid {
         Some(level) if level > 2 => format!(
             "the kernel forbids it (kernel.perf_event_paranoid is {level}); run `sysctl kernel.perf_event_paranoid=1`, \
@@ -129,7 +116,7 @@ pub(super) fn refusal(paranoid: Option<i64>) -> String {
 }
 
 /// How to get samples from outside, where the kernel refuses them.
-pub(super) fn way_out() -> String {
+pub(in super::super) fn way_out() -> String {
     let reason = refusal(event::kernel_setting("perf_event_paranoid"));
     format!("for samples from outside: {reason}")
 }

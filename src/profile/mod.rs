@@ -9,43 +9,29 @@
 //! each task has events of its own, which its threads inherit ([`availability`]). Stacks are walked by the tables of each module
 //! (`unwind`), from a copy of their inner end, and by the kernel along frame pointers. Bundled workloads can sample themselves where the kernel refuses perf events ([`self_sample`]).
 
-mod availability;
-mod debug_file;
-mod event;
 mod flame;
 mod folded;
 mod formats;
 mod goroutine;
-mod image;
-mod jit;
 mod name;
-mod off_cpu;
-mod record;
-mod ring;
-mod sampler;
+#[cfg_attr(not(corefit_linux), path = "portable.rs")]
+mod outside;
 pub mod self_sample;
-mod space;
-mod symbols;
-mod threads;
-mod tree;
 mod unit;
-mod unwind;
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use availability::{Availability, availability};
 pub use flame::{Scale, Title, diff_folded, diff_svg, svg};
 pub use folded::{Folded, write_folded};
 pub use formats::{firefox, pprof};
-pub use off_cpu::{record_child, record_pid, record_served};
+pub use outside::{availability, record_child, record_pid, record_served};
 pub use unit::Unit;
 
 use crate::measure;
 use crate::trace::Waits;
-use symbols::{Inlined, Names};
 
 /// How long and how finely to sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +142,19 @@ pub enum Stacks {
     KernelAndUser,
     /// Time and frames of the program alone.
     UserOnly,
+}
+
+/// What sampling is possible here, for `doctor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Availability {
+    /// The best way there is for a program started by this user.
+    pub source: Source,
+    /// What is sampled.
+    pub event: Event,
+    /// Whether time and frames in the kernel are seen.
+    pub stacks: Stacks,
+    /// What is not possible and the way out, one line each; empty if everything is possible.
+    pub limits: Vec<String>,
 }
 
 /// A stack, and how often it was seen.
@@ -272,98 +271,13 @@ impl Profile {
             warnings: Vec::new(),
         }
     }
-
-    /// Names what the tree saw.
-    fn of_tree(
-        tree: &tree::Tree,
-        choice: availability::Choice,
-        frequency_hz: u32,
-        duration: Duration,
-        mut warnings: Vec<String>,
-    ) -> Result<Self, Error> {
-        let unit = choice.event.unit();
-        if tree.samples == 0 {
-            return Err(match unit {
-                Unit::Samples => Error::NoSamples { duration },
-                Unit::Microseconds => Error::NoWaits { duration },
-            });
-        }
-        warnings.extend(warnings_about(tree, choice, frequency_hz));
-        let names = Names::of(&tree.stacks, tree, Inlined::Shown);
-        if unit == Unit::Samples {
-            warnings.extend(names.warnings(&tree.stacks, tree));
-        }
-        let mut folded = names.folded(&tree.stacks);
-        if unit == Unit::Microseconds {
-            folded = folded.in_microseconds();
-        }
-        let profile = Self::of_folded(&folded, choice.source, choice.event);
-        Ok(Self { samples: tree.samples, lost: tree.lost, frequency_hz, duration, warnings, ..profile })
-    }
-}
-
-/// Of so many samples one must be of a kind that makes a profile worse, before it is worth a word.
-const WORTH_A_WORD: u64 = 20;
-
-fn warnings_about(tree: &tree::Tree, choice: availability::Choice, frequency_hz: u32) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let period_ns = 1_000_000_000 / u64::from(frequency_hz);
-    let (short, ended) = tree.threads.short_lived(period_ns);
-    let are_sampled = choice.event.unit() == Unit::Samples;
-    if choice.source == Source::PerTask && are_sampled && short > 0 {
-        warnings.push(format!(
-            "{short} of {ended} threads lived for less than the sampling period of {:.1} ms and may be missing: \
-             sampling the whole system needs `sysctl kernel.perf_event_paranoid=0`, CAP_PERFMON or root",
-            period_ns as f64 / 1e6
-        ));
-    }
-    if choice.stacks == Stacks::UserOnly {
-        warnings.push(availability::USER_ONLY.into());
-    }
-    if tree.saw_kernel() && !symbols::kernel_addresses_are_shown() {
-        warnings.push(availability::UNNAMED_KERNEL.into());
-    }
-    if tree.lost > 0 {
-        warnings.push(format!(
-            "the kernel dropped {} records (stacks, starts and ends of threads) for want of room: some stacks are missing",
-            tree.lost
-        ));
-    }
-    if tree.throttled > 0 {
-        warnings.push(format!("the kernel slowed sampling down {} times, to bound its cost", tree.throttled));
-    }
-    if tree.cut * WORTH_A_WORD > tree.samples {
-        warnings.push(format!(
-            "{} of {} stacks lack their outermost frames: they are deeper than the {} KiB that are copied of each, and \
-             beyond that only frame pointers lead on, for {} frames (`sysctl kernel.perf_event_max_stack`)",
-            tree.cut,
-            tree.samples,
-            unwind::STACK_BYTES / 1024,
-            sampler::max_frames()
-        ));
-    }
-    if tree.unwinder.without_tables * WORTH_A_WORD > tree.samples {
-        warnings.push(format!(
-            "{} of {} stacks begin in code without tables for unwinding, where only frame pointers lead on: a function that \
-             keeps none (Go's smallest, built with `-ldflags=-w` or `-s`) hides its caller",
-            tree.unwinder.without_tables, tree.samples
-        ));
-    }
-    if tree.without_copy > 0 {
-        warnings.push(format!(
-            "{} of {} stacks were walked along frame pointers alone, for want of registers (32-bit code?): callers may \
-             be missing",
-            tree.without_copy, tree.samples
-        ));
-    }
-    warnings
 }
 
 /// Why there is no profile.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The kernel refuses to sample.
-    #[error("could not sample process {pid}: {}", availability::refusal(*paranoid))]
+    #[error("could not sample process {pid}: {}", outside::refusal(*paranoid))]
     Forbidden {
         /// The process.
         pid: u32,
@@ -469,16 +383,5 @@ impl Error {
     #[must_use]
     pub fn is_of_nothing(&self) -> bool {
         matches!(self, Self::NoSamples { .. } | Self::NoWaits { .. })
-    }
-
-    fn of_open(source: io::Error, pid: u32) -> Self {
-        match source.raw_os_error() {
-            Some(libc::ESRCH) => Self::Gone { pid },
-            Some(libc::EMFILE | libc::ENFILE) => Self::TooMany { pid, source },
-            Some(libc::EACCES | libc::EPERM | libc::ENOSYS) => {
-                Self::Forbidden { pid, paranoid: event::kernel_setting("perf_event_paranoid"), source }
-            }
-            _ => Self::Events { source },
-        }
     }
 }

@@ -40,6 +40,9 @@ pub fn text(
     for remark in counters.remarks() {
         text.push_str(&paragraph("  - ", &remark));
     }
+    for lack in measure::LACKS {
+        text.push_str(&paragraph("  - ", lack));
+    }
     text.push_str(&paragraph("  sampled: ", &format!("{}, {}", profiles.event, profiles.source)));
     for limit in &profiles.limits {
         text.push_str(&paragraph("  - ", limit));

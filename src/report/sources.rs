@@ -72,7 +72,9 @@ fn throughput(target: &Target) -> String {
 }
 
 fn run_queue(targets: &[Target]) -> &'static str {
-    if targets.iter().all(Target::is_workload) {
+    if cfg!(not(corefit_linux)) {
+        "run_queue_wait_s only of a program that says it itself: this system does not"
+    } else if targets.iter().all(Target::is_workload) {
         "run_queue_wait_s by the workload, which sums its threads' schedstat at its end"
     } else {
         "run_queue_wait_s of a command by polling its threads' schedstat, at most 10 times a second; empty below 5 polls"
@@ -107,9 +109,10 @@ mod tests {
         let counters =
             Availability { counters: vec![(Event::TaskClock, Access::Full), (Event::Cycles, Access::NoPmu)] };
         let text = text(&[target], &Machine::default(), Some(&counters), None);
+        let run_queue = if cfg!(corefit_linux) { "by polling" } else { "this system does not" };
         for part in [
             "1 over what `x=(.*)` finds",
-            "by polling",
+            run_queue,
             "task_clock_s by perf events",
             "cycles: empty, since",
             "--no-flamegraph",

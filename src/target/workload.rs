@@ -167,13 +167,16 @@ fn parse(mut args: impl Iterator<Item = OsString>) -> Result<(String, Settings),
     Ok((name, settings))
 }
 
+/// Where a process finds its descriptors by their numbers.
+const DESCRIPTORS: &str = if cfg!(corefit_linux) { "/proc/self/fd" } else { "/dev/fd" };
+
 /// Writes `line` to the descriptor with that number, or to standard output.
 pub(crate) fn write_result(line: &str, result_fd: Option<&OsStr>) -> std::io::Result<()> {
     let Some(number) = result_fd else {
         return writeln!(std::io::stdout(), "{line}");
     };
-    // Opened by its name under /proc, an inherited descriptor needs no unsafe code to become a file.
-    let mut file = OpenOptions::new().append(true).open(Path::new("/proc/self/fd").join(number))?;
+    // Opened by its name, an inherited descriptor needs no unsafe code to become a file.
+    let mut file = OpenOptions::new().append(true).open(Path::new(DESCRIPTORS).join(number))?;
     file.write_all(format!("{line}\n").as_bytes())
 }
 

@@ -27,7 +27,7 @@ impl Child {
     /// Whether it has ended by itself, with exit code 0. It is not reaped.
     pub(in super::super) fn has_succeeded(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let status = rustix::process::waitid(WaitId::PidFd(self.handle.as_fd()), options);
+        let status = rustix::process::waitid(WaitId::Pid(self.root.pid()), options);
         status.is_ok_and(|status| status.is_some_and(|status| status.exit_status() == Some(0)))
     }
 
@@ -52,7 +52,7 @@ impl Child {
         if !self.has_ended() && !self.wait_up_to(Duration::ZERO) {
             self.is_asked = true;
             // It may have ended just now; then there is nobody to ask.
-            let _ = rustix::process::pidfd_send_signal(&self.handle, Signal::TERM);
+            let _ = rustix::process::kill_process(self.root.pid(), Signal::TERM);
         }
         self.wait_up_to(grace)
     }

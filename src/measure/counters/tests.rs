@@ -34,7 +34,7 @@ const USAGE: Usage = Usage {
     involuntary_switches: 4,
     minor_faults: 50,
     major_faults: 1,
-    max_rss_kib: 0,
+    max_rss_bytes: 0,
 };
 
 fn read(script: impl Fn(Event, Scope) -> Result<Reading, i32>) -> (Counts, Availability) {

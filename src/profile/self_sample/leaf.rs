@@ -73,7 +73,7 @@ unsafe extern "C" fn with_innermost_frame(signal: c_int, info: *mut libc::siginf
 }
 
 /// The frame pointer, to be changed, and the interrupted instruction.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn registers(context: &mut libc::ucontext_t) -> (&mut u64, u64) {
     let registers = &mut context.uc_mcontext.gregs;
     let instruction = registers[libc::REG_RIP as usize].cast_unsigned();
@@ -81,15 +81,31 @@ fn registers(context: &mut libc::ucontext_t) -> (&mut u64, u64) {
     (unsigned(frame_pointer), instruction)
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn unsigned(register: &mut i64) -> &mut u64 {
     // SAFETY: both types have one size and alignment, every bit pattern is valid for both, and the borrow passes on.
     unsafe { &mut *std::ptr::from_mut(register).cast::<u64>() }
 }
 
 /// The frame pointer, to be changed, and the interrupted instruction.
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_os = "linux", target_arch = "aarch64"))]
 fn registers(context: &mut libc::ucontext_t) -> (&mut u64, u64) {
     let machine = &mut context.uc_mcontext;
     (&mut machine.regs[29], machine.pc)
+}
+
+/// The frame pointer, to be changed, and the interrupted instruction.
+#[cfg(all(target_os = "macos", target_arch = "aarch64"))]
+fn registers(context: &mut libc::ucontext_t) -> (&mut u64, u64) {
+    // SAFETY: the kernel passes a context with the registers of the thread, which are the handler's own until it returns.
+    let state = unsafe { &mut (*context.uc_mcontext).__ss };
+    (&mut state.__fp, state.__pc)
+}
+
+/// The frame pointer, to be changed, and the interrupted instruction.
+#[cfg(all(target_os = "macos", target_arch = "x86_64"))]
+fn registers(context: &mut libc::ucontext_t) -> (&mut u64, u64) {
+    // SAFETY: the kernel passes a context with the registers of the thread, which are the handler's own until it returns.
+    let state = unsafe { &mut (*context.uc_mcontext).__ss };
+    (&mut state.__rbp, state.__rip)
 }

@@ -8,18 +8,12 @@
 
 mod leaf;
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use linux_perf_event_reader::constants::PERF_CONTEXT_USER;
-
-use super::record::{Record, What};
-use super::symbols::{Inlined, Names};
-use super::tree::Tree;
-use super::{Error, Event, Folded, Profile, Source, Split, write_folded};
+use super::{Error, Event, Folded, Profile, Source, outside, write_folded};
 use crate::measure::Child;
 
 /// The variable that asks a workload to sample itself, and names the file for its stacks.
@@ -56,24 +50,7 @@ impl Guard {
     /// # Errors
     /// The profiler could not read back what it has put aside.
     pub fn folded(&self) -> io::Result<Folded> {
-        let report = self.profiler.report().build_unresolved().map_err(io::Error::other)?;
-        let pid = std::process::id();
-        let mut tree = Tree::of_running(&HashSet::from([pid]), Split::Merged);
-        for (sample, &count) in &report.data {
-            let frames = sample.frames.iter().map(|frame| frame.ip as u64);
-            let chain: Vec<u64> = std::iter::once(PERF_CONTEXT_USER).chain(frames).collect();
-            for _ in 0..count {
-                tree.take(
-                    Record {
-                        time_ns: 0,
-                        what: What::Sample { pid, tid: pid, chain: chain.clone(), captured: None },
-                    },
-                    usize::MAX,
-                );
-            }
-        }
-        // pprof counts stacks of the same functions as one and keeps one address of each: not enough to tell what was inlined.
-        Ok(Names::of(&tree.stacks, &tree, Inlined::Hidden).folded(&tree.stacks))
+        outside::own_stacks(&self.profiler)
     }
 }
 
@@ -140,7 +117,7 @@ pub fn read(path: &Path) -> Result<Profile, Error> {
             "sampled by the program itself, as the kernel refuses perf events: at most one stack a tick of the kernel \
              (about {frequency_hz} Hz), nothing of the kernel, inlined functions within their callers"
         ),
-        super::availability::way_out(),
+        outside::way_out(),
     ];
     let profile = Profile::of_folded(&folded, Source::InProcess, Event::ProfTimer);
     Ok(Profile { frequency_hz, duration, warnings, ..profile })
