@@ -37,8 +37,8 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "src/machine/portable.rs",
     "src/measure/kernel.rs",
     "src/measure/kernel/linux.rs",
-    "src/profile/event.rs",
-    "src/profile/ring.rs",
+    "src/profile/outside/event.rs",
+    "src/profile/outside/ring.rs",
     "src/profile/self_sample/leaf.rs",
 ];
 

@@ -5,34 +5,19 @@
 //! └──────── sampler ────────┘   └ unwind
 //! ```
 
-#[path = "availability.rs"]
 mod availability;
-#[path = "debug_file.rs"]
 mod debug_file;
-#[path = "event.rs"]
 mod event;
-#[path = "image.rs"]
 mod image;
-#[path = "jit.rs"]
 mod jit;
-#[path = "off_cpu/mod.rs"]
 mod off_cpu;
-#[path = "piece.rs"]
-#[path = "record.rs"]
 mod record;
-#[path = "ring.rs"]
 mod ring;
-#[path = "sampler.rs"]
 mod sampler;
-#[path = "space.rs"]
 mod space;
-#[path = "symbols.rs"]
 mod symbols;
-#[path = "threads.rs"]
 mod threads;
-#[path = "tree.rs"]
 mod tree;
-#[path = "unwind.rs"]
 mod unwind;
 
 use std::collections::HashSet;
