@@ -283,9 +283,10 @@ fn allowed_frequency(wanted_hz: u32) -> (u32, Option<String>) {
     }
 }
 
-/// How long a busy CPU takes to fill a quarter of its ring.
+/// How long a busy CPU takes to fill an eighth of its ring: records stay there for two rounds, and a tool that has to wait for a CPU
+/// itself is late.
 fn patience(ring_bytes: usize, frequency_hz: u32) -> Duration {
-    let samples = (ring_bytes / 4 / SAMPLE_BYTES).max(1);
+    let samples = (ring_bytes / 8 / SAMPLE_BYTES).max(1);
     Duration::from_secs_f64(samples as f64 / f64::from(frequency_hz.max(1))).min(LONGEST_ROUND)
 }
 
@@ -294,8 +295,8 @@ fn patience(ring_bytes: usize, frequency_hz: u32) -> Duration {
 /// not lock so much memory gets less ([`Ring::map`]), and then the rounds are shorter.
 fn ring_bytes(cpus: usize) -> u32 {
     const MEMORY: usize = 64 << 20;
-    let share = (MEMORY / cpus.max(1)).clamp(512 << 10, 4 << 20);
-    u32::try_from(share.next_power_of_two()).expect("at most 4 MiB")
+    let share = (MEMORY / cpus.max(1)).clamp(512 << 10, 8 << 20);
+    u32::try_from(share.next_power_of_two()).expect("at most 8 MiB")
 }
 
 /// How many of `tasks` may have an event on each CPU: descriptors are limited. The limit is raised if it can be.
@@ -405,14 +406,14 @@ mod tests {
 
     #[test]
     fn rings_are_bounded_on_one_cpu_and_on_many() {
-        assert_eq!([0, 1, 16].map(ring_bytes), [4 << 20; 3]);
-        assert_eq!([64, 128, 4096].map(ring_bytes), [1 << 20, 512 << 10, 512 << 10]);
+        assert_eq!([0, 1, 8].map(ring_bytes), [8 << 20; 3]);
+        assert_eq!([16, 64, 128, 4096].map(ring_bytes), [4 << 20, 1 << 20, 512 << 10, 512 << 10]);
     }
 
     #[test]
     fn rounds_are_short_enough_for_a_small_ring() {
-        assert_eq!(patience(4 << 20, 997), LONGEST_ROUND);
-        for ring_bytes in [32 << 10, 512 << 10, 4 << 20] {
+        assert_eq!(patience(8 << 20, 997), LONGEST_ROUND);
+        for ring_bytes in [32 << 10, 512 << 10, 8 << 20] {
             let written = patience(ring_bytes, 9973).as_secs_f64() * 9973.0 * SAMPLE_BYTES as f64;
             assert!(written < ring_bytes as f64 / 3.0, "{written} bytes in a round into {ring_bytes}");
         }
