@@ -88,11 +88,17 @@ pub(super) fn ns_of(clock: ClockId) -> u64 {
 /// Whether the counter runs at one rate whatever the processor does.
 #[cfg(target_arch = "x86_64")]
 fn is_invariant() -> bool {
-    use std::arch::x86_64::__cpuid;
     const HIGHEST: u32 = 0x8000_0000;
     const POWER: u32 = 0x8000_0007;
     const INVARIANT: u32 = 1 << 8;
-    __cpuid(HIGHEST).eax >= POWER && __cpuid(POWER).edx & INVARIANT != 0
+    cpuid(HIGHEST).eax >= POWER && cpuid(POWER).edx & INVARIANT != 0
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unused_unsafe, reason = "unsafe in the oldest Rust that builds this, safe in later ones")]
+fn cpuid(leaf: u32) -> std::arch::x86_64::CpuidResult {
+    // SAFETY: every x86-64 processor has the instruction.
+    unsafe { std::arch::x86_64::__cpuid(leaf) }
 }
 
 #[cfg(target_arch = "x86_64")]
