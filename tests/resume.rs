@@ -182,8 +182,9 @@ fn a_sweep_that_is_interrupted_while_it_profiles_says_so_and_can_take_the_profil
     let corefit = Corefit::new();
     let fixed =
         ["sweep", "--procs", "1", "--rounds", "4..4", "--warmup", "0", "--no-counters", "--name", "x"];
-    // The fifth run is the first that is profiled. It interrupts the tool, whose child it is.
-    let script = "echo >>runs; test -e go || test $(wc -l <runs) -lt 5 || { kill -INT $PPID; sleep 1000; }";
+    // The fifth run is the first that is profiled. It interrupts the tool, whose child it is; by SIGTERM, for the tests may be
+    // run with SIGINT ignored.
+    let script = "echo >>runs; test -e go || test $(wc -l <runs) -lt 5 || { kill -TERM $PPID; sleep 1000; }";
     let command = ["--", "sh", "-c", script];
     let done = corefit.run(&[&fixed[..], &command].concat());
     let notes = |manifest: &str| -> Vec<String> {
