@@ -91,9 +91,10 @@ pub(crate) fn once(
     }
 }
 
-/// That and how the program has failed, if it has; to be stopped at the end of the recording is no failure.
+/// That and how the program has failed, if it has; to be stopped at the end of the recording or by an interruption, which is told
+/// elsewhere, is no failure.
 fn failure(sample: &Sample) -> Option<String> {
-    let is_failure = matches!(sample.status, Status::Failed | Status::Killed);
+    let is_failure = matches!(sample.status, Status::Failed | Status::Killed) && !measure::interrupted();
     is_failure.then(|| format!("the program {}", sample.remarks.join("; ")))
 }
 
