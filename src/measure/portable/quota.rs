@@ -43,7 +43,7 @@ impl Quotas {
 }
 
 /// A CPU quota for samples: there is none.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Quota {}
 
 impl Quota {
