@@ -38,15 +38,14 @@ pub(crate) enum Chosen {
 /// Who wakes a worker.
 pub(crate) struct Waker {
     cpu: Option<usize>,
-    now_ns: u64,
-    /// Whether it goes on running there, and does not wait itself.
-    goes_on: bool,
+    /// The time, ns of the runtime's clock, if it goes on running there and does not wait itself.
+    goes_on_ns: Option<u64>,
 }
 
 impl Runtime {
     /// This thread, which `goes_on` or is about to wait.
     pub(crate) fn waker(&self, goes_on: bool) -> Waker {
-        Waker { cpu: current_cpu(), now_ns: self.now_ns(), goes_on }
+        Waker { cpu: current_cpu(), goes_on_ns: goes_on.then(|| self.now_ns()) }
     }
 
     /// A worker for a processor that has none; `None` if there are too many.
@@ -54,7 +53,7 @@ impl Runtime {
         if let Some(chosen) = self.choose_asleep(synced, |machine| !machine.slept_on(waker.cpu)) {
             return Some(chosen);
         }
-        if waker.goes_on && synced.may_replace(waker.now_ns) {
+        if waker.goes_on_ns.is_some_and(|now_ns| synced.may_replace(now_ns)) {
             if !synced.idle_machines.is_empty() {
                 synced.idle_machines.remove(0).stop();
             }
@@ -119,8 +118,8 @@ mod tests {
     use crate::machine::Mail;
 
     /// A waker on CPU 3.
-    fn waker(now_ns: u64, goes_on: bool) -> Waker {
-        Waker { cpu: Some(3), now_ns, goes_on }
+    fn waker(goes_on_ns: Option<u64>) -> Waker {
+        Waker { cpu: Some(3), goes_on_ns }
     }
 
     fn asleep_on(runtime: &Runtime, cpu: usize) -> Arc<Machine> {
@@ -144,10 +143,10 @@ mod tests {
     fn who_fell_asleep_last_on_another_cpu_is_woken_first() {
         let runtime = Runtime::new(1).unwrap();
         let [first, second, here] = [1, 2, 3].map(|cpu| asleep_on(&runtime, cpu));
-        assert_eq!(chosen(&runtime, &waker(0, true)), (second.id, false));
-        assert_eq!(chosen(&runtime, &waker(0, true)), (first.id, false));
-        assert_eq!(chosen(&runtime, &waker(0, true)), (here.id, false), "better than no one");
-        assert!(chosen(&runtime, &waker(0, true)).1, "no one is left");
+        assert_eq!(chosen(&runtime, &waker(Some(0))), (second.id, false));
+        assert_eq!(chosen(&runtime, &waker(Some(0))), (first.id, false));
+        assert_eq!(chosen(&runtime, &waker(Some(0))), (here.id, false), "better than no one");
+        assert!(chosen(&runtime, &waker(Some(0))).1, "no one is left");
     }
 
     #[test]
@@ -157,24 +156,24 @@ mod tests {
         let leaves = || runtime.synced.lock().leaving.push(Arc::clone(&one));
         runtime.synced.lock().idle_machines.remove(0);
         leaves();
-        assert_eq!(chosen(&runtime, &waker(0, true)), (one.id, false));
+        assert_eq!(chosen(&runtime, &waker(Some(0))), (one.id, false));
         assert!(!runtime.synced.lock().has_left(&one), "mail is on its way");
         leaves();
         assert!(runtime.synced.lock().has_left(&one));
-        assert_eq!(chosen(&runtime, &waker(0, true)), (other.id, false));
+        assert_eq!(chosen(&runtime, &waker(Some(0))), (other.id, false));
     }
 
     #[test]
     fn where_all_sleep_on_the_wakers_cpu_a_fresh_one_takes_the_place_of_one_now_and_then() {
         let runtime = Runtime::new(1).unwrap();
         let [first, second, third] = [3; 3].map(|cpu| asleep_on(&runtime, cpu));
-        assert_eq!(chosen(&runtime, &waker(FRESH_NS, false)), (third.id, false), "the waker will make room");
+        assert_eq!(chosen(&runtime, &waker(None)), (third.id, false), "the waker will make room");
         let may = procs::affinity() > 1;
-        assert_eq!(chosen(&runtime, &waker(FRESH_NS, true)).1, may);
+        assert_eq!(chosen(&runtime, &waker(Some(FRESH_NS))).1, may);
         if may {
             assert!(matches!(first.receive(), Mail::Stop), "it was asleep for longest");
         }
-        assert_eq!(chosen(&runtime, &waker(2 * FRESH_NS - 1, true)), (second.id, false));
+        assert_eq!(chosen(&runtime, &waker(Some(2 * FRESH_NS - 1))), (second.id, false));
     }
 
     #[test]
