@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_BE_UNSAFE: &[&str] = &[
     "runtime/src/blocking.rs",
     "runtime/src/current.rs",
-    "runtime/src/fiber/mod.rs",
+    "runtime/src/direct.rs",
     "runtime/src/fiber/portable.rs",
     "runtime/src/fiber/switch.rs",
     "runtime/src/goroutine.rs",

@@ -76,7 +76,9 @@ fn note_left() {
 
 /// Gives the processor to the running goroutine.
 #[inline(never)]
-fn set_core(core: Box<Core>, id: u64) {
+fn set_core(mut core: Box<Core>, id: u64) {
+    // What its worker granted was for another goroutine, and this one may be tied to its thread by now.
+    core.settle_direct();
     current::with(|context| {
         core.set_running(id);
         context.set_core(core);

@@ -8,15 +8,18 @@
 //! thread holds none, which is always a safe answer.
 #![allow(unsafe_code, reason = "the thread-local points to the frame of the worker's main function")]
 
-use crate::fiber::Exit;
+use crate::direct;
+use crate::fiber::Suspend;
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
 use crate::outside::Accounts;
+use crate::park::Plan;
 use crate::pieces::Pieces;
 use crate::primitives::Arc;
 use crate::processor::Core;
 use crate::runtime::Runtime;
 use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
 use std::ptr;
 
 /// What a worker knows about itself. Lives in the frame of its main function.
@@ -24,7 +27,7 @@ pub(crate) struct Context {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) machine: Arc<Machine>,
     /// The processor, while a goroutine runs with it: none in a blocking call.
-    core: Cell<Option<Box<Core>>>,
+    core: Held,
     /// The goroutine that runs now.
     goroutine: Cell<Option<GoroutineRef>>,
     /// Whether this thread is in a blocking call, and counted as such: its goroutine does not leave its stack then.
@@ -38,7 +41,7 @@ impl Context {
         Self {
             runtime,
             machine,
-            core: Cell::new(None),
+            core: Held::default(),
             goroutine: Cell::new(None),
             is_blocked: Cell::new(false),
             accounts: Accounts::default(),
@@ -47,14 +50,22 @@ impl Context {
 
     /// `goroutine` begins to run with `core`.
     pub(crate) fn begin(&self, core: Box<Core>, goroutine: GoroutineRef) {
-        self.core.set(Some(core));
+        self.core.set(core);
         self.goroutine.set(Some(goroutine));
     }
 
-    /// The goroutine has left its stack: the processor, unless it gave that away.
-    pub(crate) fn end(&self) -> Option<Box<Core>> {
-        self.goroutine.set(None);
-        self.core.take()
+    /// Another goroutine goes on with what this thread has.
+    pub(crate) fn set_goroutine(&self, goroutine: GoroutineRef) {
+        self.goroutine.set(Some(goroutine));
+    }
+
+    /// The goroutine that ran here has left its stack for the worker's: the right to run it, and the processor, unless it
+    /// gave that away.
+    pub(crate) fn end(&self) -> (Runnable, Option<Box<Core>>) {
+        let goroutine = self.goroutine.take().expect("`begin` was told of one");
+        // SAFETY: what `begin` was told to run, or who went on directly after it. Only one of them runs at a time, and that
+        // one has left its stack.
+        (unsafe { Runnable::of_running(goroutine) }, self.core.take())
     }
 
     pub(crate) fn goroutine(&self) -> Option<GoroutineRef> {
@@ -81,19 +92,94 @@ impl Context {
     }
 
     pub(crate) fn set_core(&self, core: Box<Core>) {
-        self.core.set(Some(core));
+        self.core.set(core);
     }
 
     /// Calls `f` with the processor, if this thread holds one.
+    #[inline(always)]
     pub(crate) fn with_core<R>(&self, f: impl FnOnce(Option<&mut Core>) -> R) -> R {
-        match self.core.take() {
-            Some(mut core) => {
-                let result = f(Some(&mut core));
-                self.core.set(Some(core));
-                result
-            }
-            None => f(None),
+        f(self.lend_core().as_deref_mut())
+    }
+
+    /// The processor, if this thread holds one.
+    #[inline(always)]
+    pub(crate) fn lend_core(&self) -> Option<Lent<'_>> {
+        self.core.lend()
+    }
+}
+
+/// The processor that a thread holds, where whoever runs on it finds it.
+///
+/// It stays where it is while it is lent, and a flag says so. Were it taken out and put back, each access would read what the
+/// one before had just written: a chain through memory, from goroutine to goroutine, of some 8 cycles a link, which no
+/// processor runs ahead of. A flag is guessed, and the guess is right.
+#[derive(Default)]
+struct Held {
+    /// From `Box::into_raw`, or null.
+    core: Cell<*mut Core>,
+    is_lent: Cell<bool>,
+}
+
+impl Held {
+    fn set(&self, core: Box<Core>) {
+        debug_assert!(self.core.get().is_null(), "a thread holds one processor");
+        self.core.set(Box::into_raw(core));
+    }
+
+    /// `None` if there is none, or it is lent.
+    fn take(&self) -> Option<Box<Core>> {
+        if self.is_lent.get() || self.core.get().is_null() {
+            return None;
         }
+        // SAFETY: from `set`, and not null, so that it was not taken since; no reference to it is left, for it is not lent.
+        Some(unsafe { Box::from_raw(self.core.replace(ptr::null_mut())) })
+    }
+
+    /// `None` if there is none, or it is lent.
+    #[inline(always)]
+    fn lend(&self) -> Option<Lent<'_>> {
+        if self.is_lent.get() || self.core.get().is_null() {
+            return None;
+        }
+        self.is_lent.set(true);
+        Some(Lent { held: self, core: self.core.get() })
+    }
+}
+
+/// The processor that this thread holds, while someone works with it.
+pub(crate) struct Lent<'a> {
+    held: &'a Held,
+    core: *mut Core,
+}
+
+impl Deref for Lent<'_> {
+    type Target = Core;
+
+    #[inline(always)]
+    fn deref(&self) -> &Core {
+        // SAFETY: from `Held::set`, and not null. It was not lent, and until this is dropped it is neither lent nor taken.
+        unsafe { &*self.core }
+    }
+}
+
+impl DerefMut for Lent<'_> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Core {
+        // SAFETY: as in `deref`.
+        unsafe { &mut *self.core }
+    }
+}
+
+impl Drop for Lent<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.held.is_lent.set(false);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.take());
     }
 }
 
@@ -140,7 +226,10 @@ pub(crate) fn with_goroutine<R>(f: impl FnOnce(GoroutineRef) -> R) -> Option<R> 
 pub(crate) fn ready(runtime: *const Runtime, runnable: Runnable) -> Option<Runnable> {
     match here() {
         Some(context) if ptr::eq(Arc::as_ptr(&context.runtime), runtime) => {
-            context.with_core(|core| context.runtime.ready(core, runnable));
+            match context.lend_core() {
+                Some(mut core) if core.can_queue_plainly() => core.put_next_plainly(runnable),
+                mut core => context.runtime.ready(core.as_deref_mut(), runnable),
+            }
             None
         }
         _ => Some(runnable),
@@ -221,12 +310,50 @@ pub(crate) fn is_worker() -> bool {
     here().is_some()
 }
 
-/// How the running goroutine leaves its stack, to be used at once; `None` if none runs here, and in a blocking call, which
-/// stays on its thread.
+/// Leaves the stack of the running goroutine: for that of the next one, or else its worker's. Returns true when it is run
+/// again, maybe on another thread; false at once if no goroutine runs here, and in a blocking call, which stays on its thread.
+#[inline]
+pub(crate) fn leave(why: Suspend) -> bool {
+    match why {
+        Suspend::Yield => leave_for::<{ Suspend::Yield as usize }>(),
+        Suspend::Park => leave_for::<{ Suspend::Park as usize }>(),
+        Suspend::End => leave_for::<{ Suspend::End as usize }>(),
+        Suspend::Preempted => leave_for::<{ Suspend::Preempted as usize }>(),
+        Suspend::Abandon => leave_for::<{ Suspend::Abandon as usize }>(),
+    }
+}
+
+/// As `leave`; one for each reason, known when it is compiled.
+// Never inlined, so that a reason has one place to jump from (`fiber/switch.rs`). It looks at a thread-local, but before the
+// switch only. Likewise `park`.
 #[inline(never)]
-pub(crate) fn exit() -> Option<Exit> {
-    let context = here()?;
-    let goroutine = context.goroutine().filter(|_| !context.is_blocked.get())?;
-    // SAFETY: it is the one that runs here, since this is its thread's context; no one keeps an `Exit`.
-    Some(unsafe { goroutine.exit() })
+fn leave_for<const WHY: usize>() -> bool {
+    let Some(context) = here() else { return false };
+    let Some(goroutine) = context.goroutine() else { return false };
+    leave_here(context, goroutine, Suspend::from_number(WHY))
+}
+
+/// Leaves the stack of the running goroutine until it is unparked, if `plan` says so. Returns the plan.
+#[inline(never)]
+pub(crate) fn park(plan: impl FnOnce(&Context) -> Plan) -> Plan {
+    let Some(context) = here() else { return Plan::Thread };
+    let plan = plan(context);
+    if let Plan::Switch(goroutine) = plan {
+        leave_here(context, goroutine, Suspend::Park);
+    }
+    plan
+}
+
+/// Leaves the stack of `goroutine`, which runs here, and with it maybe this thread. False at once in a blocking call.
+#[inline(always)]
+fn leave_here(context: &Context, goroutine: GoroutineRef, why: Suspend) -> bool {
+    let exit = match direct::exit(context, goroutine, why) {
+        Some(exit) => exit,
+        None if context.is_blocked.get() => return false,
+        // SAFETY: it is the one that runs here, since this is its thread's context, and on its stack.
+        None => unsafe { goroutine.exit(why) },
+    };
+    // SAFETY: as above.
+    unsafe { exit.take() };
+    true
 }

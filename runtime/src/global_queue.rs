@@ -108,17 +108,6 @@ impl Runtime {
         self.publish(&synced);
     }
 
-    /// One goroutine from the global queue, that has not used up a slice.
-    pub(crate) fn take_global(&self) -> Option<Runnable> {
-        if !self.queued.has_ready() {
-            return None;
-        }
-        let mut synced = self.synced.lock();
-        let runnable = synced.global.ready.pop_front();
-        self.publish(&synced);
-        runnable
-    }
-
     /// The goroutine whose turn it is of those that have used up a slice, for `core`.
     pub(crate) fn take_used_up(&self, core: &mut Core) -> Option<Runnable> {
         if !self.queued.has_used_up() {

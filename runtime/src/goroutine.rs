@@ -33,20 +33,24 @@
 //! with it, and the list of all goroutines that it then needs had a lock).
 #![allow(unsafe_code, reason = "the goroutine lies in memory of its stack, and its fiber in a shared cell")]
 
+mod sight;
+
+pub(crate) use self::sight::{Sight, all};
 use crate::current;
+use crate::direct::Left;
 use crate::fiber::{Exit, Fiber, Suspend};
 use crate::foreign::Sleeper;
 use crate::os::page_bytes;
 use crate::park::WaitReason;
 use crate::prefetch::prefetch;
 use crate::primitives::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
+    AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, Release},
     fence,
 };
 use crate::queue::Element;
 use crate::runtime::Runtime;
-use crate::stack::{self, Stack};
+use crate::stack::{self, Class, Stack};
 use crate::token::{Notified, Token};
 use crate::trace;
 use std::cell::UnsafeCell;
@@ -57,6 +61,11 @@ use std::ptr::{self, NonNull};
 
 /// In place of a reason's code.
 const NEVER_WAITED: u8 = u8::MAX;
+
+/// In `ties`: it runs on one thread only.
+const PINNED: u8 = 1;
+/// In `ties`: one machine alone may run it, see `Runtime::bind`.
+const BOUND: u8 = 2;
 
 /// What is known about a goroutine before it has a stack.
 #[derive(Clone, Copy)]
@@ -74,9 +83,8 @@ pub(crate) struct Goroutine {
     /// 0 while no one is here.
     id: AtomicU64,
     pub(crate) token: Token,
-    pinned: AtomicBool,
-    /// Whether one machine alone may run it, see `Runtime::bind`.
-    bound: AtomicBool,
+    /// Whether it stays where it is: the bits `PINNED` and `BOUND`.
+    ties: AtomicU8,
     wait_reason: AtomicU8,
     /// Run time so far, estimated from the runs that are measured.
     run_us: AtomicU32,
@@ -128,13 +136,19 @@ impl GoroutineRef {
         Self(header.expect("no stack ends at address 0"))
     }
 
-    /// How it leaves its stack.
+    /// How it leaves its stack for that of its worker.
     ///
     /// # Safety
     /// It runs on this thread, and the way out is used before it leaves its stack otherwise.
-    pub(crate) unsafe fn exit(self) -> Exit {
+    pub(crate) unsafe fn exit(self, why: Suspend) -> Exit {
         // SAFETY: the caller's promise.
-        unsafe { Exit::of(self.fiber()) }
+        unsafe { Fiber::exit(self.fiber(), why) }
+    }
+
+    /// Whether its stack is of `class`. For itself.
+    pub(crate) fn has_stack_of(self, class: Class) -> bool {
+        // SAFETY: it runs, and no one moves its fiber meanwhile.
+        unsafe { Fiber::class(self.fiber()) == class }
     }
 
     /// Where it is; a multiple of 64. To be kept in a word.
@@ -149,6 +163,7 @@ impl GoroutineRef {
     }
 
     /// Leaves the token, and makes it runnable if it waits.
+    #[inline]
     pub(crate) fn unpark(self) {
         if let Some(runnable) = self.notified() {
             runnable.queue();
@@ -246,10 +261,10 @@ impl Runnable {
         Self(goroutine)
     }
 
-    /// The right to run the goroutine that runs here, and that stops here until it gets the right back.
+    /// The right to run the goroutine that runs here, or that has just left its stack for the worker's.
     ///
     /// # Safety
-    /// The caller is that goroutine; it goes on only when it is given the `Runnable` back, and forgets it then.
+    /// It is taken once: that goroutine goes on only when it is given the `Runnable` back, or is resumed.
     pub(crate) unsafe fn of_running(goroutine: GoroutineRef) -> Self {
         Self(goroutine)
     }
@@ -258,12 +273,22 @@ impl Runnable {
         self.0
     }
 
-    /// Runs it on this thread until it suspends; `None` if it has ended.
+    /// Runs it on this thread until it suspends or ends, and says which.
     // Always inlined: see `fiber/switch.rs`.
     #[inline(always)]
-    pub(crate) fn resume(&mut self) -> Option<Suspend> {
+    pub(crate) fn resume(&mut self) -> Suspend {
         // SAFETY: `new` wrote it there. The right to run it is exclusive; who has seen it end calls `end`.
         unsafe { Fiber::resume(self.0.fiber()) }
+    }
+
+    /// How the goroutine `from`, which runs on this thread, leaves its stack for the one of this, which runs then.
+    ///
+    /// # Safety
+    /// `from` runs on this thread, and uses the way out before it leaves its stack otherwise.
+    pub(crate) unsafe fn exit_from(self, from: GoroutineRef, left: Left) -> Exit {
+        // SAFETY: the caller's promise; `new` wrote the fiber of this one. The right to run it is exclusive: it is now
+        // with the goroutine, as after `resume`.
+        unsafe { Fiber::exit_to(from.fiber(), self.0.fiber(), left) }
     }
 
     /// Declares it parked, which ends the right to run it; gives the right back if the token has come meanwhile.
@@ -305,21 +330,35 @@ impl Runnable {
     }
 
     /// Records that it was parked and is now runnable.
+    #[inline]
     fn note_unpark(&self) {
         if trace::is_on() {
-            self.runtime().trace.note(|stream| stream.unpark(self.id()));
+            self.record_unpark();
         }
     }
 
+    #[cold]
+    fn record_unpark(&self) {
+        self.runtime().trace.note(|stream| stream.unpark(self.id()));
+    }
+
     /// Queues it with its runtime, as the next of this thread's processor if that is of the same one.
+    #[inline]
     pub(crate) fn queue(self) {
         // ORDERING: Relaxed; as in `is_of`.
         let runtime = self.0.runtime.load(Relaxed).cast_const();
-        let Some(foreign) = current::ready(runtime, self) else { return };
+        if let Some(foreign) = current::ready(runtime, self) {
+            foreign.queue_elsewhere(runtime);
+        }
+    }
+
+    /// Queues it with its runtime, which is not this thread's.
+    #[cold]
+    fn queue_elsewhere(self, runtime: *const Runtime) {
         // SAFETY: `new` got it from a reference, and a goroutine that has not ended keeps its runtime (module docs).
         let runtime = unsafe { &*runtime };
         // Counted, since that goroutine may run and end, and its runtime with it, before this function does.
-        runtime.counted().ready(None, foreign);
+        runtime.counted().ready(None, self);
     }
 }
 
@@ -331,9 +370,7 @@ impl Goroutine {
         self.token.reset();
         // ORDERING: Relaxed, these and the next: published by the Release of the id for reports, and by the queue for
         // whoever runs the goroutine.
-        self.pinned.store(birth.pinned, Relaxed);
-        // ORDERING: Relaxed; as above.
-        self.bound.store(false, Relaxed);
+        self.ties.store(if birth.pinned { PINNED } else { 0 }, Relaxed);
         // ORDERING: Relaxed; as above.
         self.runtime.store(ptr::from_ref(runtime).cast_mut(), Relaxed);
         // ORDERING: Relaxed; as above.
@@ -356,17 +393,25 @@ impl Goroutine {
 
     pub(crate) fn is_pinned(&self) -> bool {
         // ORDERING: Relaxed; for the goroutine itself and its worker.
-        self.pinned.load(Relaxed)
+        self.ties.load(Relaxed) & PINNED != 0
     }
 
     pub(crate) fn is_bound(&self) -> bool {
         // ORDERING: Relaxed; written by whoever had the right to run it, and passed on with it.
-        self.bound.load(Relaxed)
+        self.ties.load(Relaxed) & BOUND != 0
+    }
+
+    /// Whether any worker may run it, and it any other goroutine's.
+    pub(crate) fn is_free(&self) -> bool {
+        // ORDERING: Relaxed; as in `is_pinned` and `is_bound`.
+        self.ties.load(Relaxed) == 0
     }
 
     pub(crate) fn set_bound(&self, is_bound: bool) {
-        // ORDERING: Relaxed; as in `is_bound`.
-        self.bound.store(is_bound, Relaxed);
+        // ORDERING: Relaxed; as in `is_bound`. No one else changes it meanwhile.
+        let pinned = self.ties.load(Relaxed) & PINNED;
+        // ORDERING: Relaxed; as above.
+        self.ties.store(if is_bound { pinned | BOUND } else { pinned }, Relaxed);
     }
 
     /// Addresses of its guard page.
@@ -423,17 +468,6 @@ impl Goroutine {
         self.run_us.store(0, Relaxed);
     }
 
-    /// What it waits for (0: of no interest), if it does.
-    fn waits_for(&self) -> Option<(WaitReason, usize)> {
-        if !self.token.is_waiting() {
-            return None;
-        }
-        // ORDERING: Relaxed; a snapshot for people.
-        let reason = WaitReason::from_code(self.wait_reason.load(Relaxed))?;
-        // ORDERING: Relaxed; as above.
-        Some((reason, self.wait_object.load(Relaxed)))
-    }
-
     /// When it was queued, ns of the runtime's clock, if this time is sampled. For the worker that runs it.
     pub(crate) fn take_ready_ns(&self) -> Option<u64> {
         // ORDERING: Relaxed; written by whoever queued it, from whose queue the worker has it.
@@ -444,41 +478,6 @@ impl Goroutine {
         // ORDERING: Relaxed; as above.
         self.ready_ns.store(0, Relaxed);
         Some(ready_ns)
-    }
-}
-
-/// A goroutine as reports show it.
-#[derive(Debug)]
-pub(crate) struct Sight {
-    pub(crate) id: u64,
-    pub(crate) site: &'static Location<'static>,
-    pub(crate) pinned: bool,
-    /// What it waits for (0: of no interest), if it does.
-    pub(crate) waits_for: Option<(WaitReason, usize)>,
-}
-
-/// All goroutines of `runtime` that are alive, by id.
-pub(crate) fn all(runtime: &Runtime) -> Vec<Sight> {
-    let mut all: Vec<Sight> =
-        stack::headers().filter_map(|header| GoroutineRef::of_slot(header).sight(runtime)).collect();
-    all.sort_by_key(|sight| sight.id);
-    all
-}
-
-impl GoroutineRef {
-    /// What is to be seen of it, if it is alive and of `runtime`.
-    fn sight(self, runtime: &Runtime) -> Option<Sight> {
-        // ORDERING: Acquire; pairs with the Release in `Runnable::new`.
-        let id = self.id.load(Acquire);
-        // ORDERING: Relaxed; after the id.
-        if id == 0 || !ptr::eq(self.runtime.load(Relaxed), runtime) {
-            return None;
-        }
-        let sight = Sight { id, site: self.site()?, pinned: self.is_pinned(), waits_for: self.waits_for() };
-        // ORDERING: Acquire fence; orders the loads above before the second look at the id. If one of them read from the
-        // next goroutine here, so does that look, or it finds the 0 in between.
-        fence(Acquire);
-        (self.id() == id).then_some(sight)
     }
 }
 
@@ -511,7 +510,7 @@ mod tests {
     }
 
     fn end(mut runnable: Runnable) {
-        assert_eq!(runnable.resume(), None);
+        assert_eq!(runnable.resume(), Suspend::End);
         let stack = runnable.end();
         stack::release(stack.class(), [stack]);
     }

@@ -9,7 +9,7 @@
 //! a worker would run it with a processor, which it would hold while it blocks.
 
 use crate::blocking::blocking;
-use crate::current;
+use crate::current::{self, Context};
 use crate::fiber::{Suspend, suspend};
 use crate::foreign::{OnThread, Sleeper};
 use crate::goroutine::GoroutineRef;
@@ -101,6 +101,7 @@ impl Waiter {
     }
 
     /// Leaves the token, and makes the waiter runnable if it waits for it.
+    #[inline]
     pub(crate) fn unpark(&self) {
         match self.0 {
             Who::Goroutine(goroutine) => goroutine.unpark(),
@@ -119,45 +120,51 @@ impl std::fmt::Debug for Waiter {
 }
 
 /// What `park` does next.
-enum Plan {
+pub(crate) enum Plan {
     /// The token was there.
     Return,
     /// Leave the stack.
-    Switch,
+    Switch(GoroutineRef),
     /// Wait on this thread: the goroutine unwinds, or is in a blocking call.
     Block(GoroutineRef),
     /// No goroutine runs here.
     Thread,
 }
 
-fn plan(reason: WaitReason, object: usize) -> Plan {
-    current::with(|context| {
-        let goroutine = context.goroutine()?;
-        if goroutine.token.take() {
-            return Some(Plan::Return);
-        }
-        goroutine.set_wait(reason, object);
-        if context.is_blocked.get() || thread::panicking() {
-            return Some(Plan::Block(goroutine));
-        }
-        trace::note(|lane| lane.park(reason, object));
-        Some(Plan::Switch)
-    })
-    .flatten()
-    .unwrap_or(Plan::Thread)
+#[inline(always)]
+fn plan(context: &Context, reason: WaitReason, object: usize) -> Plan {
+    let Some(goroutine) = context.goroutine() else { return Plan::Thread };
+    if goroutine.token.take() {
+        return Plan::Return;
+    }
+    goroutine.set_wait(reason, object);
+    if context.is_blocked.get() || thread::panicking() {
+        return Plan::Block(goroutine);
+    }
+    trace::note(|lane| lane.park(reason, object));
+    Plan::Switch(goroutine)
 }
 
 /// Waits until a token is there and takes it. `object` is the address of what is waited on (reports and traces only).
 /// May return early: loop on your own condition.
+#[inline]
 pub(crate) fn park(reason: WaitReason, object: usize) {
-    match plan(reason, object) {
+    match current::park(|context| plan(context, reason, object)) {
+        Plan::Return | Plan::Switch(_) => {}
+        Plan::Block(goroutine) => block(goroutine, None),
+        Plan::Thread => thread::park(),
+    }
+}
+
+/// Like [`park`], for something outside the runtime.
+pub(crate) fn park_outside(reason: WaitReason, object: usize) {
+    match current::with(|context| plan(context, reason, object)).unwrap_or(Plan::Thread) {
         Plan::Return => {}
-        Plan::Switch if reason == WaitReason::Net => {
+        Plan::Switch(_) => {
             count_wait();
             suspend(Suspend::Park);
             count_wake();
         }
-        Plan::Switch => suspend(Suspend::Park),
         Plan::Block(goroutine) => block(goroutine, None),
         Plan::Thread => thread::park(),
     }
@@ -165,9 +172,9 @@ pub(crate) fn park(reason: WaitReason, object: usize) {
 
 /// Like [`park`], until `deadline` at the latest. May return early; the caller looks at its condition and at the clock.
 pub(crate) fn park_until(reason: WaitReason, object: usize, deadline: Instant) {
-    match plan(reason, object) {
+    match current::with(|context| plan(context, reason, object)).unwrap_or(Plan::Thread) {
         Plan::Return => {}
-        Plan::Switch => {
+        Plan::Switch(_) => {
             let Some(wait) = set_timer(deadline) else {
                 return;
             };

@@ -4,6 +4,7 @@
 //! A `Core` is moved, never shared: to execute goroutines a worker must hold one, and there are at most GOMAXPROCS of
 //! them. That is why no more goroutines execute at once.
 
+mod ahead;
 mod samples;
 
 use self::samples::SAMPLE_EVERY;
@@ -45,9 +46,6 @@ pub(crate) const LOOK_NS: u64 = 100_000;
 /// Goroutines that may run in a row ahead of the ring, for which something outside came (see `Core::put_outside`); then one of
 /// the ring. Also how many of the global queue are put there at a look. Guess.
 pub(crate) const URGENT_RUNS: u32 = 16;
-
-/// Time slices between two looks at the global queue ahead of the own one. As in Go.
-const GLOBAL_SLICES: u64 = 61;
 
 /// Nanoseconds in a queue that are long for what comes from outside: a quarter of a time slice.
 const LONG_WAIT_NS: u64 = 2_500_000;
@@ -177,6 +175,9 @@ pub(crate) struct Core {
     /// Times until the next sample of a latency, and of a run's length.
     until_latency: u32,
     until_run: u32,
+    /// How many goroutines the worker let follow directly, and how many of them still may.
+    direct: u32,
+    direct_left: u32,
     /// When the run that is now began, ns of the runtime's clock; 0 if it is not measured.
     run_began_ns: u64,
     /// For how many runs it stands if it is measured, and whether its length goes into the histogram, where long runs must
@@ -219,6 +220,8 @@ impl Core {
             turn: Turn::default(),
             until_latency: SAMPLE_EVERY,
             until_run: SAMPLE_EVERY,
+            direct: 0,
+            direct_left: 0,
             run_began_ns: 0,
             run_weight: 1,
             is_turn: false,
@@ -298,6 +301,7 @@ impl Core {
 
     /// Queues `runnable` ahead of the ring. What does not fit goes to the end.
     pub(crate) fn put_first(&mut self, runtime: &Runtime, runnable: Runnable) {
+        self.settle_direct();
         if let Err(runnable) = self.queue.push_urgent(runnable) {
             self.put_last(runtime, runnable);
         }
@@ -319,24 +323,17 @@ impl Core {
     /// Whatever runs next is given a slice of its own.
     pub(crate) fn begin_slice(&mut self) {
         self.next_runs = 0;
-        // ORDERING: Relaxed; written by the holder only.
-        let slices = self.processor.slices.load(Relaxed);
+        self.bump_slices();
         // ORDERING: Relaxed; sysmon compares snapshots 10 ms apart.
-        self.processor.slices.store(slices + 1, Relaxed);
-        // ORDERING: Relaxed; as above.
         self.processor.is_used_up.store(false, Relaxed);
         self.processor.wish.forget();
     }
 
-    /// Time slices begun, ever.
-    fn slices(&self) -> u64 {
+    fn bump_slices(&self) {
         // ORDERING: Relaxed; written by the holder only.
-        self.processor.slices.load(Relaxed)
-    }
-
-    /// Whether it is the global queue's turn, now and then.
-    pub(crate) fn is_global_due(&self) -> bool {
-        self.slices().is_multiple_of(GLOBAL_SLICES)
+        let slices = self.processor.slices.load(Relaxed);
+        // ORDERING: Relaxed; sysmon compares snapshots 10 ms apart.
+        self.processor.slices.store(slices + 1, Relaxed);
     }
 
     /// Notes, at a look at the clock, whether others wait that have used up their slice: their turn may have come, whoever
@@ -373,11 +370,15 @@ impl Core {
     /// Notes that `id` executes.
     pub(crate) fn begin_run(&mut self, id: u64) {
         self.clock_runs += 1;
+        self.bump_runs();
+        self.set_running(id);
+    }
+
+    fn bump_runs(&self) {
         // ORDERING: Relaxed; written by the holder only.
         let runs = self.processor.runs.load(Relaxed);
         // ORDERING: Relaxed; a hint for thieves.
         self.processor.runs.store(runs + 1, Relaxed);
-        self.set_running(id);
     }
 
     /// Notes who executes with this processor; 0 if no one.

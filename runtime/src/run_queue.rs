@@ -14,9 +14,9 @@
 
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::primitives::Arc;
+use crate::private_queue::PrivateQueue;
 use crate::processor::{Ends, Processor};
 use crate::queue::{CAPACITY, Local};
-use std::collections::VecDeque;
 use std::iter;
 
 /// How many must wait for what they touch not to be in the cache any more when it is their turn.
@@ -35,12 +35,12 @@ pub(crate) struct RunQueue {
     /// Whether `next` and `queue` are used, and not `processor.next` and `ring`.
     is_private: bool,
     next: Option<Runnable>,
-    queue: VecDeque<Runnable>,
+    queue: PrivateQueue,
 }
 
 impl RunQueue {
     pub(crate) fn new(processor: Arc<Processor>, (ring, urgent): Ends) -> Self {
-        Self { processor, ring, urgent, is_private: false, next: None, queue: VecDeque::new() }
+        Self { processor, ring, urgent, is_private: false, next: None, queue: PrivateQueue::default() }
     }
 
     pub(crate) fn is_private(&self) -> bool {
@@ -68,7 +68,7 @@ impl RunQueue {
             debug_assert!(before.is_none(), "emptied when the queue became private");
         }
         let mut overflow = Vec::new();
-        for runnable in std::mem::take(&mut self.queue) {
+        while let Some(runnable) = self.queue.pop() {
             overflow.extend(self.ring.push(runnable).err());
         }
         overflow
@@ -84,23 +84,34 @@ impl RunQueue {
     }
 
     /// Who was queued to run next.
+    #[inline(always)]
     pub(crate) fn take_next(&mut self) -> Option<Runnable> {
         if !self.is_private {
             return self.processor.next.take();
         }
-        let next = self.next.take();
-        self.processor.set_has_private(!self.queue.is_empty());
-        next
+        let next = self.next.take()?;
+        if self.queue.is_empty() {
+            self.processor.set_has_private(false);
+        }
+        Some(next)
     }
 
     /// Queues `runnable` at the end, or gives it back if the ring is full.
     pub(crate) fn push(&mut self, runnable: Runnable) -> Result<(), Runnable> {
         if self.is_private {
-            self.processor.set_has_private(true);
-            self.queue.push_back(runnable);
+            self.push_private(runnable);
             return Ok(());
         }
         self.ring.push(runnable)
+    }
+
+    /// Queues `runnable` at the end of the private queue.
+    #[inline(always)]
+    pub(crate) fn push_private(&mut self, runnable: Runnable) {
+        if self.queue.is_empty() {
+            self.processor.set_has_private(true);
+        }
+        self.queue.push(runnable);
     }
 
     /// Queues `runnable` ahead of the others, or gives it back if there is no room.
@@ -118,17 +129,38 @@ impl RunQueue {
         self.pop_usual().or_else(|| self.urgent.pop())
     }
 
-    fn pop_usual(&mut self) -> Option<Runnable> {
+    /// Takes the oldest of the ring.
+    #[inline(always)]
+    pub(crate) fn pop_usual(&mut self) -> Option<Runnable> {
         if !self.is_private {
             return self.ring.pop();
         }
-        if self.queue.len() > MANY {
-            self.queue[FAR].prefetch();
-            self.queue[NEAR].prefetch_stack();
+        self.prefetch();
+        let oldest = self.queue.pop()?;
+        if self.queue.is_empty() && self.next.is_none() {
+            self.processor.set_has_private(false);
         }
-        let oldest = self.queue.pop_front();
-        self.processor.set_has_private(self.next.is_some() || !self.queue.is_empty());
-        oldest
+        Some(oldest)
+    }
+
+    /// Fetches those whose turn comes soon, where many wait.
+    #[inline(always)]
+    fn prefetch(&self) {
+        if self.queue.len() > MANY {
+            let _ = self.queue.get(FAR).map(Runnable::prefetch);
+            let _ = self.queue.get(NEAR).map(Runnable::prefetch_stack);
+        }
+    }
+
+    /// Queues `runnable` at the end of the private queue, and takes the oldest, if that may run on any thread; else gives it back.
+    /// No one may be next.
+    #[inline(always)]
+    pub(crate) fn rotate(&mut self, runnable: Runnable) -> Result<Runnable, Runnable> {
+        if self.next.is_some() {
+            return Err(runnable);
+        }
+        self.prefetch();
+        self.queue.rotate(runnable, |first| first.is_free())
     }
 
     /// Takes the older half out of the ring, to make room.
@@ -164,9 +196,9 @@ impl RunQueue {
     /// Lets `goroutine` run next if it was queued last and no one is to run next. Returns whether it does.
     pub(crate) fn bring_forward(&mut self, goroutine: GoroutineRef) -> bool {
         if self.is_private {
-            let is_last = self.queue.back().is_some_and(|last| last.goroutine() == goroutine);
+            let is_last = self.queue.last().is_some_and(|last| last.goroutine() == goroutine);
             if is_last && self.next.is_none() {
-                self.next = self.queue.pop_back();
+                self.next = self.queue.pop_last();
             }
             return self.next.as_ref().is_some_and(|next| next.goroutine() == goroutine);
         }

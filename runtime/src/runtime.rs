@@ -331,8 +331,11 @@ impl Runtime {
             Some(core) => {
                 self.stamp(core, &runnable);
                 let is_only = core.put_next(self, runnable);
+                if core.queue.is_private() {
+                    return;
+                }
                 let may_wait = is_only && self.alertness.is_alert() && core.laziness.takes_its_time();
-                if !core.queue.is_private() && !may_wait {
+                if !may_wait {
                     self.wake_one_for(core);
                 }
             }

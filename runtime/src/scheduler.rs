@@ -132,10 +132,11 @@ where
 /// });
 /// ```
 pub fn yield_now() {
-    match current::exit() {
-        None => thread::yield_now(),
-        Some(_) if thread::panicking() => {}
-        Some(exit) => exit.leave(Suspend::Yield),
+    if thread::panicking() && current::goroutine().is_some() {
+        return;
+    }
+    if !current::leave(Suspend::Yield) {
+        thread::yield_now();
     }
 }
 

@@ -81,9 +81,17 @@ impl Token {
     }
 
     /// Leaves the token.
+    #[inline]
     pub(crate) fn notify(&self) -> Notified {
-        // ORDERING: Relaxed; the exchange confirms it.
-        let mut before = self.0.load(Relaxed);
+        // ORDERING: AcqRel; as in `notify_slowly`. Relaxed on failure: nothing was found.
+        match self.0.compare_exchange(PARKED, EMPTY, AcqRel, Relaxed) {
+            Ok(_) => Notified::Parked,
+            Err(before) => self.notify_slowly(before),
+        }
+    }
+
+    /// As `notify`, whatever there is.
+    fn notify_slowly(&self, mut before: u8) -> Notified {
         loop {
             let (after, found) = match before {
                 PARKED => (EMPTY, Notified::Parked),

@@ -156,11 +156,6 @@ fn look_everywhere(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -
         return Some(next);
     }
     core.begin_slice();
-    if core.is_global_due()
-        && let Some(goroutine) = runtime.take_global()
-    {
-        return Some(goroutine);
-    }
     core.queue.pop().or_else(|| look_further(runtime, core, is_spinning))
 }
 
@@ -256,21 +251,23 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
     trace::note(|lane| lane.run(runnable.id()));
     loop {
         begin(runtime, &mut core, &runnable);
-        let (suspend, mut back) = switch_to(context, core, &mut runnable);
+        core.grant_direct(runnable.is_free() && !trace::is_on());
+        let (suspend, mut back);
+        (suspend, runnable, back) = switch_to(context, core, runnable);
         match suspend {
-            Some(Suspend::Yield) => {
+            Suspend::Yield => {
                 trace::note(|lane| lane.yielded());
                 queue_again(runtime, back.as_deref_mut().filter(|_| !is_pinned), runnable);
                 return left(back, is_pinned);
             }
-            Some(Suspend::Preempted) => {
+            Suspend::Preempted => {
                 trace::note(|lane| lane.yielded());
                 let left_ns = back.as_mut().map_or(0, |core| core.end_turn(runtime.now_ns()));
                 runtime.inject_used_up(runnable, left_ns);
                 runtime.wake_one();
                 return left(back, is_pinned);
             }
-            Some(Suspend::Park) => {
+            Suspend::Park => {
                 if let Some(core) = &back {
                     core.stats().parks.bump();
                 }
@@ -287,8 +284,8 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
                 core = again;
             }
             // The right to run it ends here.
-            Some(Suspend::Abandon) => return left(back, is_pinned),
-            None => {
+            Suspend::Abandon => return left(back, is_pinned),
+            Suspend::End => {
                 end(runtime, back.as_deref_mut(), runnable);
                 return left(back, false);
             }
@@ -309,22 +306,23 @@ fn elsewhere(context: &Context, runnable: &Runnable) -> Option<Arc<Machine>> {
     }
 }
 
-/// Lets `runnable` run with `core`. Returns what it asked for when it left its stack (`None`: it has ended), and the
-/// processor, unless it gave that away.
+/// Lets `runnable` run with `core`, and whoever goes on after it (`direct`). Returns what the last of them asked for when it
+/// left its stack, the right to run that one, and the processor, unless it gave that away.
 // Always inlined: see `fiber/switch.rs`.
 #[inline(always)]
 fn switch_to(
     context: &Context,
     core: Box<Core>,
-    runnable: &mut Runnable,
-) -> (Option<Suspend>, Option<Box<Core>>) {
+    mut runnable: Runnable,
+) -> (Suspend, Runnable, Option<Box<Core>>) {
     context.begin(core, runnable.goroutine());
     let suspend = runnable.resume();
-    let mut back = context.end();
+    let (runnable, mut back) = context.end();
     if let Some(core) = &mut back {
-        core.end_sample(runnable, || context.runtime.now_ns());
+        core.settle_direct();
+        core.end_sample(&runnable, || context.runtime.now_ns());
     }
-    (suspend, back)
+    (suspend, runnable, back)
 }
 
 fn left(core: Option<Box<Core>>, is_pinned: bool) -> Ran {
@@ -337,15 +335,24 @@ fn left(core: Option<Box<Core>>, is_pinned: bool) -> Ran {
 
 /// Notes that `runnable` begins to run.
 fn begin(runtime: &Runtime, core: &mut Core, runnable: &Runnable) {
+    // Of another worker's grant, if this processor came out of a blocking call.
+    core.settle_direct();
     core.begin_run(runnable.id());
     core.begin_sample(|| runtime.now_ns());
+    end_latency(runtime, core, runnable);
+}
+
+/// Notes how long `runnable`, which runs now, was queued, if that is measured.
+#[inline(always)]
+pub(crate) fn end_latency(runtime: &Runtime, core: &Core, runnable: &Runnable) {
     if let Some(ready_ns) = runnable.take_ready_ns() {
         core.stats().latency.record(runtime.now_ns().saturating_sub(ready_ns));
     }
 }
 
 /// Queues `runnable` behind the others: on `core`, else globally.
-fn queue_again(runtime: &Runtime, core: Option<&mut Core>, runnable: Runnable) {
+#[inline]
+pub(crate) fn queue_again(runtime: &Runtime, core: Option<&mut Core>, runnable: Runnable) {
     match core {
         Some(core) => {
             runtime.stamp(core, &runnable);
@@ -363,7 +370,7 @@ fn queue_again(runtime: &Runtime, core: Option<&mut Core>, runnable: Runnable) {
 }
 
 /// `runnable` has ended: its stack goes to the pool.
-fn end(runtime: &Runtime, core: Option<&mut Core>, runnable: Runnable) {
+pub(crate) fn end(runtime: &Runtime, core: Option<&mut Core>, runnable: Runnable) {
     trace::note(|lane| lane.ended());
     runtime.unbind(runnable.goroutine());
     let stack = runnable.end();

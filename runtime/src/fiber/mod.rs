@@ -13,23 +13,41 @@ mod switch;
 
 use crate::current;
 #[cfg(any(corefit_portable_switch, not(all(target_arch = "x86_64", target_os = "linux"))))]
-pub(crate) use portable::Fiber;
+pub(crate) use portable::{Exit, Fiber};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(corefit_portable_switch)))]
-pub(crate) use switch::Fiber;
+pub(crate) use switch::{Exit, Fiber};
 
 /// What a goroutine asks of its worker when it leaves its stack.
+///
+/// As a number it fits into the bits that are 0 in a goroutine's address. 0 is nothing of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
 pub(crate) enum Suspend {
     /// Queue me again.
-    Yield,
-    /// Queue me again, behind everyone: my time slice is used up.
-    Preempted,
+    Yield = 1,
     /// Do not queue me until someone unparks me.
-    Park,
+    Park = 2,
+    /// I have ended.
+    End = 3,
+    /// Queue me again, behind everyone: my time slice is used up.
+    Preempted = 4,
     /// Never run me again: the runtime has ended.
-    Abandon,
+    Abandon = 5,
+}
+
+impl Suspend {
+    /// What it is as a number.
+    pub(crate) const fn from_number(number: usize) -> Self {
+        match number {
+            1 => Self::Yield,
+            2 => Self::Park,
+            3 => Self::End,
+            4 => Self::Preempted,
+            _ => Self::Abandon,
+        }
+    }
 }
 
 /// Bytes of a body that is put on its stack as it is. A larger one is boxed: it is written there, before anything runs,
@@ -52,33 +70,12 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> thread::Result<R> {
     catch_unwind(AssertUnwindSafe(f))
 }
 
-/// Leaves the current goroutine's stack; returns when a worker, maybe on another thread, resumes it.
+/// Leaves the current goroutine's stack; returns when it is run again, maybe on another thread.
 ///
 /// # Panics
 /// Outside a goroutine.
 pub(crate) fn suspend(why: Suspend) {
-    current::exit().expect("a goroutine runs here").leave(why);
-}
-
-/// The way out of the running goroutine. To be used at once: it is that goroutine's.
-pub(crate) struct Exit(*mut Fiber);
-
-impl Exit {
-    /// The way out of `fiber`.
-    ///
-    /// # Safety
-    /// The goroutine on `fiber` asks, or lets someone ask, who drops it before the goroutine goes on.
-    pub(crate) unsafe fn of(fiber: *mut Fiber) -> Self {
-        Self(fiber)
-    }
-
-    /// As [`suspend`], for whoever has just asked for `current::exit`.
-    // Never inlined: no address of a thread-local may be kept over the switch by the code around it.
-    #[inline(never)]
-    pub(crate) fn leave(self, why: Suspend) {
-        // SAFETY: the goroutine on this very stack got it (`of`).
-        unsafe { Fiber::leave(self.0, why) };
-    }
+    assert!(current::leave(why), "a goroutine runs here");
 }
 
 #[cfg(test)]
@@ -108,7 +105,7 @@ mod tests {
             let local = 1;
             send.send((&raw const local).addr()).unwrap();
         });
-        assert_eq!(runnable.resume(), None);
+        assert_eq!(runnable.resume(), Suspend::End);
         let address = receive.recv().unwrap();
         assert!(address > guard.end && address < guard.start + (64 << 10));
         let stack = runnable.end();
@@ -124,7 +121,7 @@ mod tests {
         let (send, receive) = std::sync::mpsc::channel();
         // By reference, so that the body does not copy it to its own frame.
         let mut runnable = runnable(stack, move || send.send((&raw const large).addr()).unwrap());
-        assert_eq!(runnable.resume(), None);
+        assert_eq!(runnable.resume(), Suspend::End);
         let address = receive.recv().unwrap();
         assert!(!(guard.start - large.len()..guard.start + (64 << 10)).contains(&address));
         let stack = runnable.end();
@@ -158,7 +155,10 @@ mod tests {
                     theirs.fetch_add(captured.0[n % 200], std::sync::atomic::Ordering::SeqCst);
                     float *= 2.0;
                     // SAFETY: the place of this fiber, on which this runs.
-                    unsafe { <$fiber>::leave(std::ptr::with_exposed_provenance_mut(address), Suspend::Park) };
+                    unsafe {
+                        let place = std::ptr::with_exposed_provenance_mut(address);
+                        <$fiber>::exit(place, Suspend::Park).take();
+                    }
                 }
                 assert_eq!(float, 1.5 * 2.0_f64.powi($leaves as i32));
             });
@@ -167,10 +167,10 @@ mod tests {
             unsafe { place.write(fiber) };
             for _ in 0..$leaves {
                 // SAFETY: it has not ended.
-                assert_eq!(unsafe { <$fiber>::resume(place) }, Some(Suspend::Park));
+                assert_eq!(unsafe { <$fiber>::resume(place) }, Suspend::Park);
             }
             // SAFETY: as above.
-            assert_eq!(unsafe { <$fiber>::resume(place) }, None);
+            assert_eq!(unsafe { <$fiber>::resume(place) }, Suspend::End);
             // SAFETY: it has ended, and is read once.
             let stack = unsafe { place.read() }.into_stack();
             stack::release(stack.class(), [stack]);

@@ -1,6 +1,8 @@
 //! The switch of corosensei, for where there is no own one.
 
 use super::{BODY_BYTES, Suspend, run_body};
+#[cfg(any(corefit_portable_switch, not(all(target_arch = "x86_64", target_os = "linux"))))]
+use crate::direct::Left;
 use crate::stack::Stack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::mem::ManuallyDrop;
@@ -47,28 +49,34 @@ impl Fiber {
         Self { coroutine: ManuallyDrop::new(coroutine), yielder: ptr::null() }
     }
 
-    /// Runs it until it suspends; `None` if it has ended.
+    /// Runs it until it suspends or ends, and says which.
     ///
     /// # Safety
     /// It lies where it was said to; it has not ended, and no one else runs it.
-    pub(crate) unsafe fn resume(this: *mut Self) -> Option<Suspend> {
+    pub(crate) unsafe fn resume(this: *mut Self) -> Suspend {
         // SAFETY: no one else runs it; and the fiber itself accesses another field.
         let coroutine = unsafe { &mut (*this).coroutine };
         match coroutine.resume(()) {
-            CoroutineResult::Yield(suspend) => Some(suspend),
-            CoroutineResult::Return(()) => None,
+            CoroutineResult::Yield(suspend) => suspend,
+            CoroutineResult::Return(()) => Suspend::End,
         }
     }
 
-    /// Leaves its stack; returns when it is resumed.
+    /// How it goes back to the worker.
     ///
     /// # Safety
-    /// The caller runs on that stack.
-    pub(crate) unsafe fn leave(this: *mut Self, why: Suspend) {
-        // SAFETY: written when it began to run, by itself.
-        let yielder = unsafe { (*this).yielder };
-        // SAFETY: it lives at the base of the stack that this very code runs on.
-        unsafe { &*yielder }.suspend(why);
+    /// The caller runs on that stack, or lets someone leave it by this who does.
+    pub(crate) unsafe fn exit(this: *mut Self, why: Suspend) -> Exit {
+        Exit { fiber: this, why }
+    }
+
+    /// How it goes on to another: not here (`Exit::CAN_BE_DIRECT`).
+    ///
+    /// # Safety
+    /// None.
+    #[cfg(any(corefit_portable_switch, not(all(target_arch = "x86_64", target_os = "linux"))))]
+    pub(crate) unsafe fn exit_to(_this: *mut Self, _other: *mut Self, _left: Left) -> Exit {
+        unreachable!("no one asks where it cannot be direct")
     }
 
     /// The lowest address of what it will touch when it is resumed: not known.
@@ -83,5 +91,28 @@ impl Fiber {
     /// The stack of one that has ended.
     pub(crate) fn into_stack(self) -> Stack {
         ManuallyDrop::into_inner(self.coroutine).into_stack()
+    }
+}
+
+/// A way out of a goroutine's stack.
+pub(crate) struct Exit {
+    fiber: *mut Fiber,
+    why: Suspend,
+}
+
+impl Exit {
+    /// Whether it may lead to another goroutine.
+    #[cfg(any(corefit_portable_switch, not(all(target_arch = "x86_64", target_os = "linux"))))]
+    pub(crate) const CAN_BE_DIRECT: bool = false;
+
+    /// Leaves the stack; returns when it is gone back to.
+    ///
+    /// # Safety
+    /// The caller runs on the stack that this was made for, now.
+    pub(crate) unsafe fn take(self) {
+        // SAFETY: written when it began to run, by itself.
+        let yielder = unsafe { (*self.fiber).yielder };
+        // SAFETY: it lives at the base of the stack that this very code runs on.
+        unsafe { &*yielder }.suspend(self.why);
     }
 }

@@ -24,21 +24,24 @@
 //! Unwinding ends in `main`, which catches; a backtrace ends in `begin`, which says that no one called it.
 
 use super::{BODY_BYTES, Suspend, run_body};
-use crate::stack::{HEADER_ALIGN, Stack};
+use crate::current;
+use crate::direct::{self, Left};
+use crate::stack::{Class, HEADER_ALIGN, Stack};
 use std::arch::{asm, global_asm};
+use std::cell::Cell;
 use std::{process, ptr};
-
-/// What is passed to the worker: that it has ended, or a `Suspend` and one.
-const ENDED: usize = 0;
 
 /// A computation on a stack of its own. Dropped unfinished, it is leaked with its stack: others may hold references to
 /// what lives there.
 pub(crate) struct Fiber {
     /// Where the goroutine goes on, while it does not run.
     sp: usize,
-    /// Where the worker goes on, while the goroutine runs.
-    worker_sp: usize,
     stack: Stack,
+}
+
+thread_local! {
+    /// Where the worker of this thread goes on, while a goroutine runs.
+    static BACK: Cell<usize> = const { Cell::new(0) };
 }
 
 unsafe extern "C" {
@@ -55,7 +58,7 @@ global_asm!(
     "corefit_runtime_fiber_begin:",
     ".cfi_startproc",
     ".cfi_undefined rip",
-    // `main::<F>`, its arguments, and then the stack is aligned to 16.
+    // `main::<F>`, its first two arguments, and then the stack is aligned to 16. The third came with the switch, in RDX.
     "pop rax",
     "pop rdi",
     "pop rsi",
@@ -120,54 +123,49 @@ impl Fiber {
         // SAFETY: below the header, in memory of the stack, which this function owns; aligned by the line above.
         unsafe { ptr::with_exposed_provenance_mut::<F>(body_at).write(body) };
         let begin: unsafe extern "C" fn() = corefit_runtime_fiber_begin;
-        let main: unsafe extern "C" fn(*mut F, *mut Self) -> ! = main::<F>;
+        let main: unsafe extern "C" fn(*mut F, *mut Self, usize) -> ! = main::<F>;
         let frame = [begin as usize, main as usize, body_at, place.expose_provenance()];
         let sp = body_at - size_of_val(&frame);
         // SAFETY: as above; `body_at` is a multiple of 16, and so is this.
         unsafe { ptr::with_exposed_provenance_mut::<[usize; 4]>(sp).write(frame) };
-        Self { sp, worker_sp: 0, stack }
+        Self { sp, stack }
     }
 
-    /// Runs it until it suspends; `None` if it has ended.
+    /// Runs it until it suspends or ends, and says which.
     ///
     /// # Safety
     /// It lies where it was said to; it has not ended, and no one else runs it.
     // Always inlined: see the module docs.
     #[inline(always)]
-    pub(crate) unsafe fn resume(this: *mut Self) -> Option<Suspend> {
+    pub(crate) unsafe fn resume(this: *mut Self) -> Suspend {
         // SAFETY: no one runs it, so no one else accesses it.
         let to = unsafe { (*this).sp };
-        // SAFETY: a place within `this`.
-        let from = unsafe { &raw mut (*this).worker_sp };
-        // SAFETY: `to` is from `new`, or from the `leave` that has suspended it, and this caller alone goes there.
-        match unsafe { switch(from, to, 0) } {
-            ENDED => None,
-            1 => Some(Suspend::Yield),
-            2 => Some(Suspend::Park),
-            3 => Some(Suspend::Preempted),
-            _ => Some(Suspend::Abandon),
-        }
+        // The worker's own stack stays on its thread, and so this address may be kept over the switch.
+        let from = BACK.with(Cell::as_ptr);
+        // SAFETY: `to` is from `new`, or from the `Exit` that has suspended it, and this caller alone goes there.
+        Suspend::from_number(unsafe { switch(from, to, 0) })
     }
 
-    /// Leaves its stack; returns when it is resumed.
+    /// How it goes back to the worker of this thread.
     ///
     /// # Safety
-    /// The caller runs on that stack.
+    /// The caller runs on that stack, and leaves it by this at once.
     #[inline(always)]
-    pub(crate) unsafe fn leave(this: *mut Self, why: Suspend) {
-        let message = match why {
-            Suspend::Yield => 1,
-            Suspend::Park => 2,
-            Suspend::Preempted => 3,
-            Suspend::Abandon => 4,
-        };
-        // SAFETY: written by the `resume` that runs it.
-        let to = unsafe { (*this).worker_sp };
+    pub(crate) unsafe fn exit(this: *mut Self, why: Suspend) -> Exit {
         // SAFETY: a place within `this`.
-        let from = unsafe { &raw mut (*this).sp };
-        // SAFETY: `to` is where that `resume` waits. What it then finds in `sp` is run by one worker, by the contract of
-        // `resume`.
-        unsafe { switch(from, to, message) };
+        Exit { from: unsafe { &raw mut (*this).sp }, to: BACK.get(), message: why as usize }
+    }
+
+    /// How it goes on to `other`.
+    ///
+    /// # Safety
+    /// As `exit`; and as `resume` for `other`.
+    #[inline(always)]
+    pub(crate) unsafe fn exit_to(this: *mut Self, other: *mut Self, left: Left) -> Exit {
+        // SAFETY: no one runs `other`, so no one else accesses it.
+        let to = unsafe { (*other).sp };
+        // SAFETY: a place within `this`.
+        Exit { from: unsafe { &raw mut (*this).sp }, to, message: left.into_message() }
     }
 
     /// The lowest address of what it will touch when it is resumed.
@@ -179,24 +177,74 @@ impl Fiber {
         ptr::without_provenance(unsafe { (*this).sp })
     }
 
+    /// The class of its stack.
+    ///
+    /// # Safety
+    /// It lies where it was said to.
+    pub(crate) unsafe fn class(this: *const Self) -> Class {
+        // SAFETY: written by `new`, and not since.
+        unsafe { (*this).stack.class() }
+    }
+
     /// The stack of one that has ended.
     pub(crate) fn into_stack(self) -> Stack {
         self.stack
     }
 }
 
+/// A way out of a goroutine's stack.
+pub(crate) struct Exit {
+    from: *mut usize,
+    to: usize,
+    message: usize,
+}
+
+impl Exit {
+    /// Whether it may lead to another goroutine.
+    pub(crate) const CAN_BE_DIRECT: bool = true;
+
+    /// Leaves the stack; returns when it is gone back to.
+    ///
+    /// # Safety
+    /// The caller runs on the stack that this was made for, now.
+    #[inline(always)]
+    pub(crate) unsafe fn take(self) {
+        // SAFETY: `to` is where a worker's `resume` waits, or what `resume` would go to: of one who waits to be run, by
+        // the contract of `exit_to`. What is then found in `from` is run by one worker, by the contract of `resume`.
+        let message = unsafe { switch(self.from, self.to, self.message) };
+        // SAFETY: whoever goes to a fiber sends 0 (`resume`) or who it has left (`exit_to`).
+        if let Some(left) = unsafe { Left::from_message(message) } {
+            direct::arrive(left);
+        }
+    }
+}
+
 /// The first function on a fiber's stack.
 ///
 /// # Safety
-/// Called by `begin` only: `body` is on the stack and is read once; `fiber` runs here.
-unsafe extern "C" fn main<F: FnOnce()>(body: *mut F, fiber: *mut Fiber) -> ! {
+/// Called by `begin` only: `body` is on the stack and is read once; `fiber` runs here; `message` is that of the switch.
+unsafe extern "C" fn main<F: FnOnce()>(body: *mut F, fiber: *mut Fiber, message: usize) -> ! {
+    // SAFETY: as in `Exit::take`.
+    if let Some(left) = unsafe { Left::from_message(message) } {
+        direct::arrive(left);
+    }
     // SAFETY: written by `new`, and read here only.
     run_body(unsafe { body.read() });
-    // SAFETY: as in `leave`.
-    let to = unsafe { (*fiber).worker_sp };
-    // SAFETY: as in `leave`.
-    let from = unsafe { &raw mut (*fiber).sp };
-    // SAFETY: as in `leave`. No one goes back: a fiber that has ended is not resumed.
-    unsafe { switch(from, to, ENDED) };
+    // SAFETY: it runs here.
+    unsafe { end(fiber) }
+}
+
+/// Leaves the stack of `fiber` for ever.
+///
+/// # Safety
+/// It runs here.
+#[inline(never)]
+unsafe fn end(fiber: *mut Fiber) -> ! {
+    current::leave(Suspend::End);
+    // Outside a runtime (tests) there is nowhere to go but back.
+    // SAFETY: the contract of this function. No one goes back: a fiber that has ended is not resumed.
+    let exit = unsafe { Fiber::exit(fiber, Suspend::End) };
+    // SAFETY: as above.
+    unsafe { exit.take() };
     process::abort()
 }

@@ -1,0 +1,143 @@
+//! From goroutine to goroutine, without the worker in between.
+//!
+//! A goroutine that parks, yields or ends mostly finds another one at the head of its processor's queue. Then it does the
+//! worker's few steps itself and switches to that one at once: half of the switches, and none of the worker's questions
+//! that the state of the processor has answered (`Core::take_directly`). Whatever is out of the ordinary is left to the
+//! worker, which is gone back to as if the one that leaves had been resumed by it.
+//!
+//! ```text
+//! worker:   resume A ······································ resume returns: B left
+//! A:                 runs, parks: B is next │ ·············
+//! B:                                        └ A is parked; goes on, leaves
+//! ```
+//!
+//! What is to be done with the one that leaves must wait until its stack is left: declared parked or queued, it may be run
+//! elsewhere at once. So who comes next does it, as the first thing, in [`arrive`]; which one and what for is the message
+//! of the switch ([`Left`]).
+#![allow(unsafe_code, reason = "the right to run a goroutine passes through the switch as an address")]
+
+use crate::current::{self, Context};
+use crate::fiber::{Exit, Suspend};
+use crate::goroutine::{Goroutine, GoroutineRef, Runnable};
+use crate::processor::Core;
+use crate::queue::Element;
+use crate::runtime::Runtime;
+use crate::stack::Class;
+use crate::worker;
+use std::ptr;
+
+/// The bits of a goroutine's address that say why it has left.
+const WHY: usize = 3;
+
+const _: () = assert!(align_of::<Goroutine>() > WHY, "there is room in an address");
+
+/// The goroutine that has left its stack for that of another one, and why. Passed through the switch.
+pub(crate) struct Left(usize);
+
+impl Left {
+    /// There is nothing to do, or the worker was there before.
+    const NO_ONE: Self = Self(0);
+
+    fn new(goroutine: GoroutineRef, why: Suspend) -> Self {
+        Self(goroutine.as_ptr().expose_provenance().get() | why as usize)
+    }
+
+    /// As the message of a switch.
+    pub(crate) fn into_message(self) -> usize {
+        self.0
+    }
+
+    /// `None` if there is nothing to do.
+    ///
+    /// # Safety
+    /// `message` is from `into_message` or 0, and this is the only call for it.
+    pub(crate) unsafe fn from_message(message: usize) -> Option<Self> {
+        (message != 0).then_some(Self(message))
+    }
+
+    #[inline(always)]
+    fn into_parts(self) -> (Runnable, Suspend) {
+        let place = ptr::with_exposed_provenance_mut(self.0 & !WHY);
+        // SAFETY: a goroutine's address, from `new`; it has left its stack, and `self` is used once (`from_message`).
+        (unsafe { Runnable::from_raw(place) }, Suspend::from_number(self.0 & WHY))
+    }
+}
+
+/// How `goroutine`, which runs here, leaves its stack for that of the next one; `None` if the worker has to see to it.
+#[inline(always)]
+pub(crate) fn exit(context: &Context, goroutine: GoroutineRef, why: Suspend) -> Option<Exit> {
+    if !Exit::CAN_BE_DIRECT || why as usize > WHY {
+        return None;
+    }
+    let (mut core, runtime) = (context.lend_core()?, &*context.runtime);
+    if !core.may_go_directly(runtime) {
+        return None;
+    }
+    let (next, is_settled) = take(&mut core, runtime, goroutine, why)?;
+    core.begin_direct(next.id());
+    worker::end_latency(runtime, &core, &next);
+    drop(core);
+    context.set_goroutine(next.goroutine());
+    let left = if is_settled { Left::NO_ONE } else { Left::new(goroutine, why) };
+    // SAFETY: `goroutine` runs here and leaves at once; whoever arrives on the other stack gets its right back.
+    Some(unsafe { next.exit_from(goroutine, left) })
+}
+
+/// Who runs next. If no other thread can see what is to be done with `goroutine`, which leaves at once, it is done here, before
+/// the switch; says whether it was.
+#[inline(always)]
+fn take(
+    core: &mut Core,
+    runtime: &Runtime,
+    goroutine: GoroutineRef,
+    why: Suspend,
+) -> Option<(Runnable, bool)> {
+    // SAFETY: it runs here, and leaves its stack before anyone else on this thread, who has the processor, can run it or
+    // use its stack: no other thread has access to a private queue, or to the stacks that a processor keeps.
+    let runnable = || unsafe { Runnable::of_running(goroutine) };
+    match why {
+        Suspend::Yield => match core.rotate_directly(runnable()) {
+            Ok(first) => Some((first, true)),
+            Err(_still_runs) => Some((core.take_directly(runtime)?, false)),
+        },
+        Suspend::End if goroutine.has_stack_of(Class::DEFAULT) => {
+            let next = core.take_directly(runtime)?;
+            core.stats().ended.bump();
+            core.keep_stack(runnable().end());
+            Some((next, true))
+        }
+        Suspend::Park => {
+            let next = core.take_directly(runtime)?;
+            core.stats().parks.bump();
+            Some((next, false))
+        }
+        _ => Some((core.take_directly(runtime)?, false)),
+    }
+}
+
+/// Does what is to be done with the goroutine that has just left its stack for the one that runs now.
+#[inline(always)]
+pub(crate) fn arrive(left: Left) {
+    let (runnable, why) = left.into_parts();
+    match why {
+        Suspend::Park => match runnable.park() {
+            Ok(()) => {}
+            // The token came first: it goes on, as soon as this one leaves.
+            Err(again) => arrive_by_worker(again, Suspend::Yield),
+        },
+        why => arrive_by_worker(runnable, why),
+    }
+}
+
+/// As the worker does it.
+// Never inlined: it looks at a thread-local after a switch.
+#[inline(never)]
+fn arrive_by_worker(runnable: Runnable, why: Suspend) {
+    let done = current::with(|context| {
+        context.with_core(|core| match why {
+            Suspend::End => worker::end(&context.runtime, core, runnable),
+            _ => worker::queue_again(&context.runtime, core, runnable),
+        });
+    });
+    debug_assert!(done.is_some(), "a worker runs what switches directly");
+}

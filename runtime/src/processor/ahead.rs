@@ -1,0 +1,107 @@
+//! What a goroutine that leaves may do itself: go to the next one, and queue one where that is all to be done. See `direct.rs`.
+//!
+//! The worker says, when it lets one run, how many may follow each other, so that each asks for one number only.
+
+use super::{Core, NEXT_RUNS};
+use crate::goroutine::Runnable;
+use crate::runtime::Runtime;
+
+impl Core {
+    /// Whether the goroutine that leaves may go to the next one itself (`direct.rs`). Else the worker has something to do.
+    #[inline(always)]
+    pub(crate) fn may_go_directly(&self, runtime: &Runtime) -> bool {
+        self.direct_left > 0 && self.is_of(runtime.generation())
+    }
+
+    /// Who runs next, if that one may be gone to directly; else the worker finds all as it would.
+    #[inline(always)]
+    pub(crate) fn take_directly(&mut self, runtime: &Runtime) -> Option<Runnable> {
+        if let Some(next) = self.queue.take_next() {
+            if !next.is_free() || self.next_runs >= NEXT_RUNS {
+                self.queue.put_next(next);
+                return None;
+            }
+            self.next_runs += 1;
+            self.direct_left -= 1;
+            return Some(next);
+        }
+        let first = self.queue.pop_usual()?;
+        if !first.is_free() {
+            self.put_first(runtime, first);
+            return None;
+        }
+        self.begin_direct_slice();
+        Some(first)
+    }
+
+    /// Queues `runnable` at the end, and says who runs next, as `take_directly`; gives it back if that is not all to be done.
+    #[inline(always)]
+    pub(crate) fn rotate_directly(&mut self, runnable: Runnable) -> Result<Runnable, Runnable> {
+        if !self.can_queue_plainly() {
+            return Err(runnable);
+        }
+        let first = self.queue.rotate(runnable)?;
+        self.until_latency -= 1;
+        self.begin_direct_slice();
+        Ok(first)
+    }
+
+    /// As `begin_slice`, for one that has not used up a slice before.
+    #[inline(always)]
+    fn begin_direct_slice(&mut self) {
+        self.next_runs = 0;
+        self.bump_slices();
+        self.processor.wish.forget();
+        self.direct_left -= 1;
+    }
+
+    /// The worker lets a goroutine run: says how many may follow before it has to do something in between, because the clock
+    /// is to be looked at, this run or that one is measured, or others than the queue's first have their turn.
+    pub(crate) fn grant_direct(&mut self, is_allowed: bool) {
+        debug_assert_eq!(self.direct, 0, "the grant before is settled");
+        let is_plain = is_allowed
+            && self.run_began_ns == 0
+            && !self.must_release
+            && !self.turn.is_now
+            && !self.processor.is_used_up()
+            && self.processor.urgent.is_empty();
+        if is_plain {
+            let until_clock = self.clock_every.saturating_sub(self.clock_runs);
+            self.direct = until_clock.min(self.until_run - 1);
+            self.direct_left = self.direct;
+        }
+    }
+
+    /// The worker has its processor back: those that followed each other count as any.
+    pub(crate) fn settle_direct(&mut self) {
+        let ran = self.direct - self.direct_left;
+        if ran > 0 {
+            self.urgent_runs = 0;
+        }
+        self.clock_runs += ran;
+        self.until_run -= ran;
+        (self.direct, self.direct_left) = (0, 0);
+    }
+
+    /// Whether nothing more need be done for a goroutine than queue it: no latency is measured, and no other worker may help.
+    #[inline(always)]
+    pub(crate) fn can_queue_plainly(&self) -> bool {
+        self.queue.is_private() && self.until_latency > 1
+    }
+
+    /// As `put_next`, where that is all to be done.
+    #[inline(always)]
+    pub(crate) fn put_next_plainly(&mut self, runnable: Runnable) {
+        self.until_latency -= 1;
+        if let Some(kicked) = self.queue.put_next(runnable) {
+            self.queue.push_private(kicked);
+        }
+    }
+
+    /// Notes that `id` executes after the one before left directly.
+    #[inline(always)]
+    pub(crate) fn begin_direct(&self, id: u64) {
+        self.bump_runs();
+        self.set_running(id);
+    }
+}
