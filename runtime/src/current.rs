@@ -222,18 +222,28 @@ pub(crate) fn with_goroutine<R>(f: impl FnOnce(GoroutineRef) -> R) -> Option<R> 
 
 /// Queues `runnable`, next on this thread's processor if it holds one, if this thread is a worker of `runtime`; else
 /// gives it back.
+// What is done most often calls nothing, so that no register need be saved.
 #[inline(never)]
 pub(crate) fn ready(runtime: *const Runtime, runnable: Runnable) -> Option<Runnable> {
     match here() {
         Some(context) if ptr::eq(Arc::as_ptr(&context.runtime), runtime) => {
-            match context.lend_core() {
-                Some(mut core) if core.can_queue_plainly() => core.put_next_plainly(runnable),
-                mut core => context.runtime.ready(core.as_deref_mut(), runnable),
+            if let Some(mut core) = context.lend_core()
+                && core.can_put_next_plainly()
+            {
+                core.put_next_plainly(runnable);
+                return None;
             }
-            None
+            ready_here(context, runnable)
         }
         _ => Some(runnable),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn ready_here(context: &Context, runnable: Runnable) -> Option<Runnable> {
+    context.with_core(|core| context.runtime.ready(core, runnable));
+    None
 }
 
 /// Lets `goroutine`, which someone here waits for, run next on this thread's processor, if it was queued last. Returns whether

@@ -74,7 +74,14 @@ impl RunQueue {
         overflow
     }
 
+    /// Whether no one is to run next, in a private queue.
+    #[inline(always)]
+    pub(crate) fn has_no_private_next(&self) -> bool {
+        self.next.is_none()
+    }
+
     /// Queues `runnable` to run next; gives back who was to.
+    #[inline(always)]
     pub(crate) fn put_next(&mut self, runnable: Runnable) -> Option<Runnable> {
         if !self.is_private {
             return self.processor.next.put(runnable);

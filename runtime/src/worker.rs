@@ -139,10 +139,11 @@ fn look_everywhere(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -
     if core.is_clock_due() {
         let now_ns = runtime.now_ns();
         core.looked_at_clock(now_ns);
-        queue(runtime, core, runtime.glance(now_ns));
-        // By time too, since slices may be long.
-        runtime.take_waiting(core);
-        core.look_at_used_up(runtime.has_used_up());
+        if core.is_glance_due() {
+            queue(runtime, core, runtime.glance(now_ns));
+            runtime.take_waiting(core);
+            core.look_at_used_up(runtime.has_used_up());
+        }
     }
     if let Some(first) = core.take_urgent() {
         return Some(first);

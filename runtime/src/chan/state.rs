@@ -126,18 +126,19 @@ impl<T> Move<'_, T> {
     /// Receives without waiting.
     #[inline]
     pub(super) fn take(&mut self) -> Took<T> {
-        let buffered = self.buffer.pop_front();
-        match (buffered, self.take_sent()) {
-            // The sender's value takes the place that became free, behind those that were sent before.
-            (Some(value), Some((sent, sender))) => {
-                self.buffer.push_back(sent);
-                Took::Value(value, Some(sender))
-            }
-            (Some(value), None) => Took::Value(value, None),
-            (None, Some((sent, sender))) => Took::Value(sent, Some(sender)),
-            (None, None) if self.is_closed => Took::Closed,
-            (None, None) => Took::Empty,
-        }
+        let Some(value) = self.buffer.pop_front() else {
+            return match self.take_sent() {
+                Some((sent, sender)) => Took::Value(sent, Some(sender)),
+                None if self.is_closed => Took::Closed,
+                None => Took::Empty,
+            };
+        };
+        let sender = self.take_sent().map(|(sent, sender)| {
+            // It takes the place that became free, behind those that were sent before.
+            self.buffer.push_back(sent);
+            sender
+        });
+        Took::Value(value, sender)
     }
 
     /// The value of the first sender that waits.

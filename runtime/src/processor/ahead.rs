@@ -2,26 +2,42 @@
 //!
 //! The worker says, when it lets one run, how many may follow each other, so that each asks for one number only.
 
-use super::{Core, NEXT_RUNS};
+use super::{Core, GLANCE_NS};
 use crate::goroutine::Runnable;
 use crate::runtime::Runtime;
 
 impl Core {
     /// Whether the goroutine that leaves may go to the next one itself (`direct.rs`). Else the worker has something to do.
     #[inline(always)]
-    pub(crate) fn may_go_directly(&self, runtime: &Runtime) -> bool {
-        self.direct_left > 0 && self.is_of(runtime.generation())
+    pub(crate) fn may_go_directly(&mut self, runtime: &Runtime) -> bool {
+        (self.direct_left > 0 || self.renew_direct(runtime)) && self.is_of(runtime.generation())
+    }
+
+    /// A grant is used up: if all that is to be done is to read the clock, and that says that no more is, there is another one.
+    #[cold]
+    fn renew_direct(&mut self, runtime: &Runtime) -> bool {
+        let ends_by_clock = self.direct > 0 && self.clock_runs + self.direct >= self.clock_every;
+        if !ends_by_clock || self.until_run - self.direct <= 1 {
+            return false;
+        }
+        self.settle_direct();
+        let now_ns = runtime.now_ns();
+        if now_ns.saturating_sub(self.glanced_ns) >= GLANCE_NS {
+            return false;
+        }
+        self.looked_at_clock(now_ns);
+        self.grant_direct(true);
+        self.direct_left > 0
     }
 
     /// Who runs next, if that one may be gone to directly; else the worker finds all as it would.
     #[inline(always)]
     pub(crate) fn take_directly(&mut self, runtime: &Runtime) -> Option<Runnable> {
-        if let Some(next) = self.queue.take_next() {
-            if !next.is_free() || self.next_runs >= NEXT_RUNS {
+        if let Some(next) = self.take_next(runtime) {
+            if !next.is_free() {
                 self.queue.put_next(next);
                 return None;
             }
-            self.next_runs += 1;
             self.direct_left -= 1;
             return Some(next);
         }
@@ -89,13 +105,18 @@ impl Core {
         self.queue.is_private() && self.until_latency > 1
     }
 
+    /// Whether nothing more need be done for a goroutine that is to run next; and no one is to make way for it.
+    #[inline(always)]
+    pub(crate) fn can_put_next_plainly(&self) -> bool {
+        self.can_queue_plainly() && self.queue.has_no_private_next()
+    }
+
     /// As `put_next`, where that is all to be done.
     #[inline(always)]
     pub(crate) fn put_next_plainly(&mut self, runnable: Runnable) {
         self.until_latency -= 1;
-        if let Some(kicked) = self.queue.put_next(runnable) {
-            self.queue.push_private(kicked);
-        }
+        let kicked = self.queue.put_next(runnable);
+        debug_assert!(kicked.is_none(), "no one was to run next");
     }
 
     /// Notes that `id` executes after the one before left directly.
