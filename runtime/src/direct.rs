@@ -56,10 +56,10 @@ impl Left {
     }
 
     #[inline(always)]
-    fn into_parts(self) -> (Runnable, Suspend) {
+    fn into_parts(self) -> (Runnable, usize) {
         let place = ptr::with_exposed_provenance_mut(self.0 & !WHY);
         // SAFETY: a goroutine's address, from `new`; it has left its stack, and `self` is used once (`from_message`).
-        (unsafe { Runnable::from_raw(place) }, Suspend::from_number(self.0 & WHY))
+        (unsafe { Runnable::from_raw(place) }, self.0 & WHY)
     }
 }
 
@@ -73,59 +73,56 @@ pub(crate) fn exit(context: &Context, goroutine: GoroutineRef, why: Suspend) -> 
     if !core.may_go_directly(runtime) {
         return None;
     }
-    let (next, is_settled) = take(&mut core, runtime, goroutine, why)?;
-    core.begin_direct(next.id());
+    let (next, left) = take(&mut core, runtime, goroutine, why)?;
     worker::end_latency(runtime, &core, &next);
     drop(core);
     context.set_goroutine(next.goroutine());
-    let left = if is_settled { Left::NO_ONE } else { Left::new(goroutine, why) };
     // SAFETY: `goroutine` runs here and leaves at once; whoever arrives on the other stack gets its right back.
     Some(unsafe { next.exit_from(goroutine, left) })
 }
 
 /// Who runs next. If no other thread can see what is to be done with `goroutine`, which leaves at once, it is done here, before
-/// the switch; says whether it was.
+/// the switch; else who arrives is told.
 #[inline(always)]
 fn take(
     core: &mut Core,
     runtime: &Runtime,
     goroutine: GoroutineRef,
     why: Suspend,
-) -> Option<(Runnable, bool)> {
+) -> Option<(Runnable, Left)> {
     // SAFETY: it runs here, and leaves its stack before anyone else on this thread, who has the processor, can run it or
     // use its stack: no other thread has access to a private queue, or to the stacks that a processor keeps.
     let runnable = || unsafe { Runnable::of_running(goroutine) };
     match why {
-        Suspend::Yield => match core.rotate_directly(runnable()) {
-            Ok(first) => Some((first, true)),
-            Err(_still_runs) => Some((core.take_directly(runtime)?, false)),
-        },
+        Suspend::Yield => {
+            if let Ok(first) = core.rotate_directly(runnable()) {
+                return Some((first, Left::NO_ONE));
+            }
+        }
         Suspend::End if goroutine.has_stack_of(Class::DEFAULT) => {
             let next = core.take_directly(runtime)?;
             core.stats().ended.bump();
             core.keep_stack(runnable().end());
-            Some((next, true))
+            return Some((next, Left::NO_ONE));
         }
-        Suspend::Park => {
-            let next = core.take_directly(runtime)?;
-            core.stats().parks.bump();
-            Some((next, false))
-        }
-        _ => Some((core.take_directly(runtime)?, false)),
+        _ => {}
     }
+    let next = core.take_directly(runtime)?;
+    if why == Suspend::Park {
+        core.stats().parks.bump();
+    }
+    Some((next, Left::new(goroutine, why)))
 }
 
 /// Does what is to be done with the goroutine that has just left its stack for the one that runs now.
 #[inline(always)]
 pub(crate) fn arrive(left: Left) {
     let (runnable, why) = left.into_parts();
-    match why {
-        Suspend::Park => match runnable.park() {
-            Ok(()) => {}
-            // The token came first: it goes on, as soon as this one leaves.
-            Err(again) => arrive_by_worker(again, Suspend::Yield),
-        },
-        why => arrive_by_worker(runnable, why),
+    if why != Suspend::Park as usize {
+        arrive_by_worker(runnable, Suspend::from_number(why));
+    } else if let Err(again) = runnable.park() {
+        // The token came first: it goes on, as soon as this one leaves.
+        arrive_by_worker(again, Suspend::Yield);
     }
 }
 

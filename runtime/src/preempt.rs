@@ -50,9 +50,17 @@ impl Wish {
     }
 
     /// It has been fulfilled, or is void. A load if there is none.
+    #[inline(always)]
     pub(crate) fn forget(&self) {
+        if self.is_made() {
+            self.end();
+        }
+    }
+
+    #[cold]
+    fn end(&self) {
         // ORDERING: Relaxed; as in `make`.
-        if self.is_made() && self.0.swap(false, Relaxed) {
+        if self.0.swap(false, Relaxed) {
             // ORDERING: Relaxed; as in `make`.
             GATE.0.fetch_sub(1, Relaxed);
         }

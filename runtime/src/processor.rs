@@ -123,6 +123,31 @@ impl Processor {
         self.is_used_up.load(Relaxed)
     }
 
+    /// Counts a run. For the holder.
+    #[inline(always)]
+    fn bump_runs(&self) {
+        // ORDERING: Relaxed; written by the holder only.
+        let runs = self.runs.load(Relaxed);
+        // ORDERING: Relaxed; a hint for thieves.
+        self.runs.store(runs + 1, Relaxed);
+    }
+
+    /// Counts a slice. For the holder.
+    #[inline(always)]
+    fn bump_slices(&self) {
+        // ORDERING: Relaxed; written by the holder only.
+        let slices = self.slices.load(Relaxed);
+        // ORDERING: Relaxed; sysmon compares snapshots 10 ms apart.
+        self.slices.store(slices + 1, Relaxed);
+    }
+
+    /// Notes who executes; 0 if no one. For the holder.
+    #[inline(always)]
+    fn set_running(&self, id: u64) {
+        // ORDERING: Relaxed; for sysmon and reports.
+        self.running.store(id, Relaxed);
+    }
+
     /// When its holder last looked at the clock, ns of the runtime's clock.
     pub(crate) fn clock_ns(&self) -> u64 {
         // ORDERING: Relaxed; sysmon estimates by it when a slice began.
@@ -266,18 +291,6 @@ impl Core {
         runtime.inject(overflow);
     }
 
-    /// Whoever was queued to run next, unless it was so too often in a row: then it goes to the end.
-    #[inline(always)]
-    pub(crate) fn take_next(&mut self, runtime: &Runtime) -> Option<Runnable> {
-        let next = self.queue.take_next()?;
-        if self.next_runs < NEXT_RUNS {
-            self.next_runs += 1;
-            return Some(next);
-        }
-        self.put_last(runtime, next);
-        None
-    }
-
     /// Whether what it knows of the runtime as a whole is of this generation.
     pub(crate) fn is_of(&self, generation: u64) -> bool {
         self.generation == generation
@@ -331,17 +344,10 @@ impl Core {
     /// Whatever runs next is given a slice of its own.
     pub(crate) fn begin_slice(&mut self) {
         self.next_runs = 0;
-        self.bump_slices();
+        self.processor.bump_slices();
         // ORDERING: Relaxed; sysmon compares snapshots 10 ms apart.
         self.processor.is_used_up.store(false, Relaxed);
         self.processor.wish.forget();
-    }
-
-    fn bump_slices(&self) {
-        // ORDERING: Relaxed; written by the holder only.
-        let slices = self.processor.slices.load(Relaxed);
-        // ORDERING: Relaxed; sysmon compares snapshots 10 ms apart.
-        self.processor.slices.store(slices + 1, Relaxed);
     }
 
     /// Notes, at a look at the clock, whether others wait that have used up their slice: their turn may have come, whoever
@@ -378,21 +384,13 @@ impl Core {
     /// Notes that `id` executes.
     pub(crate) fn begin_run(&mut self, id: u64) {
         self.clock_runs += 1;
-        self.bump_runs();
+        self.processor.bump_runs();
         self.set_running(id);
-    }
-
-    fn bump_runs(&self) {
-        // ORDERING: Relaxed; written by the holder only.
-        let runs = self.processor.runs.load(Relaxed);
-        // ORDERING: Relaxed; a hint for thieves.
-        self.processor.runs.store(runs + 1, Relaxed);
     }
 
     /// Notes who executes with this processor; 0 if no one.
     pub(crate) fn set_running(&self, id: u64) {
-        // ORDERING: Relaxed; for sysmon and reports.
-        self.processor.running.store(id, Relaxed);
+        self.processor.set_running(id);
     }
 
     /// Whether it is time to look at the clock.

@@ -154,9 +154,14 @@ impl RunQueue {
     #[inline(always)]
     fn prefetch(&self) {
         if self.queue.len() > MANY {
-            let _ = self.queue.get(FAR).map(Runnable::prefetch);
-            let _ = self.queue.get(NEAR).map(Runnable::prefetch_stack);
+            self.prefetch_soon();
         }
+    }
+
+    #[cold]
+    fn prefetch_soon(&self) {
+        let _ = self.queue.get(FAR).map(Runnable::prefetch);
+        let _ = self.queue.get(NEAR).map(Runnable::prefetch_stack);
     }
 
     /// Queues `runnable` at the end of the private queue, and takes the oldest, if that may run on any thread; else gives it back.

@@ -347,8 +347,13 @@ fn begin(runtime: &Runtime, core: &mut Core, runnable: &Runnable) {
 #[inline(always)]
 pub(crate) fn end_latency(runtime: &Runtime, core: &Core, runnable: &Runnable) {
     if let Some(ready_ns) = runnable.take_ready_ns() {
-        core.stats().latency.record(runtime.now_ns().saturating_sub(ready_ns));
+        record_latency(runtime, core, ready_ns);
     }
+}
+
+#[cold]
+fn record_latency(runtime: &Runtime, core: &Core, ready_ns: u64) {
+    core.stats().latency.record(runtime.now_ns().saturating_sub(ready_ns));
 }
 
 /// Queues `runnable` behind the others: on `core`, else globally.

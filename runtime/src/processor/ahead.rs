@@ -1,12 +1,24 @@
-//! What a goroutine that leaves may do itself: go to the next one, and queue one where that is all to be done. See `direct.rs`.
+//! What comes next, and what a goroutine that leaves may do itself: go to the next one, and queue one where that is all to be done. See `direct.rs`.
 //!
 //! The worker says, when it lets one run, how many may follow each other, so that each asks for one number only.
 
-use super::{Core, GLANCE_NS};
+use super::{Core, GLANCE_NS, NEXT_RUNS};
 use crate::goroutine::Runnable;
 use crate::runtime::Runtime;
 
 impl Core {
+    /// Whoever was queued to run next, unless it was so too often in a row: then it goes to the end.
+    #[inline(always)]
+    pub(crate) fn take_next(&mut self, runtime: &Runtime) -> Option<Runnable> {
+        let next = self.queue.take_next()?;
+        if self.next_runs < NEXT_RUNS {
+            self.next_runs += 1;
+            return Some(next);
+        }
+        self.put_last(runtime, next);
+        None
+    }
+
     /// Whether the goroutine that leaves may go to the next one itself (`direct.rs`). Else the worker has something to do.
     #[inline(always)]
     pub(crate) fn may_go_directly(&mut self, runtime: &Runtime) -> bool {
@@ -38,7 +50,7 @@ impl Core {
                 self.queue.put_next(next);
                 return None;
             }
-            self.direct_left -= 1;
+            self.begin_direct(&next, false);
             return Some(next);
         }
         let first = self.queue.pop_usual()?;
@@ -46,7 +58,7 @@ impl Core {
             self.put_first(runtime, first);
             return None;
         }
-        self.begin_direct_slice();
+        self.begin_direct(&first, true);
         Some(first)
     }
 
@@ -58,17 +70,23 @@ impl Core {
         }
         let first = self.queue.rotate(runnable)?;
         self.until_latency -= 1;
-        self.begin_direct_slice();
+        self.begin_direct(&first, true);
         Ok(first)
     }
 
-    /// As `begin_slice`, for one that has not used up a slice before.
+    /// Notes that `runnable` executes after the one before left directly, maybe in a slice of its own (as `begin_slice`, but no one
+    /// here has used up one before).
     #[inline(always)]
-    fn begin_direct_slice(&mut self) {
-        self.next_runs = 0;
-        self.bump_slices();
-        self.processor.wish.forget();
+    fn begin_direct(&mut self, runnable: &Runnable, in_own_slice: bool) {
         self.direct_left -= 1;
+        let processor = &*self.processor;
+        if in_own_slice {
+            self.next_runs = 0;
+            processor.bump_slices();
+            processor.wish.forget();
+        }
+        processor.bump_runs();
+        processor.set_running(runnable.id());
     }
 
     /// The worker lets a goroutine run: says how many may follow before it has to do something in between, because the clock
@@ -117,12 +135,5 @@ impl Core {
         self.until_latency -= 1;
         let kicked = self.queue.put_next(runnable);
         debug_assert!(kicked.is_none(), "no one was to run next");
-    }
-
-    /// Notes that `id` executes after the one before left directly.
-    #[inline(always)]
-    pub(crate) fn begin_direct(&self, id: u64) {
-        self.bump_runs();
-        self.set_running(id);
     }
 }
