@@ -134,7 +134,7 @@ impl Pollable {
         }
         let object = usize::try_from(self.fd).unwrap_or_default();
         match deadline {
-            Some(deadline) => park::park_until(WaitReason::Net, object, deadline),
+            Some(deadline) => _ = park::park_until(WaitReason::Net, object, deadline),
             None => park::park_outside(WaitReason::Net, object),
         }
         let has_come = readiness.leave(me);

@@ -10,10 +10,8 @@
 
 use crate::blocking::blocking;
 use crate::current::{self, Context};
-use crate::fiber::{Suspend, suspend};
 use crate::foreign::{OnThread, Sleeper};
 use crate::goroutine::GoroutineRef;
-use crate::runtime::Runtime;
 use crate::timers::TimedWait;
 use crate::trace;
 use std::thread;
@@ -158,48 +156,55 @@ pub(crate) fn park(reason: WaitReason, object: usize) {
 
 /// Like [`park`], for something outside the runtime.
 pub(crate) fn park_outside(reason: WaitReason, object: usize) {
-    match current::with(|context| plan(context, reason, object)).unwrap_or(Plan::Thread) {
-        Plan::Return => {}
-        Plan::Switch(_) => {
-            count_wait();
-            suspend(Suspend::Park);
-            count_wake();
+    let plan = current::park(|context| {
+        let plan = plan(context, reason, object);
+        if let Plan::Switch(_) = plan {
+            count_wait(context);
         }
+        plan
+    });
+    match plan {
+        Plan::Return => {}
+        Plan::Switch(_) => _ = current::with(count_wake),
         Plan::Block(goroutine) => block(goroutine, None),
         Plan::Thread => thread::park(),
     }
 }
 
-/// Like [`park`], until `deadline` at the latest. May return early; the caller looks at its condition and at the clock.
-pub(crate) fn park_until(reason: WaitReason, object: usize, deadline: Instant) {
-    match current::with(|context| plan(context, reason, object)).unwrap_or(Plan::Thread) {
-        Plan::Return => {}
-        Plan::Switch(_) => {
-            let Some(wait) = set_timer(deadline) else {
-                return;
-            };
-            count_wait();
-            suspend(Suspend::Park);
-            count_wake();
-            let _ = with_runtime(|runtime, goroutine| runtime.timers.cancel(goroutine, wait));
+/// Like [`park`], until `deadline` at the latest. May return early; the caller looks at its condition and at the clock, which
+/// shows at least `deadline` if this returns true.
+pub(crate) fn park_until(reason: WaitReason, object: usize, deadline: Instant) -> bool {
+    let mut wait = None;
+    let plan = current::park(|context| {
+        let plan = plan(context, reason, object);
+        if let Plan::Switch(goroutine) = plan {
+            wait = Some(begin_wait(context, goroutine, deadline));
         }
+        plan
+    });
+    match plan {
+        Plan::Return => {}
+        Plan::Switch(_) => return wait.is_some_and(end_wait),
         Plan::Block(goroutine) => block(goroutine, Some(deadline)),
         Plan::Thread => thread::park_timeout(deadline.saturating_duration_since(Instant::now())),
     }
+    false
 }
 
-/// Sets a timer for the running goroutine.
-fn set_timer(deadline: Instant) -> Option<TimedWait> {
-    current::with(|context| {
-        let index = context.with_core(|core| core.map_or(0, |core| core.processor.index));
-        context.goroutine().map(|goroutine| context.runtime.set_timer(index, goroutine, deadline))
-    })
-    .flatten()
+/// Sets a timer for the running goroutine, and counts its wait.
+fn begin_wait(context: &Context, goroutine: GoroutineRef, deadline: Instant) -> TimedWait {
+    count_wait(context);
+    let index = context.with_core(|core| core.map_or(0, |core| core.processor.index));
+    context.runtime.set_timer(index, goroutine, deadline)
 }
 
-/// Calls `f` with the running goroutine and its runtime.
-fn with_runtime<R>(f: impl FnOnce(&Runtime, GoroutineRef) -> R) -> Option<R> {
-    current::with(|context| context.goroutine().map(|goroutine| f(&context.runtime, goroutine))).flatten()
+/// The running goroutine's wait is over. Returns whether its time came.
+fn end_wait(wait: TimedWait) -> bool {
+    let is_cancelled = current::with(|context| {
+        count_wake(context);
+        context.goroutine().map(|goroutine| context.runtime.timers.cancel(goroutine, wait))
+    });
+    is_cancelled.flatten() == Some(false)
 }
 
 /// Waits for the token on this thread, without a processor.
@@ -223,22 +228,18 @@ fn block(goroutine: GoroutineRef, deadline: Option<Instant>) {
 }
 
 /// Counts a wait that something outside the runtime will end: while there is one, there is no deadlock.
-fn count_wait() {
-    let _ = current::with(|context| {
-        context.with_core(|core| match core {
-            Some(core) => core.stats().outside_waits.bump(),
-            None => context.runtime.stats.outside_waits.bump_shared(),
-        });
+fn count_wait(context: &Context) {
+    context.with_core(|core| match core {
+        Some(core) => core.stats().outside_waits.bump(),
+        None => context.runtime.stats.outside_waits.bump_shared(),
     });
 }
 
 /// Keep in step with `count_wait`.
-fn count_wake() {
-    let _ = current::with(|context| {
-        context.with_core(|core| match core {
-            Some(core) => core.stats().outside_wakes.bump(),
-            None => context.runtime.stats.outside_wakes.bump_shared(),
-        });
+fn count_wake(context: &Context) {
+    context.with_core(|core| match core {
+        Some(core) => core.stats().outside_wakes.bump(),
+        None => context.runtime.stats.outside_wakes.bump_shared(),
     });
 }
 

@@ -28,8 +28,11 @@ use crate::spawn::go;
 /// assert!(took >= nap);
 /// ```
 pub fn sleep(duration: Duration) {
+    if duration.is_zero() {
+        return;
+    }
     match Instant::now().checked_add(duration) {
-        Some(deadline) => sleep_until(deadline),
+        Some(deadline) => wait_until(deadline),
         // Past the end of the clock.
         None => loop {
             park(WaitReason::Sleep, 0);
@@ -38,9 +41,14 @@ pub fn sleep(duration: Duration) {
 }
 
 fn sleep_until(deadline: Instant) {
-    while Instant::now() < deadline {
-        park_until(WaitReason::Sleep, 0, deadline);
+    if Instant::now() < deadline {
+        wait_until(deadline);
     }
+}
+
+/// Waits for `deadline`, which was ahead a moment ago. Reads no clock if nothing else wakes it.
+fn wait_until(deadline: Instant) {
+    while !park_until(WaitReason::Sleep, 0, deadline) && Instant::now() < deadline {}
 }
 
 /// A channel that gives the time, once, when `duration` has passed, and is then closed. For a `select!` that waits for

@@ -58,16 +58,17 @@ impl Timers {
         (wait, is_earliest)
     }
 
-    /// The goroutine's wait is over, whether its timer fired or not.
-    pub(crate) fn cancel(&self, goroutine: GoroutineRef, wait: TimedWait) {
+    /// The goroutine's wait is over, whether its timer fired or not: `false` if it did.
+    pub(crate) fn cancel(&self, goroutine: GoroutineRef, wait: TimedWait) -> bool {
         if !end_wait(goroutine, wait.epoch) {
-            return;
+            return false;
         }
         let queue = &self.queues[wait.queue];
         let mut timers = queue.timers.lock();
         if timers.note_void() {
             queue.earliest.publish(timers.earliest_ns());
         }
+        true
     }
 
     /// When the earliest timer is due; `NEVER` without one. It may be void.
