@@ -172,7 +172,10 @@ impl GoroutineRef {
 
     /// Leaves the token, and gives the right to run it to the caller, who must queue it, if it was parked.
     pub(crate) fn unpark_into(self, ready: &mut Vec<Runnable>) {
-        ready.extend(self.notified());
+        if let Some(runnable) = self.notified() {
+            runnable.prefetch_stack();
+            ready.push(runnable);
+        }
     }
 
     /// Leaves the token; the right to run it, if it was parked.

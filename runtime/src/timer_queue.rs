@@ -7,6 +7,7 @@
 
 use crate::earliest::NEVER;
 use crate::goroutine::GoroutineRef;
+use crate::prefetch::prefetch;
 use crate::primitives::atomic::Ordering::{AcqRel, Relaxed};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
@@ -41,6 +42,11 @@ impl Timer {
     /// Ends the wait that it belongs to; `false` if that has ended already.
     pub(crate) fn end_wait(&self) -> bool {
         end_wait(self.goroutine, self.epoch)
+    }
+
+    /// Fetches what `end_wait` looks at into the cache.
+    pub(crate) fn prefetch(&self) {
+        prefetch(self.goroutine.as_ptr().as_ptr().cast(), 2);
     }
 
     fn is_void(&self) -> bool {
