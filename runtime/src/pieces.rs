@@ -16,20 +16,29 @@ use std::sync::{Mutex, PoisonError};
 /// Bytes of a piece, and what its address is a multiple of.
 pub(crate) const PIECE_BYTES: usize = 64;
 
-/// Pieces that are moved at a time between a processor's list and the one for all, and cut from one slab.
+/// Pieces that are moved at a time between a processor's list and the one for all.
 const BATCH: usize = 64;
 
-/// What a slab is to the allocator.
-const SLAB: Layout = match Layout::from_size_align(BATCH * PIECE_BYTES, PIECE_BYTES) {
-    Ok(layout) => layout,
-    Err(_) => panic!("a slab has a layout"),
-};
+/// Most pieces of a slab: 16 MiB, untouched. Whoever asks the kernel for memory waits, for 4 ms and more, while another
+/// processor has one batch of stacks after the other made present (both take the lock of the address space); and on a worker's
+/// thread glibc asks for as much as is wanted, however little.
+const LARGEST: usize = 256 << 10;
 
 /// Most pieces that a processor's list keeps.
 const MOST: usize = 1024;
 
 /// Pieces that no processor keeps.
-static SPARE: Mutex<Vec<Piece>> = Mutex::new(Vec::new());
+static SPARE: Mutex<Spare> = Mutex::new(Spare { pieces: Vec::new(), slab: None, uncut: 0, next: BATCH });
+
+/// See `SPARE`.
+struct Spare {
+    pieces: Vec<Piece>,
+    /// The latest slab, of which the first `uncut` pieces have not been cut yet.
+    slab: Option<Piece>,
+    uncut: usize,
+    /// Pieces of the next slab: as many as all before together, up to `LARGEST`.
+    next: usize,
+}
 
 /// A piece that no one uses: `PIECE_BYTES` of a slab, which is never freed.
 pub(crate) struct Piece(NonNull<u8>);
@@ -52,27 +61,40 @@ impl Piece {
     }
 }
 
-/// The pieces of a new slab.
-fn slab() -> impl Iterator<Item = Piece> {
-    // SAFETY: the layout's size is not 0.
-    let memory = unsafe { alloc::alloc(SLAB) };
-    let first = NonNull::new(memory).unwrap_or_else(|| alloc::handle_alloc_error(SLAB));
-    (0..BATCH).map(move |index| {
-        // SAFETY: within the slab.
-        Piece(unsafe { first.add(index * PIECE_BYTES) })
-    })
-}
-
-/// Moves a batch from those for all, or from a new slab, into `list`.
+/// Moves a batch from those for all, or cut from a slab, into `list`.
 #[cold]
 fn refill(list: &mut Vec<Piece>) {
     let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-    if spare.is_empty() {
-        drop(spare);
-        list.extend(slab());
-    } else {
-        let from = spare.len().saturating_sub(BATCH);
-        list.extend(spare.drain(from..));
+    if spare.pieces.is_empty() {
+        spare.cut(list);
+    }
+    let from = spare.pieces.len().saturating_sub(BATCH);
+    list.extend(spare.pieces.drain(from..));
+}
+
+impl Spare {
+    /// Cuts a batch of a slab, of a new one if need be.
+    fn cut(&mut self, list: &mut Vec<Piece>) {
+        let slab = match &self.slab {
+            Some(slab) if self.uncut > 0 => slab.0,
+            _ => {
+                let layout = Layout::from_size_align(self.next * PIECE_BYTES, PIECE_BYTES);
+                let layout = layout.expect("16 MiB at most");
+                // SAFETY: the layout's size is not 0.
+                let memory = unsafe { alloc::alloc(layout) };
+                let slab = NonNull::new(memory).unwrap_or_else(|| alloc::handle_alloc_error(layout));
+                self.slab = Some(Piece(slab));
+                self.uncut = self.next;
+                self.next = (self.next * 2).min(LARGEST);
+                slab
+            }
+        };
+        // All slabs are multiples of it.
+        self.uncut -= BATCH;
+        list.extend((self.uncut..self.uncut + BATCH).map(|index| {
+            // SAFETY: within the slab.
+            Piece(unsafe { slab.add(index * PIECE_BYTES) })
+        }));
     }
 }
 
@@ -103,7 +125,7 @@ impl Pieces {
     #[cold]
     fn spill(&mut self, kept: usize) {
         let moved = self.0.drain(kept.min(self.0.len())..);
-        SPARE.lock().unwrap_or_else(PoisonError::into_inner).extend(moved);
+        SPARE.lock().unwrap_or_else(PoisonError::into_inner).pieces.extend(moved);
     }
 }
 
@@ -123,7 +145,7 @@ pub(crate) fn give(piece: Piece) {
     let mut left = Some(piece);
     let kept = current::with_pieces(|pieces| left.take().map(|piece| pieces.give(piece)));
     if kept.is_none() {
-        SPARE.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
+        SPARE.lock().unwrap_or_else(PoisonError::into_inner).pieces.extend(left);
     }
 }
 
