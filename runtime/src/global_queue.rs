@@ -153,6 +153,8 @@ impl Runtime {
         let mut taken = synced.global.ready.drain(..share);
         let first = taken.next();
         for runnable in taken {
+            // Another processor may have written it.
+            runnable.prefetch();
             assert!(core.queue.push(runnable).is_ok(), "so few fit into an empty ring");
         }
         self.publish(&synced);

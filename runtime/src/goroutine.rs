@@ -20,10 +20,11 @@
 //! in `park` or `end`, and is created anew by `unpark`, of which only one finds `Parked`.
 //!
 //! **Where it lives.** At the top of its stack's slot (`stack/`): no allocation, and the line that a switch touches
-//! anyway. Slots are never unmapped, nor used for anything else. So a [`GoroutineRef`] needs no count: it is valid for
-//! ever, only the goroutine may be another one than it was. What a stale holder may touch is atomic, and valid when all
-//! bytes are zero (the page of a slot in the pool may have been given back to the kernel). A stale `unpark` leaves a
-//! token, or wakes whoever parks there now: a spurious wake, which the contract of `park` allows.
+//! anyway. (One that has not begun may lie elsewhere: `seed.rs`.) Slots are never unmapped, nor used for anything else. So
+//! a [`GoroutineRef`] needs no count: it is valid for ever, only the goroutine may be another one than it was. What a stale
+//! holder may touch is atomic, and valid when all bytes are zero (the page of a slot in the pool may have been given back to
+//! the kernel). A stale `unpark` leaves a token, or wakes whoever parks there now: a spurious wake, which the contract of
+//! `park` allows.
 //!
 //! **Its runtime** is a raw pointer: counting would cost two shared writes a goroutine. A goroutine that has not ended
 //! keeps its runtime in memory all the same: while it runs, the worker does; and when a runtime stops with goroutines
@@ -33,9 +34,10 @@
 //! with it, and the list of all goroutines that it then needs had a lock).
 #![allow(unsafe_code, reason = "the goroutine lies in memory of its stack, and its fiber in a shared cell")]
 
+pub(crate) mod seed;
 mod sight;
 
-pub(crate) use self::sight::{Sight, all};
+pub(crate) use self::sight::{Sight, all, find};
 use crate::current;
 use crate::direct::Left;
 use crate::fiber::{Exit, Fiber, Suspend};
@@ -314,6 +316,9 @@ impl Runnable {
 
     /// Fetches the stack where it will go on into the cache, without waiting for it. The header should be there.
     pub(crate) fn prefetch_stack(&self) {
+        if self.is_seed() {
+            return;
+        }
         // SAFETY: `new` wrote it there. The right to run it is exclusive.
         prefetch(unsafe { Fiber::goes_on_at(self.0.fiber()) }, 4);
     }

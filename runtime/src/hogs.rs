@@ -25,9 +25,7 @@ impl Hogs {
         if self.is_quiet {
             return;
         }
-        let Some(hog) = goroutine::all(runtime).into_iter().find(|goroutine| goroutine.id == id) else {
-            return;
-        };
+        let Some(hog) = goroutine::find(runtime, id) else { return };
         if !self.is_news(hog.site) {
             return;
         }

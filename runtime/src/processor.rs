@@ -6,10 +6,12 @@
 
 mod ahead;
 mod samples;
+mod stacks;
 
 use self::samples::SAMPLE_EVERY;
 use crate::account::Span;
 use crate::goroutine::Runnable;
+use crate::goroutine::seed::Seeds;
 use crate::lazy::Laziness;
 use crate::metrics::Stats;
 use crate::pieces::Pieces;
@@ -20,7 +22,7 @@ use crate::queue::{self, Local, Slot, Stealer};
 use crate::run_queue::RunQueue;
 use crate::runtime::Runtime;
 use crate::slices::SLICE_NS;
-use crate::stack::{self, Class, Stack, StackError};
+use crate::stack::{self, Stack};
 use std::ops::Range;
 
 /// Goroutines that may run in a row out of the `next` slot while others wait in the ring. A pair that wakes each other keeps its
@@ -189,6 +191,9 @@ pub(crate) struct Core {
     next_runs: u32,
     ids: Range<u64>,
     stacks: Vec<Stack>,
+    /// Stacks that no one was on yet, and that may have no guard.
+    untouched: Vec<Stack>,
+    pub(crate) seeds: Seeds,
     pub(crate) pieces: Pieces,
     pub(crate) laziness: Laziness,
     /// What it does while it runs no goroutine.
@@ -241,6 +246,8 @@ impl Core {
             next_runs: 0,
             ids: 0..0,
             stacks: Vec::with_capacity(STACKS_KEPT),
+            untouched: Vec::with_capacity(STACKS_KEPT),
+            seeds: Seeds::default(),
             pieces: Pieces::default(),
             laziness: Laziness::default(),
             span: Span::default(),
@@ -439,41 +446,6 @@ impl Core {
         self.ids.next().expect("the batch was just filled")
     }
 
-    /// A stack of `class`: no lock and no system call if this processor has one left.
-    pub(crate) fn take_stack(&mut self, class: Class) -> Result<Stack, StackError> {
-        if class != Class::DEFAULT {
-            return stack::acquire(class);
-        }
-        if let Some(stack) = self.stacks.pop() {
-            // Far apart as they are, stacks cost most by their first line: that of the one after the next comes early.
-            if let [.., after_next, _] = &*self.stacks {
-                after_next.prefetch();
-            }
-            self.stats().stack_pool_hits.bump();
-            return Ok(stack);
-        }
-        stack::refill(class, &mut self.stacks)?;
-        Ok(self.stacks.pop().expect("a refill adds at least one"))
-    }
-
-    /// Takes the stack of a goroutine that has ended.
-    pub(crate) fn keep_stack(&mut self, stack: Stack) {
-        let class = stack.class();
-        if class != Class::DEFAULT {
-            stack::release(class, [stack]);
-            return;
-        }
-        if self.stacks.len() >= STACKS_KEPT {
-            stack::release(class, self.stacks.drain(..STACKS_MOVED));
-        }
-        self.stacks.push(stack);
-    }
-
-    /// Gives all stacks to the pool.
-    pub(crate) fn release_stacks(&mut self) {
-        stack::release(Class::DEFAULT, self.stacks.drain(..));
-    }
-
     /// A random number (xorshift).
     pub(crate) fn random(&mut self) -> u32 {
         self.random ^= self.random << 13;
@@ -487,6 +459,7 @@ impl Drop for Core {
     fn drop(&mut self) {
         // A stack without an owner is lost.
         self.release_stacks();
+        stack::unreserve(self.untouched.drain(..));
     }
 }
 
@@ -494,6 +467,7 @@ impl Drop for Core {
 mod tests {
     use super::*;
     use crate::goroutine::Birth;
+    use crate::stack::Class;
 
     fn core() -> Box<Core> {
         let (processor, local) = Processor::new(3);

@@ -2,12 +2,12 @@
 
 use crate::current;
 use crate::fiber::catch;
-use crate::goroutine::{Birth, GoroutineRef, Runnable};
+use crate::goroutine::{Birth, GoroutineRef, Runnable, seed};
 use crate::packet::{Receipt, packet};
 use crate::processor::Core;
 use crate::runtime::Runtime;
 use crate::scheduler::yield_now;
-use crate::stack::{self, Class, Stack, StackError};
+use crate::stack::{self, Class, StackError};
 use crate::trace::{self, Op, Site};
 use std::any::Any;
 use std::fmt;
@@ -295,35 +295,68 @@ struct Birthplace {
 
 /// Makes the goroutine of `body`, takes that out, and queues it. On an error `body` is left: its destructor is the
 /// user's, and must not run in here, where the processor is borrowed.
-fn start(
+fn start<F: FnOnce() + Send + 'static>(
     runtime: &Runtime,
     mut core: Option<&mut Core>,
     place: Birthplace,
-    body: &mut Option<impl FnOnce() + Send + 'static>,
+    body: &mut Option<F>,
 ) -> Result<GoroutineRef, StackError> {
-    let (id, stack) = prepare(runtime, core.as_deref_mut(), place.class)?;
-    let body = body.take().expect("it is started once");
-    let birth = Birth { id, site: place.site, pinned: place.pinned };
-    let runnable = Runnable::new(birth, runtime, stack, body);
+    let runnable = match sow(runtime, core.as_deref_mut(), place, body) {
+        Some(seed) => seed,
+        None => {
+            let stack = match core.as_deref_mut() {
+                Some(core) => core.take_stack(place.class)?,
+                None => stack::acquire(place.class)?,
+            };
+            let birth = place.birth(runtime, core.as_deref_mut());
+            Runnable::new(birth, runtime, stack, taken(body))
+        }
+    };
     let goroutine = runnable.goroutine();
-    runtime.trace.note(|stream| stream.spawn(id, place.site));
+    runtime.trace.note(|stream| stream.spawn(runnable.id(), place.site));
     runtime.ready(core, runnable);
     Ok(goroutine)
 }
 
-/// A fresh goroutine's id and stack. Counts it as started.
-fn prepare(runtime: &Runtime, core: Option<&mut Core>, class: Class) -> Result<(u64, Stack), StackError> {
-    match core {
-        Some(core) => {
-            let stack = core.take_stack(class)?;
-            core.stats().started.bump();
-            Ok((core.next_id(|| runtime.new_ids()), stack))
-        }
-        None => {
-            let stack = stack::acquire(class)?;
-            runtime.stats.started.bump_shared();
-            Ok((runtime.new_ids(), stack))
-        }
+/// The goroutine of `body` as a seed, if it can be one.
+#[inline(always)]
+fn sow<F: FnOnce() + Send + 'static>(
+    runtime: &Runtime,
+    core: Option<&mut Core>,
+    place: Birthplace,
+    body: &mut Option<F>,
+) -> Option<Runnable> {
+    if place.pinned || place.class != Class::DEFAULT {
+        return None;
+    }
+    let core = core?;
+    let reserved = core.reserve_for_seed()?;
+    let birth = place.birth(runtime, Some(core));
+    let body = taken(body);
+    if seed::fits::<F>() {
+        return Some(core.seeds.sow(birth, runtime, reserved, body));
+    }
+    Some(core.seeds.sow(birth, runtime, reserved, Box::new(body)))
+}
+
+fn taken<F>(body: &mut Option<F>) -> F {
+    body.take().expect("it is started once")
+}
+
+impl Birthplace {
+    /// A fresh id, and the rest. Counts the goroutine as started.
+    fn birth(self, runtime: &Runtime, core: Option<&mut Core>) -> Birth {
+        let id = match core {
+            Some(core) => {
+                core.stats().started.bump();
+                core.next_id(|| runtime.new_ids())
+            }
+            None => {
+                runtime.stats.started.bump_shared();
+                runtime.new_ids()
+            }
+        };
+        Birth { id, site: self.site, pinned: self.pinned }
     }
 }
 

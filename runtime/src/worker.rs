@@ -243,11 +243,13 @@ enum Ran {
 fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
     let runtime = &*context.runtime;
     let is_pinned = runnable.is_pinned();
-    if (is_pinned || runnable.is_bound())
-        && let Some(machine) = elsewhere(context, &runnable)
-    {
-        machine.send(Mail::Run(core, runnable));
-        return Ran::Lost;
+    if is_pinned || runnable.is_bound() {
+        if runnable.is_seed() {
+            runnable = core.sprout(runnable);
+        } else if let Some(machine) = elsewhere(context, &runnable) {
+            machine.send(Mail::Run(core, runnable));
+            return Ran::Lost;
+        }
     }
     trace::note(|lane| lane.run(runnable.id()));
     loop {

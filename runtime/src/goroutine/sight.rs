@@ -1,5 +1,6 @@
 //! Goroutines as reports see them: from outside, while they go on.
 
+use super::seed::all_places;
 use super::{Goroutine, GoroutineRef};
 use crate::park::WaitReason;
 use crate::primitives::atomic::{
@@ -23,10 +24,19 @@ pub(crate) struct Sight {
 
 /// All goroutines of `runtime` that are alive, by id.
 pub(crate) fn all(runtime: &Runtime) -> Vec<Sight> {
-    let mut all: Vec<Sight> =
-        stack::headers().filter_map(|header| GoroutineRef::of_slot(header).sight(runtime)).collect();
+    let grown = stack::headers().map(GoroutineRef::of_slot);
+    let mut all: Vec<Sight> = all_places().chain(grown).filter_map(|one| one.sight(runtime)).collect();
     all.sort_by_key(|sight| sight.id);
+    // One that has just sprouted is seen in both places.
+    all.dedup_by_key(|sight| sight.id);
     all
+}
+
+/// The goroutine of `runtime` with this id, if it is alive and has begun.
+pub(crate) fn find(runtime: &Runtime, id: u64) -> Option<Sight> {
+    let all = stack::headers().map(GoroutineRef::of_slot);
+    // Other runtimes have the same ids.
+    all.filter(|one| one.id() == id).find_map(|one| one.sight(runtime)).filter(|sight| sight.id == id)
 }
 
 impl GoroutineRef {

@@ -46,20 +46,23 @@ impl Core {
     #[inline(always)]
     pub(crate) fn take_directly(&mut self, runtime: &Runtime) -> Option<Runnable> {
         if let Some(next) = self.take_next(runtime) {
-            if !next.is_free() {
-                self.queue.put_next(next);
-                return None;
-            }
+            let next = self.ready_to_go(next).map_err(|tied| self.queue.put_next(tied)).ok()?;
             self.begin_direct(&next, false);
             return Some(next);
         }
         let first = self.queue.pop_usual()?;
-        if !first.is_free() {
-            self.put_first(runtime, first);
-            return None;
-        }
+        let first = self.ready_to_go(first).map_err(|tied| self.put_first(runtime, tied)).ok()?;
         self.begin_direct(&first, true);
         Some(first)
+    }
+
+    /// `runnable`, which may be gone to: on a stack, and not tied to a thread. Gives back one that is.
+    #[inline(always)]
+    fn ready_to_go(&mut self, runnable: Runnable) -> Result<Runnable, Runnable> {
+        if runnable.is_free() {
+            return Ok(runnable);
+        }
+        if runnable.is_seed() { Ok(self.sprout(runnable)) } else { Err(runnable) }
     }
 
     /// Queues `runnable` at the end, and says who runs next, as `take_directly`; gives it back if that is not all to be done.

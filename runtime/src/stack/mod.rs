@@ -12,11 +12,13 @@
 //! Processors take stacks of the smallest class in batches (`refill`), and make fresh ones in batches that grow while no
 //! others are to be had: a program with few goroutines pays for few, one that starts a million makes 64 at a time.
 //!
+//! A goroutine that has not begun owns a stack that is an address only (`reserve`), and mostly gets another one than that.
+//!
 //! The top of each slot is left to a *header*, the goroutine itself (`goroutine.rs`).
 
 mod reservation;
 
-use crate::os::memory::{give_back, guard, populate};
+use crate::os::memory::{give_back, guard, guard_may_fail, populate};
 use crate::os::{BATCH, MEMORY_HINTS, page_bytes};
 use crate::prefetch::prefetch;
 use crate::primitives::Mutex;
@@ -130,6 +132,17 @@ impl Stack {
         self.class
     }
 
+    /// The address of one of the default class, for `from_bottom`.
+    pub(crate) fn into_bottom(self) -> usize {
+        debug_assert_eq!(self.class, Class::DEFAULT);
+        self.bottom
+    }
+
+    /// One of the default class whose address `into_bottom` has given.
+    pub(crate) fn from_bottom(bottom: usize) -> Self {
+        Self { bottom, class: Class::DEFAULT }
+    }
+
     /// Addresses of the guard page.
     pub(crate) fn guard(&self) -> Range<usize> {
         self.bottom..self.bottom + page_bytes()
@@ -218,6 +231,11 @@ impl Pool {
         Ok(taken)
     }
 
+    /// Notes that `fresh` will be touched.
+    fn begin(&mut self, fresh: &[Stack]) {
+        fresh.iter().for_each(|stack| self.reservation.begin(stack.bottom, stack.bytes()));
+    }
+
     /// How many stacks to make ready now; more next time.
     fn next_batch(&mut self) -> usize {
         let batch = self.batch;
@@ -240,15 +258,39 @@ pub(crate) fn acquire(class: Class) -> Result<Stack, StackError> {
         if let Some(stack) = warm.or_else(|| pool.cold.pop()) {
             return Ok(stack);
         }
-        pool.take_unguarded(class, 1).map_err(StackError::Reserve)?
+        let fresh = pool.take_unguarded(class, 1).map_err(StackError::Reserve)?;
+        pool.begin(&fresh);
+        fresh
     };
     let mut guarded = guard_all(class, fresh)?;
     Ok(guarded.pop().expect("at least one is guarded, or it is an error"))
 }
 
-/// Adds at least one guarded stack of `class` to `stacks`, which is empty: warm ones if there are any, else others whose
-/// first pages are made present.
-pub(crate) fn refill(class: Class, stacks: &mut Vec<Stack>) -> Result<(), StackError> {
+/// Adds a batch of stacks of the default class to `untouched`, which is empty, as addresses only: `refill` makes them ready.
+/// None if there are none, or if `refill` might yet be refused a guard.
+pub(crate) fn reserve(untouched: &mut Vec<Stack>) {
+    if guard_may_fail() {
+        return;
+    }
+    let mut pool = POOLS[Class::DEFAULT.0].lock();
+    match pool.take_unguarded(Class::DEFAULT, BATCH) {
+        Ok(fresh) => untouched.extend(fresh),
+        Err(_) => untouched.extend(pool.cold.pop()),
+    }
+}
+
+/// Gives back what `reserve` gave.
+pub(crate) fn unreserve(untouched: impl IntoIterator<Item = Stack>) {
+    POOLS[Class::DEFAULT.0].lock().unguarded.extend(untouched);
+}
+
+/// Adds at least one guarded stack of `class` to `stacks`, which is empty: warm ones if there are any, else others, those of
+/// `untouched` first, whose first pages are made present.
+pub(crate) fn refill(
+    class: Class,
+    stacks: &mut Vec<Stack>,
+    untouched: &mut Vec<Stack>,
+) -> Result<(), StackError> {
     let fresh = {
         let mut pool = POOLS[class.0].lock();
         stacks.extend(pool.take_latest(WARM_TAKEN));
@@ -260,7 +302,14 @@ pub(crate) fn refill(class: Class, stacks: &mut Vec<Stack>) -> Result<(), StackE
         let from = pool.cold.len().saturating_sub(batch);
         stacks.extend(pool.cold.drain(from..));
         if stacks.is_empty() {
-            pool.take_unguarded(class, batch).map_err(StackError::Reserve)?
+            let mut fresh = untouched.split_off(untouched.len().saturating_sub(batch));
+            match pool.take_unguarded(class, batch - fresh.len()) {
+                Ok(more) => fresh.extend(more),
+                Err(error) if fresh.is_empty() => return Err(StackError::Reserve(error)),
+                Err(_) => {}
+            }
+            pool.begin(&fresh);
+            fresh
         } else {
             Vec::new()
         }
@@ -291,11 +340,11 @@ fn guard_all(class: Class, mut fresh: Vec<Stack>) -> Result<Vec<Stack>, StackErr
     }
 }
 
-/// The headers of all slots there are, in use or not.
+/// The headers of all slots that a goroutine is on, or was.
 pub(crate) fn headers() -> impl Iterator<Item = Header> {
     POOLS.iter().enumerate().flat_map(|(index, pool)| {
         let class = Class(index);
-        let slots: Vec<usize> = pool.lock().reservation.carved(class.bytes()).collect();
+        let slots: Vec<usize> = pool.lock().reservation.begun(class.bytes()).collect();
         slots.into_iter().map(move |bottom| Header::of(bottom, class))
     })
 }
@@ -418,7 +467,7 @@ mod tests {
         let (mut all, mut sizes) = (Vec::new(), Vec::new());
         for _ in 0..8 {
             let mut batch = Vec::new();
-            refill(class, &mut batch).unwrap();
+            refill(class, &mut batch, &mut Vec::new()).unwrap();
             sizes.push(batch.len());
             all.extend(batch);
         }
@@ -429,7 +478,7 @@ mod tests {
         assert_eq!(bottoms.len(), all.len());
         release(class, all);
         let mut warm = Vec::new();
-        refill(class, &mut warm).unwrap();
+        refill(class, &mut warm, &mut Vec::new()).unwrap();
         assert_eq!(warm.len(), WARM_TAKEN, "warm ones first");
         release(class, warm);
     }

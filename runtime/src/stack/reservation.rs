@@ -19,8 +19,15 @@ pub(super) struct Reservation {
     /// What is left of the current piece.
     free: Range<usize>,
     /// All pieces; the current one is the last.
-    pieces: Vec<Range<usize>>,
+    pieces: Vec<Piece>,
     next_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Piece {
+    range: Range<usize>,
+    /// A bit for each size of `bytes` in it: whether it was `begun`.
+    begun: Vec<u64>,
 }
 
 impl Reservation {
@@ -30,29 +37,33 @@ impl Reservation {
     /// be.
     pub(super) fn carve(&mut self, bytes: usize) -> io::Result<usize> {
         if self.free.len() < bytes {
-            self.end_piece();
             self.free = self.reserve(bytes)?;
-            self.pieces.push(self.free.clone());
+            self.pieces.push(Piece { range: self.free.clone(), begun: Vec::new() });
         }
         let bottom = self.free.start;
         self.free.start += bytes;
         Ok(bottom)
     }
 
-    /// The addresses of all that was carved, in sizes of `bytes`.
-    pub(super) fn carved(&self, bytes: usize) -> impl Iterator<Item = usize> {
-        let last = self.pieces.len().wrapping_sub(1);
-        let pieces = self.pieces.iter().enumerate().map(move |(index, piece)| {
-            if index == last { piece.start..self.free.start } else { piece.clone() }
-        });
-        pieces.flat_map(move |piece| piece.step_by(bytes))
+    /// Notes that what was carved at `bottom`, `bytes`, will be touched.
+    pub(super) fn begin(&mut self, bottom: usize, bytes: usize) {
+        let piece = self.pieces.iter_mut().rev().find(|piece| piece.range.contains(&bottom));
+        let piece = piece.expect("it was carved here");
+        let index = (bottom - piece.range.start) / bytes;
+        if piece.begun.len() <= index / 64 {
+            piece.begun.resize(index / 64 + 1, 0);
+        }
+        piece.begun[index / 64] |= 1 << (index % 64);
     }
 
-    /// The current piece is used up: what is too small for one more is not counted as carved.
-    fn end_piece(&mut self) {
-        if let Some(piece) = self.pieces.last_mut() {
-            piece.end = self.free.start;
-        }
+    /// The addresses of all that was begun, in sizes of `bytes`. To look at another would take memory, and it would be slow to
+    /// begin on.
+    pub(super) fn begun(&self, bytes: usize) -> impl Iterator<Item = usize> {
+        self.pieces.iter().flat_map(move |piece| {
+            let is_begun = |index: usize| piece.begun[index / 64] & 1 << (index % 64) != 0;
+            let indices = (0..piece.begun.len() * 64).filter(move |&index| is_begun(index));
+            indices.map(move |index| piece.range.start + index * bytes)
+        })
     }
 
     /// A further piece; where the kernel refuses (a limit on address space), a smaller one.
@@ -129,12 +140,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_carved_is_known_over_several_pieces() {
+    fn what_was_begun_is_known_over_several_pieces() {
         let mut reservation = Reservation::NONE;
-        assert_eq!(reservation.carved(16 << 20).count(), 0);
         let carved: Vec<usize> = (0..7).map(|_| reservation.carve(16 << 20).unwrap()).collect();
         assert_eq!(reservation.pieces.len(), 2, "64 MiB, then 128 MiB");
-        assert_eq!(reservation.carved(16 << 20).collect::<Vec<_>>(), carved);
+        assert_eq!(reservation.begun(16 << 20).count(), 0);
+        for index in [6, 2, 3, 2] {
+            reservation.begin(carved[index], 16 << 20);
+        }
+        assert_eq!(reservation.begun(16 << 20).collect::<Vec<_>>(), [carved[2], carved[3], carved[6]]);
     }
 
     #[test]

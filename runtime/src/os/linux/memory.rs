@@ -50,9 +50,17 @@ pub(crate) fn guard(bottoms: &[usize]) -> (usize, io::Result<()>) {
     (done, Ok(()))
 }
 
+/// Set once the kernel said that it does not know guard pages.
+static UNKNOWN: AtomicBool = AtomicBool::new(false);
+
+/// Whether a guard may be refused for another reason than that memory has run out: there are only so many mappings. Known
+/// when there is a guard.
+pub(crate) fn guard_may_fail() -> bool {
+    // ORDERING: Relaxed; whoever asks has made a guard, or comes after one who did.
+    UNKNOWN.load(Relaxed)
+}
+
 fn guard_one(page: usize) -> io::Result<()> {
-    // Set once the kernel said that it does not know guard pages.
-    static UNKNOWN: AtomicBool = AtomicBool::new(false);
     let address = ptr::with_exposed_provenance_mut(page);
     // ORDERING: Relaxed; guards nothing, whoever misses it asks the kernel again.
     if !UNKNOWN.load(Relaxed) {
