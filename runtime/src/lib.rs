@@ -63,6 +63,7 @@ pub mod cgroup;
 pub mod chan;
 mod current;
 mod direct;
+mod doubts;
 mod earliest;
 mod fences;
 mod fiber;

@@ -100,6 +100,18 @@ impl Pollable {
         self.registration.get().is_some_and(|registration| registration.source().is_since(mark))
     }
 
+    /// Whether the caller may wait for something to read though there may have been something at `mark`, after which no event
+    /// came. It is then woken if none comes (`doubts.rs`). Called before `wait`, which finds that out if it was meanwhile.
+    pub(crate) fn may_wait_in_doubt(&self, mark: Mark) -> bool {
+        self.registration.get().is_some_and(|Registration { runtime, place }| {
+            let index = current::with(|context| {
+                context.with_core(|core| core.map_or(0, |core| core.processor.index))
+            });
+            // What the clock was at the last look will do, and spares a look at it.
+            runtime.poller.doubts.add(index.unwrap_or(0), *place, mark, runtime.last_look_ns())
+        })
+    }
+
     /// Registers it with the current runtime, unless someone has done so.
     #[cold]
     fn register(&self) -> io::Result<&Registration> {

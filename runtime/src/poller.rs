@@ -6,6 +6,7 @@
 //! The bell, rung before the sleep begins, ends it at once. Each sleeper has a bell of its own. With one for all, a worker
 //! that has just been woken by it could silence it before another one, which goes to sleep as it leaves, has heard it.
 
+use crate::doubts::Doubts;
 use crate::earliest::{NEVER, Sleep};
 use crate::goroutine::Runnable;
 use crate::os::{Bell, Descriptors, LONGEST_SLEEP, timespec};
@@ -26,6 +27,7 @@ pub(crate) struct Poller {
     sources: Sources,
     registered: AtomicUsize,
     sleep: Sleep,
+    pub(crate) doubts: Doubts,
 }
 
 impl Poller {
@@ -35,6 +37,7 @@ impl Poller {
             sources: Sources::new(),
             registered: AtomicUsize::new(0),
             sleep: Sleep::default(),
+            doubts: Doubts::default(),
         })
     }
 
@@ -83,19 +86,27 @@ impl Poller {
     }
 
     /// Takes what is ready now; goroutines that must be queued are added to `ready`.
-    pub(crate) fn look(&self, ready: &mut Vec<Runnable>) {
+    pub(crate) fn look(&self, now_ns: u64, ready: &mut Vec<Runnable>) {
         let Some(descriptors) = self.descriptors() else { return };
         descriptors.take(|place, event| self.sources.get(place).notify(event, ready));
+        self.doubts.settle(now_ns, |place, mark| {
+            let source = self.sources.get(place);
+            if source.is_since(mark) {
+                source.read.notify(ready);
+            }
+        });
     }
 
     /// Notes that a worker will sleep until the earliest of `timers`; see `Sleep::arm`.
     pub(crate) fn arm(&self, timers: &Timers) {
+        self.doubts.refuse(true);
         self.sleep.arm(timers.earliest());
     }
 
     /// Notes that no worker sleeps here.
     pub(crate) fn disarm(&self) {
         self.sleep.disarm();
+        self.doubts.refuse(false);
     }
 
     /// Whether a worker sleeps in the poller, so that others need not look.
@@ -112,6 +123,10 @@ impl Poller {
     /// Sleeps until a descriptor is ready, the earliest of `timers` is due, or `bell` rings, which is silent afterwards;
     /// may return early. `now_ns` reads the runtime's clock. For the one worker that has the poller, which is armed.
     pub(crate) fn sleep(&self, bell: &Bell, timers: &Timers, now_ns: impl Fn() -> u64) {
+        // The caller then looks, which settles them.
+        if self.has_sources() && self.doubts.are_there() {
+            return;
+        }
         let Some(descriptors) = self.descriptors() else { return };
         let until = self.sleep.until(|| timers.earliest());
         let timeout = (until != NEVER).then(|| Duration::from_nanos(until.saturating_sub(now_ns())));

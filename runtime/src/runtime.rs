@@ -371,7 +371,7 @@ impl Runtime {
         self.last_look_ns.store(now_ns, Relaxed);
         self.timers.take_due(now_ns, &mut ready);
         if self.poller.has_sources() {
-            self.poller.look(&mut ready);
+            self.poller.look(now_ns, &mut ready);
         }
         self.own(ready)
     }
@@ -384,10 +384,15 @@ impl Runtime {
         ready
     }
 
+    /// When timers and network were last looked at, ns of the clock.
+    pub(crate) fn last_look_ns(&self) -> u64 {
+        // ORDERING: Relaxed; a hint.
+        self.last_look_ns.load(Relaxed)
+    }
+
     /// Nanoseconds since the last look.
     pub(crate) fn since_look_ns(&self, now_ns: u64) -> u64 {
-        // ORDERING: Relaxed; a hint.
-        now_ns.saturating_sub(self.last_look_ns.load(Relaxed))
+        now_ns.saturating_sub(self.last_look_ns())
     }
 
     /// What a busy worker does when it has looked at the clock: fires timers that are due, and looks at the network if

@@ -22,8 +22,10 @@ const CHUNKS: usize = 26;
 /// In `Source::events`: the other side has closed, or something urgent came. From then on the kernel may keep quiet about
 /// what is there.
 const CLOSING: u32 = 1;
+/// In `LastDrained`: `Drained::is_guess`. No mark has this bit.
+const GUESS: u32 = 2;
 /// Added there for each event.
-const EVENT: u32 = 2;
+const EVENT: u32 = 4;
 
 /// A registered descriptor as the poller sees it.
 #[derive(Debug, Default)]
@@ -38,29 +40,38 @@ pub(crate) struct Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark(u32);
 
-/// The mark of whoever wrote last, if anyone did.
-#[derive(Debug)]
-pub(crate) struct LastMark(AtomicU32);
+/// That everything was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Drained {
+    /// When, or before.
+    pub(crate) mark: Mark,
+    /// The read was given as much as it asked for, so there may have been more.
+    pub(crate) is_guess: bool,
+}
 
-impl Default for LastMark {
+/// What whoever wrote last saw, if anyone did.
+#[derive(Debug)]
+pub(crate) struct LastDrained(AtomicU32);
+
+impl Default for LastDrained {
     fn default() -> Self {
         Self(AtomicU32::new(Self::NONE))
     }
 }
 
-impl LastMark {
+impl LastDrained {
     /// In place of a mark, none of which has this bit.
     const NONE: u32 = CLOSING;
 
-    pub(crate) fn load(&self) -> Option<Mark> {
+    pub(crate) fn load(&self) -> Option<Drained> {
         // ORDERING: Relaxed; a mark says by itself whether it still holds.
         let mark = self.0.load(Relaxed);
-        (mark != Self::NONE).then_some(Mark(mark))
+        (mark != Self::NONE).then_some(Drained { mark: Mark(mark & !GUESS), is_guess: mark & GUESS != 0 })
     }
 
-    pub(crate) fn store(&self, mark: Mark) {
+    pub(crate) fn store(&self, drained: Drained) {
         // ORDERING: Relaxed; as above.
-        self.0.store(mark.0, Relaxed);
+        self.0.store(drained.mark.0 | if drained.is_guess { GUESS } else { 0 }, Relaxed);
     }
 }
 

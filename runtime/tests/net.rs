@@ -201,6 +201,41 @@ fn a_peer_that_closes_ends_reads_and_breaks_writes() {
 }
 
 #[test]
+fn who_expects_nothing_more_finds_what_is_there() {
+    everywhere(|ground| {
+        for others_are_busy in [false, true] {
+            let ((mut client, mut server), ends) = (tcp_pair(), Arc::new(AtomicBool::new(!others_are_busy)));
+            let busy = {
+                let ends = ends.clone();
+                ground.spawn(move || {
+                    while !ends.load(SeqCst) {
+                        yield_now();
+                    }
+                })
+            };
+            let server = ground.spawn(move || {
+                let mut message = [0; 8];
+                while server.read_exact(&mut message).is_ok() {
+                    server.write_all(&message).unwrap();
+                }
+            });
+            // One at a time for long enough to make it a habit, then some at once.
+            for count in [1; 100].into_iter().chain([2, 3, 10, 1, 2]) {
+                let (messages, mut answers) =
+                    (vec![count; 8 * usize::from(count)], vec![0; 8 * usize::from(count)]);
+                client.write_all(&messages).unwrap();
+                client.read_exact(&mut answers).unwrap();
+                assert_eq!(answers, messages);
+            }
+            drop(client);
+            server.join();
+            ends.store(true, SeqCst);
+            busy.join();
+        }
+    });
+}
+
+#[test]
 fn a_shutdown_ends_a_read_that_waits() {
     everywhere(|ground| {
         let (client, server) = tcp_pair();

@@ -3,6 +3,7 @@
 //! They are std's sockets in non-blocking mode. Every operation is tried at once and, while it would block, waits for the
 //! netpoller and is tried again; timeouts are deadlines of that wait.
 
+mod habit;
 mod socket;
 mod tcp;
 mod udp;

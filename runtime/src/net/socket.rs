@@ -7,9 +7,10 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use crate::net::habit::Habit;
 use crate::netpoll::{Direction, Pollable};
 use crate::os;
-use crate::sources::LastMark;
+use crate::sources::{Drained, LastDrained, Mark};
 use rustix::net::RecvFlags;
 
 /// A non-blocking socket of std's type `S`, known to the netpoller.
@@ -19,7 +20,8 @@ pub(super) struct Socket<S> {
     pollable: Pollable,
     inner: S,
     /// When it was last seen that there is nothing to read, see `receive_all`.
-    drained: LastMark,
+    drained: LastDrained,
+    habit: Habit,
     pub(super) read_timeout: Timeout,
     pub(super) write_timeout: Timeout,
 }
@@ -32,7 +34,8 @@ impl<S: AsFd> Socket<S> {
         Ok(Self {
             pollable,
             inner,
-            drained: LastMark::default(),
+            drained: LastDrained::default(),
+            habit: Habit::default(),
             read_timeout: Timeout::none(),
             write_timeout: Timeout::none(),
         })
@@ -64,6 +67,12 @@ impl<S: AsFd> Socket<S> {
     /// Waits until it may be ready in `direction`; `TimedOut` at the deadline.
     pub(super) fn wait(&self, direction: Direction, deadline: Option<Instant>) -> io::Result<()> {
         self.pollable.wait(direction, deadline)
+    }
+
+    /// Whether to wait for something to read without having tried, on the guess that there was no more at `mark`. Not where
+    /// time is short: something that is there would be said to have come too late.
+    fn may_rely_on(&self, mark: Mark) -> bool {
+        !self.habit.must_try() && self.read_timeout.get().is_none() && self.pollable.may_wait_in_doubt(mark)
     }
 
     fn run<T>(
@@ -108,26 +117,34 @@ pub(super) fn receive<S: AsFd>(socket: &Socket<S>, buf: &mut [u8]) -> io::Result
 }
 
 /// As `receive`, from a socket whose reads end early only when all has been read. After such a read the next one waits
-/// without trying first.
+/// without trying first; after one that was given all it asked for, it does where it would be tried in vain by habit.
 ///
 /// So it is with TCP, but for urgent data, and what is to be read when the other side has closed: then the kernel has no
 /// further event, and every read tries (`Source::mark`). Not with Unix sockets, whose reads also end at descriptors that
 /// were sent along.
 pub(super) fn receive_all<S: AsFd>(socket: &Socket<S>, buf: &mut [u8]) -> io::Result<usize> {
     let asked = buf.len();
-    let mut waits_first =
-        asked > 0 && socket.drained.load().is_some_and(|mark| socket.pollable.is_drained(mark));
-    let mut mark = None;
+    let drained = socket.drained.load().filter(|seen| asked > 0 && socket.pollable.is_drained(seen.mark));
+    let guess = drained.filter(|seen| seen.is_guess).map(|seen| seen.mark);
+    let waits_first = guess.map_or(drained.is_some(), |mark| socket.may_rely_on(mark));
+    let (mut must_wait, mut tries, mut mark) = (waits_first, 0, None);
     let count = socket.read(|stream| {
-        if mem::take(&mut waits_first) {
+        if mem::take(&mut must_wait) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        tries += 1;
         mark = socket.pollable.mark();
         let (count, _) = rustix::net::recv(stream, &mut *buf, RecvFlags::empty())?;
         Ok(count)
     })?;
-    if let Some(mark) = mark.filter(|_| 0 < count && count < asked) {
-        socket.drained.store(mark);
+    let has_found = tries == 1;
+    match guess {
+        Some(_) if !waits_first => socket.habit.tried(has_found),
+        Some(mark) if socket.pollable.is_drained(mark) => socket.habit.waited_in_vain(has_found),
+        _ => {}
+    }
+    if let Some(mark) = mark.filter(|_| count > 0) {
+        socket.drained.store(Drained { mark, is_guess: count == asked });
     }
     Ok(count)
 }
