@@ -9,6 +9,7 @@ mod samples;
 mod stacks;
 
 use self::samples::SAMPLE_EVERY;
+use self::stacks::STACKS_KEPT;
 use crate::account::Span;
 use crate::goroutine::Runnable;
 use crate::goroutine::seed::Seeds;
@@ -33,10 +34,6 @@ const NEXT_RUNS: u32 = 16;
 
 /// Goroutine ids a processor takes at a time. As in Go.
 pub(crate) const ID_BATCH: u64 = 16;
-
-/// Stacks a processor keeps for itself, and how many it gives to the pool at a time.
-const STACKS_KEPT: usize = 64;
-const STACKS_MOVED: usize = 32;
 
 /// Most goroutines run between two looks at the clock.
 const CLOCK_RUNS: u32 = 64;

@@ -1,9 +1,13 @@
-//! The stacks that a processor keeps, and who gets one when.
+//! The stacks that a processor keeps: those at hand for who starts next, and addresses of some that no one was on.
 
-use super::{Core, STACKS_KEPT, STACKS_MOVED};
+use super::Core;
 use crate::goroutine::Runnable;
 use crate::overflow::fatal;
 use crate::stack::{self, Class, Stack, StackError};
+
+/// Stacks a processor keeps for itself, and how many it gives to the pool at a time.
+pub(super) const STACKS_KEPT: usize = 64;
+const STACKS_MOVED: usize = 32;
 
 impl Core {
     /// A stack of `class`: no lock and no system call if this processor has one left.
@@ -32,11 +36,12 @@ impl Core {
 
     #[inline(never)]
     fn reserve(&mut self) -> Option<Stack> {
-        if !self.seeds.has_room() {
-            return None;
-        }
+        // First, since where address space is short a stack is worth more than places for seeds.
         if self.untouched.is_empty() {
             stack::reserve(&mut self.untouched);
+        }
+        if self.untouched.is_empty() || !self.seeds.has_room() {
+            return None;
         }
         self.untouched.pop()
     }
