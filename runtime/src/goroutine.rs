@@ -147,10 +147,9 @@ impl GoroutineRef {
         unsafe { Fiber::exit(self.fiber(), why) }
     }
 
-    /// Whether its stack is of `class`. For itself.
+    /// Whether its stack is of `class`.
     pub(crate) fn has_stack_of(self, class: Class) -> bool {
-        // SAFETY: it runs, and no one moves its fiber meanwhile.
-        unsafe { Fiber::class(self.fiber()) == class }
+        self.stack_bytes() == class.bytes()
     }
 
     /// Where it is; a multiple of 64. To be kept in a word.

@@ -62,6 +62,10 @@ mod blocking;
 pub mod cgroup;
 pub mod chan;
 mod current;
+#[cfg_attr(
+    any(corefit_portable_switch, not(all(target_arch = "x86_64", target_os = "linux"))),
+    allow(dead_code, reason = "no way leads from one goroutine to another there")
+)]
 mod direct;
 mod doubts;
 mod earliest;

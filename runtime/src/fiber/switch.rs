@@ -26,7 +26,7 @@
 use super::{BODY_BYTES, Suspend, run_body};
 use crate::current;
 use crate::direct::{self, Left};
-use crate::stack::{Class, HEADER_ALIGN, Stack};
+use crate::stack::{HEADER_ALIGN, Stack};
 use std::arch::{asm, global_asm};
 use std::cell::Cell;
 use std::{process, ptr};
@@ -175,15 +175,6 @@ impl Fiber {
     pub(crate) unsafe fn goes_on_at(this: *const Self) -> *const u8 {
         // SAFETY: no one runs it, so no one else accesses it.
         ptr::without_provenance(unsafe { (*this).sp })
-    }
-
-    /// The class of its stack.
-    ///
-    /// # Safety
-    /// It lies where it was said to.
-    pub(crate) unsafe fn class(this: *const Self) -> Class {
-        // SAFETY: written by `new`, and not since.
-        unsafe { (*this).stack.class() }
     }
 
     /// The stack of one that has ended.

@@ -81,7 +81,8 @@ impl Class {
         class.map(Self).ok_or(StackError::TooLarge { bytes })
     }
 
-    fn bytes(self) -> usize {
+    /// Bytes of address space of such a stack, guard page included.
+    pub(crate) fn bytes(self) -> usize {
         CLASS_BYTES[self.0]
     }
 }
