@@ -13,7 +13,11 @@
 //!
 //! What is to be done with the one that leaves must wait until its stack is left: declared parked or queued, it may be run
 //! elsewhere at once. So who comes next does it, as the first thing, in [`arrive`]; which one and what for is the message
-//! of the switch ([`Left`]).
+//! of the switch ([`Left`]). Only what no other thread can see is done before ([`take`]): one that yields goes to the end of a
+//! private queue, and the stack of one that ends to those of its processor.
+//!
+//! What makes it quick is less that there are fewer instructions than that none waits for the one before: what goes from one
+//! goroutine to the next lies in the processor, which stays where it is (`current.rs`), not on a stack that is being left.
 #![allow(unsafe_code, reason = "the right to run a goroutine passes through the switch as an address")]
 
 use crate::current::{self, Context};
@@ -119,21 +123,30 @@ fn take(
 pub(crate) fn arrive(left: Left) {
     let (runnable, why) = left.into_parts();
     if why != Suspend::Park as usize {
-        arrive_by_worker(runnable, Suspend::from_number(why));
+        arrive_late(runnable, Suspend::from_number(why));
     } else if let Err(again) = runnable.park() {
-        // The token came first: it goes on, as soon as this one leaves.
-        arrive_by_worker(again, Suspend::Yield);
+        arrive_late(again, Suspend::Park);
     }
 }
 
-/// As the worker does it.
+/// As the worker does it, but that someone runs here already: another worker may help whoever is queued.
 // Never inlined: it looks at a thread-local after a switch.
 #[inline(never)]
-fn arrive_by_worker(runnable: Runnable, why: Suspend) {
+fn arrive_late(runnable: Runnable, why: Suspend) {
     let done = current::with(|context| {
-        context.with_core(|core| match why {
-            Suspend::End => worker::end(&context.runtime, core, runnable),
-            _ => worker::queue_again(&context.runtime, core, runnable),
+        let runtime = &*context.runtime;
+        context.with_core(|core| match (why, core) {
+            (Suspend::End, core) => worker::end(runtime, core, runnable),
+            // The token came first, which is as if it came now.
+            (Suspend::Park, core) => runtime.ready(core, runnable),
+            (_, Some(core)) => {
+                runtime.stamp(core, &runnable);
+                core.put_last(runtime, runnable);
+                if !core.queue.is_private() {
+                    runtime.wake_one();
+                }
+            }
+            (_, None) => worker::queue_again(runtime, None, runnable),
         });
     });
     debug_assert!(done.is_some(), "a worker runs what switches directly");

@@ -23,7 +23,7 @@ use crate::queue::{self, Local, Slot, Stealer};
 use crate::run_queue::RunQueue;
 use crate::runtime::Runtime;
 use crate::slices::SLICE_NS;
-use crate::stack::{self, Stack};
+use crate::stack::Stack;
 use std::ops::Range;
 
 /// Goroutines that may run in a row out of the `next` slot while others wait in the ring. A pair that wakes each other keeps its
@@ -456,7 +456,6 @@ impl Drop for Core {
     fn drop(&mut self) {
         // A stack without an owner is lost.
         self.release_stacks();
-        stack::unreserve(self.untouched.drain(..));
     }
 }
 
@@ -464,7 +463,7 @@ impl Drop for Core {
 mod tests {
     use super::*;
     use crate::goroutine::Birth;
-    use crate::stack::Class;
+    use crate::stack::{self, Class};
 
     fn core() -> Box<Core> {
         let (processor, local) = Processor::new(3);

@@ -190,8 +190,9 @@ impl Runnable {
         // SAFETY: the body is of the type that this is for (`sow`), and read once: the right to run it is exclusive, and
         // is another one now.
         let grown = unsafe { sprout(place, stack) };
-        // ORDERING: Relaxed; as in `end`.
-        place.id.store(0, Relaxed);
+        // ORDERING: Release; pairs with the Acquire in `sight`: who sees that it is not here sees it on its stack, where reports
+        // look later.
+        place.id.store(0, Release);
         seeds.keep(Place(place));
         grown
     }

@@ -48,6 +48,12 @@ impl Habit {
         count.is_multiple_of(ONE_TRIED_OF)
     }
 
+    /// Whether reads need not be tried now.
+    #[cfg(test)]
+    pub(super) fn is_sure(&self) -> bool {
+        self.get() >= SURE
+    }
+
     /// It was tried.
     pub(super) fn tried(&self, has_found: bool) {
         let count = self.get();

@@ -127,10 +127,14 @@ pub(super) fn receive_all<S: AsFd>(socket: &Socket<S>, buf: &mut [u8]) -> io::Re
     let drained = socket.drained.load().filter(|seen| asked > 0 && socket.pollable.is_drained(seen.mark));
     let guess = drained.filter(|seen| seen.is_guess).map(|seen| seen.mark);
     let waits_first = guess.map_or(drained.is_some(), |mark| socket.may_rely_on(mark));
-    let (mut must_wait, mut tries, mut mark) = (waits_first, 0, None);
+    let (mut must_wait, mut tries, mut is_doubt_settled, mut mark) = (waits_first, 0, false, None);
     let count = socket.read(|stream| {
         if mem::take(&mut must_wait) {
             return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if tries == 0 && waits_first {
+            // No event came: it was woken to find out.
+            is_doubt_settled = guess.is_some_and(|mark| socket.pollable.is_drained(mark));
         }
         tries += 1;
         mark = socket.pollable.mark();
@@ -140,7 +144,7 @@ pub(super) fn receive_all<S: AsFd>(socket: &Socket<S>, buf: &mut [u8]) -> io::Re
     let has_found = tries == 1;
     match guess {
         Some(_) if !waits_first => socket.habit.tried(has_found),
-        Some(mark) if socket.pollable.is_drained(mark) => socket.habit.waited_in_vain(has_found),
+        Some(_) if is_doubt_settled => socket.habit.waited_in_vain(has_found),
         _ => {}
     }
     if let Some(mark) = mark.filter(|_| count > 0) {
@@ -324,6 +328,12 @@ pub(super) use as_fd;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::sleep;
+    use crate::{Config, go, yield_now};
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     #[test]
     fn a_timeout_is_kept_and_zero_is_refused() {
@@ -363,5 +373,55 @@ mod tests {
             }
         });
         assert_eq!((result.unwrap_err().kind(), tries), (io::ErrorKind::ConnectionReset, 2));
+    }
+
+    const LAST: u8 = 1;
+
+    #[test]
+    fn a_peer_that_lets_wait_is_asked_again() {
+        Config::new().procs(1).run(|| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let server = Arc::new(Socket::new(listener.accept().unwrap().0).unwrap());
+            let read = Arc::new(AtomicUsize::new(0));
+            let (theirs, their_read) = (server.clone(), read.clone());
+            let reader = go(move || {
+                let mut message = [0];
+                while message != [LAST] {
+                    assert_eq!(receive_all(&theirs, &mut message).unwrap(), 1);
+                    their_read.fetch_add(1, SeqCst);
+                }
+            });
+            let mut count = 0;
+            let mut send = |message, pause: fn()| {
+                pause();
+                client.write_all(&[message]).unwrap();
+                count += 1;
+                while read.load(SeqCst) < count {
+                    yield_now();
+                }
+                // It asks again, or waits without.
+                yield_now();
+            };
+            (0..100).for_each(|_| send(0, || ()));
+            assert!(server.habit.is_sure(), "each of them was waited for");
+            // Others run, and so doubts are accepted.
+            let busy = Arc::new(AtomicUsize::new(1));
+            let is_busy = busy.clone();
+            let other = go(move || {
+                while is_busy.load(SeqCst) > 0 {
+                    yield_now();
+                }
+            });
+            let tries = (0..1000).take_while(|_| {
+                send(0, || sleep(Duration::from_millis(3)));
+                server.habit.is_sure()
+            });
+            assert!(tries.count() < 1000, "to wait without asking saves nothing here");
+            busy.store(0, SeqCst);
+            other.join().unwrap();
+            send(LAST, || ());
+            reader.join().unwrap();
+        });
     }
 }

@@ -46,23 +46,31 @@ impl Core {
     #[inline(always)]
     pub(crate) fn take_directly(&mut self, runtime: &Runtime) -> Option<Runnable> {
         if let Some(next) = self.take_next(runtime) {
-            let next = self.ready_to_go(next).map_err(|tied| self.queue.put_next(tied)).ok()?;
+            let next = match self.ready_to_go(next) {
+                Ok(next) => next,
+                Err(not_yet) => {
+                    self.next_runs -= 1;
+                    self.queue.put_next(not_yet);
+                    return None;
+                }
+            };
             self.begin_direct(&next, false);
             return Some(next);
         }
         let first = self.queue.pop_usual()?;
-        let first = self.ready_to_go(first).map_err(|tied| self.put_first(runtime, tied)).ok()?;
+        let first = self.ready_to_go(first).map_err(|not_yet| self.put_first(runtime, not_yet)).ok()?;
         self.begin_direct(&first, true);
         Some(first)
     }
 
-    /// `runnable`, which may be gone to: on a stack, and not tied to a thread. Gives back one that is.
+    /// `runnable`, which may be gone to: on a stack, and not tied to a thread. Else gives it back; also one for which a stack must
+    /// be made first, which takes more room than may be left on the one that is left.
     #[inline(always)]
     fn ready_to_go(&mut self, runnable: Runnable) -> Result<Runnable, Runnable> {
         if runnable.is_free() {
             return Ok(runnable);
         }
-        if runnable.is_seed() { Ok(self.sprout(runnable)) } else { Err(runnable) }
+        if runnable.is_seed() && !self.stacks.is_empty() { Ok(self.sprout(runnable)) } else { Err(runnable) }
     }
 
     /// Queues `runnable` at the end, and says who runs next, as `take_directly`; gives it back if that is not all to be done.

@@ -2,6 +2,7 @@
 
 use super::Core;
 use crate::goroutine::Runnable;
+use crate::goroutine::seed::Seeds;
 use crate::overflow::fatal;
 use crate::stack::{self, Class, Stack, StackError};
 
@@ -71,8 +72,10 @@ impl Core {
         self.stacks.push(stack);
     }
 
-    /// Gives all stacks to the pool.
+    /// Gives all stacks to the pool, and the places of seeds to the others.
     pub(crate) fn release_stacks(&mut self) {
         stack::release(Class::DEFAULT, self.stacks.drain(..));
+        stack::unreserve(self.untouched.drain(..));
+        self.seeds = Seeds::default();
     }
 }
