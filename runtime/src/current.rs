@@ -2,10 +2,11 @@
 //!
 //! A goroutine migrates between threads at every suspension, and compilers keep the *address* of a thread-local over a
 //! call. So no function here returns such an address, all are `#[inline(never)]`, and the closures they take do not
-//! suspend: each call reads the thread-local anew, on the thread that it runs on.
+//! suspend: each call reads the thread-local anew, on the thread that it runs on. Two do suspend, `leave_for` and `park`: they
+//! look before the switch only.
 //!
-//! The processor is taken out of its cell while someone works with it. Whoever looks at it again meanwhile finds that the
-//! thread holds none, which is always a safe answer.
+//! The processor is *lent* while someone works with it. Whoever looks at it again meanwhile finds that the thread holds none,
+//! which is always a safe answer.
 #![allow(unsafe_code, reason = "the thread-local points to the frame of the worker's main function")]
 
 use crate::direct;

@@ -10,13 +10,13 @@
 //! state     token (`token.rs`)   queued   stack owned by
 //! Runnable  any but Parked       yes      whoever takes it out of the queue
 //! Running   Empty or Notified    no       the worker running it
-//! Parking   Empty or Notified    no       the worker running it, which has left the stack
+//! Parking   Empty or Notified    no       its worker, or the goroutine that came next on this thread: it has left the stack
 //! Waiting   Parked               no       no one, until an `unpark` takes the token out of Parked: then its caller
-//! Dead      any                  no       the worker that ran it; the stack goes to the pool
+//! Dead      any                  no       its processor, which keeps the stack, or the pool
 //! ```
 //!
 //! No field holds the state: it follows from where the one right to run the goroutine is. That right is a [`Runnable`],
-//! which cannot be copied. It is created once (`Runnable::new`), moves through queues (each element comes out once), ends
+//! which cannot be copied. It is created once (`Runnable::new`, or `Seeds::sow` for one that has no stack yet), moves through queues (each element comes out once), ends
 //! in `park` or `end`, and is created anew by `unpark`, of which only one finds `Parked`.
 //!
 //! **Where it lives.** At the top of its stack's slot (`stack/`): no allocation, and the line that a switch touches
@@ -93,7 +93,7 @@ pub(crate) struct Goroutine {
     runtime: AtomicPtr<Runtime>,
     /// When it was queued, ns of the runtime's clock; 0 if this time is not sampled.
     pub(crate) ready_ns: AtomicU64,
-    /// Initialized while someone is here.
+    /// Initialized while someone is here; in a seed its body is here.
     fiber: UnsafeCell<MaybeUninit<Fiber>>,
     site: AtomicPtr<Location<'static>>,
     wait_object: AtomicUsize,
@@ -125,7 +125,7 @@ impl Deref for GoroutineRef {
     type Target = Goroutine;
 
     fn deref(&self) -> &Goroutine {
-        // SAFETY: made by `of_slot` only: the header of a slot, aligned, never unmapped, and used for nothing else. All
+        // SAFETY: the header of a slot (`of_slot`) or a place for seeds: aligned, never unmapped, and used for nothing else. All
         // bytes zero, which fresh memory has, are a valid `Goroutine`; all that is written there since are its fields.
         unsafe { self.0.as_ref() }
     }

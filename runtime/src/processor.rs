@@ -188,7 +188,7 @@ pub(crate) struct Core {
     next_runs: u32,
     ids: Range<u64>,
     stacks: Vec<Stack>,
-    /// Stacks that no one was on yet, and that may have no guard.
+    /// Stacks that no one was on for long, if ever, and that may have no guard: addresses for seeds.
     untouched: Vec<Stack>,
     pub(crate) seeds: Seeds,
     pub(crate) pieces: Pieces,

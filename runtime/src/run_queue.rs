@@ -136,7 +136,7 @@ impl RunQueue {
         self.pop_usual().or_else(|| self.urgent.pop())
     }
 
-    /// Takes the oldest of the ring.
+    /// Takes the oldest of the ring, or of the private queue.
     #[inline(always)]
     pub(crate) fn pop_usual(&mut self) -> Option<Runnable> {
         if !self.is_private {

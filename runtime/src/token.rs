@@ -1,7 +1,7 @@
 //! The token of a goroutine: what makes `park` and `unpark` meet, whoever comes first.
 //!
-//! The protocol of `std::thread::park`, with one more party: the worker, which may call a goroutine parked only when
-//! it has left its stack.
+//! The protocol of `std::thread::park`, with one more party: the worker, or the goroutine that comes next on its thread, which
+//! may call a goroutine parked only when it has left its stack.
 //!
 //! ```text
 //!   Empty ───unpark───▶ Notified       park (goroutine):  token there? take it : switch to the worker
@@ -53,8 +53,8 @@ impl Token {
         self.0.swap(EMPTY, Acquire) == NOTIFIED
     }
 
-    /// Declares the goroutine parked, or takes the token that came meanwhile and says `false`. For its worker, after
-    /// the switch.
+    /// Declares the goroutine parked, or takes the token that came meanwhile and says `false`. For its worker, or
+    /// who comes next, after the switch.
     #[must_use]
     pub(crate) fn commit(&self) -> bool {
         // ORDERING: Release; pairs with the Acquire in `notify`: the saved stack is published to whoever queues it.

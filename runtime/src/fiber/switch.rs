@@ -1,7 +1,8 @@
-//! The switch between a worker's stack and a goroutine's, for x86-64 and the System V calling convention.
+//! The switch between a worker's stack and a goroutine's, and from goroutine to goroutine (`direct.rs`), for x86-64 and the
+//! System V calling convention.
 //!
-//! Both directions are the same few instructions: the side that leaves pushes the registers that the compiler cannot be
-//! told about (RBP, RBX) and the address where it goes on, stores its stack pointer, loads the other's, and *jumps*. All
+//! All are the same few instructions: the side that leaves pushes the registers that the compiler cannot be
+//! told about (RBP, RBX) and the address where it goes on, stores its stack pointer, loads the other's, and *jumps*, with a message in RDX. All
 //! other registers are declared overwritten, so the compiler saves those that it needs. The floating-point control words
 //! stay as they are: no code of Rust's changes them.
 //!
@@ -19,7 +20,8 @@
 //! predicts a `ret` by the calls before it. Between two of a goroutine's switches its worker calls and returns, and vice
 //! versa; with `call` and `ret` at the seam each level of calls between the seam and the loops on both sides is one
 //! wrong prediction of some 20 cycles. With jumps either side's calls and returns are balanced as seen from the other,
-//! and the jumps have one target each, if `leave` is one function, and `resume` inlined into the worker's loop.
+//! and a jump has few targets: there is one function for each reason to leave (`current.rs`), and `resume` is inlined into the
+//! worker's loop.
 //!
 //! Unwinding ends in `main`, which catches; a backtrace ends in `begin`, which says that no one called it.
 
