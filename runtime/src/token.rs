@@ -83,8 +83,9 @@ impl Token {
     /// Leaves the token.
     #[inline]
     pub(crate) fn notify(&self) -> Notified {
-        // ORDERING: AcqRel; as in `notify_slowly`. Relaxed on failure: nothing was found.
-        match self.0.compare_exchange(PARKED, EMPTY, AcqRel, Relaxed) {
+        // ORDERING: Acquire; pairs with the Release in `commit`. What the caller has written is handed on by the queue that it
+        // puts the goroutine into. Relaxed on failure: nothing was found.
+        match self.0.compare_exchange(PARKED, EMPTY, Acquire, Relaxed) {
             Ok(_) => Notified::Parked,
             Err(before) => self.notify_slowly(before),
         }
