@@ -1,10 +1,10 @@
 //! The switch between a worker's stack and a goroutine's, and from goroutine to goroutine (`direct.rs`), for x86-64 and the
 //! System V calling convention.
 //!
-//! All are the same few instructions: the side that leaves pushes the registers that the compiler cannot be
-//! told about (RBP, RBX) and the address where it goes on, stores its stack pointer, loads the other's, and *jumps*, with a message in RDX. All
-//! other registers are declared overwritten, so the compiler saves those that it needs. The floating-point control words
-//! stay as they are: no code of Rust's changes them.
+//! All are the same few instructions: the side that leaves pushes the registers that the compiler cannot be told about (RBP,
+//! RBX) and the address where it goes on, stores its stack pointer, loads the other's, and *jumps*, with a message in RDX. All
+//! other registers are declared overwritten, so the compiler saves those that it needs. The floating-point control words stay
+//! as they are: no code of Rust's changes them.
 //!
 //! ```text
 //! suspended (a worker or a goroutine)      not begun
