@@ -37,7 +37,7 @@ use std::thread;
 pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
     let Some((runtime, goroutine, mut core)) = take_core() else { return f() };
     let index = core.processor.index;
-    core.end_sample(&goroutine, || runtime.now_ns());
+    core.end_sample(&goroutine, &runtime);
     core.stats().handoffs.bump();
     note_left();
     enter(&runtime, core);

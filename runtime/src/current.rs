@@ -283,7 +283,7 @@ pub(crate) fn cut_run() {
         && let Some(goroutine) = context.goroutine()
     {
         goroutine.forget_run();
-        context.with_core(|core| core.map(|core| core.cut_sample(context.runtime.now_ns())));
+        context.with_core(|core| core.map(|core| core.cut_sample(&context.runtime)));
     }
 }
 
@@ -293,7 +293,7 @@ pub(crate) fn end_run() {
     if let Some(context) = here()
         && let Some(goroutine) = context.goroutine()
     {
-        context.with_core(|core| core.map(|core| core.end_sample(&goroutine, || context.runtime.now_ns())));
+        context.with_core(|core| core.map(|core| core.end_sample(&goroutine, &context.runtime)));
     }
 }
 

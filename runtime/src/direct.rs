@@ -78,7 +78,7 @@ pub(crate) fn exit(context: &Context, goroutine: GoroutineRef, why: Suspend) -> 
         return None;
     }
     let (next, left) = take(&mut core, runtime, goroutine, why)?;
-    worker::end_latency(runtime, &core, &next);
+    worker::end_latency(runtime, &mut core, &next);
     drop(core);
     context.set_goroutine(next.goroutine());
     // SAFETY: `goroutine` runs here and leaves at once; whoever arrives on the other stack gets its right back.

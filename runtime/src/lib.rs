@@ -61,6 +61,7 @@ mod blocking;
 #[doc(hidden)]
 pub mod cgroup;
 pub mod chan;
+mod clock;
 mod current;
 #[cfg_attr(
     any(corefit_portable_switch, not(all(target_arch = "x86_64", target_os = "linux"))),

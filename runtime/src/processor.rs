@@ -11,6 +11,7 @@ mod stacks;
 use self::samples::SAMPLE_EVERY;
 use self::stacks::STACKS_KEPT;
 use crate::account::Span;
+use crate::clock::QuickClock;
 use crate::goroutine::Runnable;
 use crate::goroutine::seed::Seeds;
 use crate::lazy::Laziness;
@@ -202,6 +203,7 @@ pub(crate) struct Core {
     mean_ns: u64,
     /// When the clock was last looked at, ns of the runtime's clock.
     clock_ns: u64,
+    clock: QuickClock,
     /// When timers, network and global queue were last looked at, likewise.
     glanced_ns: u64,
     turn: Turn,
@@ -252,6 +254,7 @@ impl Core {
             clock_every: 1,
             mean_ns: 0,
             clock_ns: 0,
+            clock: QuickClock::new(),
             glanced_ns: 0,
             turn: Turn::default(),
             until_latency: SAMPLE_EVERY,
@@ -395,6 +398,12 @@ impl Core {
     /// Notes who executes with this processor; 0 if no one.
     pub(crate) fn set_running(&self, id: u64) {
         self.processor.set_running(id);
+    }
+
+    /// The runtime's clock, ns; give or take what a look at it takes.
+    #[inline(always)]
+    pub(crate) fn now_ns(&mut self, runtime: &Runtime) -> u64 {
+        self.clock.now_ns(|| runtime.now_ns())
     }
 
     /// Whether it is time to look at the clock.

@@ -356,7 +356,7 @@ impl Runtime {
     pub(crate) fn stamp(&self, core: &mut Core, runnable: &Runnable) {
         if core.is_sample_due() {
             // ORDERING: Relaxed; read by the worker that gets it through a queue.
-            runnable.ready_ns.store(self.now_ns(), Relaxed);
+            runnable.ready_ns.store(core.now_ns(self), Relaxed);
         }
     }
 

@@ -137,10 +137,11 @@ fn find(context: &Context, mut core: Box<Core>, mut is_spinning: bool) -> Option
 
 fn look_everywhere(runtime: &Runtime, core: &mut Core, is_spinning: &mut bool) -> Option<Runnable> {
     if core.is_clock_due() {
-        let now_ns = runtime.now_ns();
+        let now_ns = core.now_ns(runtime);
         core.looked_at_clock(now_ns);
         if core.is_glance_due() {
-            queue(runtime, core, runtime.glance(now_ns));
+            // Exactly: no timer is early.
+            queue(runtime, core, runtime.glance(runtime.now_ns()));
             runtime.take_waiting(core);
             core.look_at_used_up(runtime.has_used_up());
         }
@@ -323,7 +324,7 @@ fn switch_to(
     let (runnable, mut back) = context.end();
     if let Some(core) = &mut back {
         core.settle_direct();
-        core.end_sample(&runnable, || context.runtime.now_ns());
+        core.end_sample(&runnable, &context.runtime);
     }
     (suspend, runnable, back)
 }
@@ -341,21 +342,22 @@ fn begin(runtime: &Runtime, core: &mut Core, runnable: &Runnable) {
     // Of another worker's grant, if this processor came out of a blocking call.
     core.settle_direct();
     core.begin_run(runnable.id());
-    core.begin_sample(|| runtime.now_ns());
+    core.begin_sample(runtime);
     end_latency(runtime, core, runnable);
 }
 
 /// Notes how long `runnable`, which runs now, was queued, if that is measured.
 #[inline(always)]
-pub(crate) fn end_latency(runtime: &Runtime, core: &Core, runnable: &Runnable) {
+pub(crate) fn end_latency(runtime: &Runtime, core: &mut Core, runnable: &Runnable) {
     if let Some(ready_ns) = runnable.take_ready_ns() {
         record_latency(runtime, core, ready_ns);
     }
 }
 
 #[cold]
-fn record_latency(runtime: &Runtime, core: &Core, ready_ns: u64) {
-    core.stats().latency.record(runtime.now_ns().saturating_sub(ready_ns));
+fn record_latency(runtime: &Runtime, core: &mut Core, ready_ns: u64) {
+    let waited_ns = core.now_ns(runtime).saturating_sub(ready_ns);
+    core.stats().latency.record(waited_ns);
 }
 
 /// Queues `runnable` behind the others: on `core`, else globally.

@@ -33,7 +33,7 @@ impl Core {
             return false;
         }
         self.settle_direct();
-        let now_ns = runtime.now_ns();
+        let now_ns = self.now_ns(runtime);
         if now_ns.saturating_sub(self.glanced_ns) >= GLANCE_NS {
             return false;
         }

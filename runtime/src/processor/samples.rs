@@ -2,31 +2,32 @@
 
 use super::Core;
 use crate::goroutine::Goroutine;
+use crate::runtime::Runtime;
 
 /// Ready-to-run latency is measured once in so many times that a goroutine is queued, and the length of a run once in so
 /// many runs: on average, at random, since goroutines that take turns would otherwise always be hit alike.
 pub(super) const SAMPLE_EVERY: u32 = 64;
 
 impl Core {
-    /// Begins to measure the run that begins, if it is its turn; `now_ns` reads the runtime's clock. Long runs are all
-    /// measured, since a look at the clock is nothing to them.
-    pub(crate) fn begin_sample(&mut self, now_ns: impl FnOnce() -> u64) {
+    /// Begins to measure the run that begins, if it is its turn. Long runs are all measured, since a look at the clock is
+    /// nothing to them.
+    pub(crate) fn begin_sample(&mut self, runtime: &Runtime) {
         self.until_run -= 1;
         if self.until_run == 0 || self.are_runs_long() {
-            self.begin_measured(now_ns());
+            self.begin_measured(runtime);
         }
     }
 
     /// Ends the run of `goroutine` as far as it had this processor.
-    pub(crate) fn end_sample(&mut self, goroutine: &Goroutine, now_ns: impl FnOnce() -> u64) {
+    pub(crate) fn end_sample(&mut self, goroutine: &Goroutine, runtime: &Runtime) {
         if self.run_began_ns != 0 {
-            self.end_measured(goroutine, now_ns());
+            self.end_measured(goroutine, runtime);
         }
     }
 
     #[inline(never)]
-    fn begin_measured(&mut self, now_ns: u64) {
-        self.run_began_ns = now_ns;
+    fn begin_measured(&mut self, runtime: &Runtime) {
+        self.run_began_ns = self.now_ns(runtime);
         self.run_weight = if self.are_runs_long() { 1 } else { SAMPLE_EVERY };
         self.is_turn = self.until_run == 0;
         if self.is_turn {
@@ -35,8 +36,8 @@ impl Core {
     }
 
     #[inline(never)]
-    fn end_measured(&mut self, goroutine: &Goroutine, now_ns: u64) {
-        let run_ns = now_ns.saturating_sub(self.run_began_ns);
+    fn end_measured(&mut self, goroutine: &Goroutine, runtime: &Runtime) {
+        let run_ns = self.now_ns(runtime).saturating_sub(self.run_began_ns);
         self.run_began_ns = 0;
         if self.is_turn {
             self.stats().run_length.record(run_ns);
@@ -46,10 +47,10 @@ impl Core {
         self.stats().busiest_us.raise(goroutine.add_run_us(run_us));
     }
 
-    /// What was measured of the run that is now is left out: from `now_ns` on.
-    pub(crate) fn cut_sample(&mut self, now_ns: u64) {
+    /// What was measured of the run that is now is left out.
+    pub(crate) fn cut_sample(&mut self, runtime: &Runtime) {
         if self.run_began_ns != 0 {
-            self.run_began_ns = now_ns;
+            self.run_began_ns = self.now_ns(runtime);
         }
     }
 

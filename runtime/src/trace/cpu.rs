@@ -19,7 +19,7 @@
 //! says which it was.
 #![allow(unsafe_code, reason = "the area is shared with the kernel")]
 
-use super::clock::{monotonic_ns, ns_of};
+use crate::clock::{monotonic_ns, ns_of};
 use rustix::time::ClockId;
 
 /// Nanoseconds of a segment from which on the CPU clock is read where no switch can be seen.

@@ -10,6 +10,8 @@
 //! All fixed-size numbers are little-endian. Each chunk of events can be decoded by itself: differences start anew.
 //! A *varint* of `n` bytes says so in the trailing zeros of its first byte, so that neither side loops over bytes.
 
+use crate::clock::Pair;
+
 /// First bytes of a trace.
 pub(super) const MAGIC: [u8; 8] = *b"corefitT";
 pub(super) const VERSION: u32 = 1;
@@ -75,13 +77,6 @@ pub(super) struct Header {
     /// Events that found no room.
     pub(super) dropped: u64,
     pub(super) pid: u32,
-}
-
-/// The same moment on the clock of the events and on CLOCK_MONOTONIC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pair {
-    pub(super) ticks: u64,
-    pub(super) ns: u64,
 }
 
 /// Header of a chunk.

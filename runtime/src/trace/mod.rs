@@ -20,7 +20,6 @@
 //! costs a fault of 3 to 5 µs here: 8 ns an event, where writing costs 2.
 
 mod buffer;
-mod clock;
 mod cpu;
 mod format;
 mod lane;

@@ -1,13 +1,13 @@
 //! The recorder of this process: its clock, its file, and all lanes.
 
 use super::buffer::{Shared, Written};
-use super::clock::Clock;
 use super::cpu::CpuWatch;
 use super::format::{ChunkHeader, Content, Header};
 use super::output::{Beyond, Output};
 use super::settings::{Level, Settings};
 use super::sites::{Site, Sites};
 use super::stream::{Gate, State};
+use crate::clock::Clock;
 use crate::primitives::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::primitives::{Arc, Mutex};
 use std::io;
@@ -59,7 +59,7 @@ impl Recorder {
     /// # Errors
     /// The file cannot be made.
     pub(super) fn start(settings: &Settings) -> io::Result<Self> {
-        let clock = Clock::choose();
+        let clock = Clock::best();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let header = Header {
             level: u8::from(settings.level == Level::Sync),

@@ -2,9 +2,10 @@
 //! the file as chunks.
 
 use super::buffer::{Shared, Writer, buffer};
-use super::format::{ChunkHeader, Content, Pair, kind, zigzag};
+use super::format::{ChunkHeader, Content, kind, zigzag};
 use super::recorder::Recorder;
 use super::sites::{Cache, Site};
+use crate::clock::Pair;
 use crate::primitives::Arc;
 
 /// What belongs to the bytes in a stream's buffer.

@@ -1,7 +1,8 @@
 //! Where the chunks of each lane are, and the names of all places.
 
+use crate::clock::Pair;
 use crate::trace::format::{
-    CHUNK_HEADER_BYTES, ChunkHeader, Content, HEADER_BYTES, MOST_PAYLOAD_BYTES, Pair, take_varint,
+    CHUNK_HEADER_BYTES, ChunkHeader, Content, HEADER_BYTES, MOST_PAYLOAD_BYTES, take_varint,
 };
 use std::collections::HashMap;
 use std::fmt;

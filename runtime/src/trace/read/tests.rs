@@ -1,8 +1,9 @@
 //! Reading back what was recorded, and what was not.
 
 use super::*;
+use crate::clock::Pair;
 use crate::park::WaitReason;
-use crate::trace::format::{CHUNK_HEADER_BYTES, ChunkHeader, Content, HEADER_BYTES, Pair, kind, push_varint};
+use crate::trace::format::{CHUNK_HEADER_BYTES, ChunkHeader, Content, HEADER_BYTES, kind, push_varint};
 use crate::trace::lane::Lane;
 use crate::trace::recorder::Recorder;
 use crate::trace::settings::{Level, Settings};
