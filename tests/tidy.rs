@@ -21,6 +21,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "runtime/src/os/portable/poller.rs",
     "runtime/src/overflow.rs",
     "runtime/src/packet.rs",
+    "runtime/src/park.rs",
     "runtime/src/pieces.rs",
     "runtime/src/prefetch.rs",
     "runtime/src/queue.rs",

@@ -33,6 +33,8 @@ mod queue;
 mod readiness;
 #[path = "../src/sync/mod.rs"]
 pub mod sync;
+#[path = "../src/goroutine/ties.rs"]
+mod ties;
 #[path = "../src/token.rs"]
 mod token;
 mod trace;
@@ -49,6 +51,7 @@ mod deadlines;
 mod descriptors;
 mod locks;
 mod packets;
+mod pledges;
 mod queues;
 mod tokens;
 mod wakeup;

@@ -156,7 +156,7 @@ fn abandon(runtime: &Runtime, may_switch: bool) -> ! {
 #[allow(unsafe_code, reason = "the goroutine gives away the right to run itself")]
 fn wait_on_thread(runtime: &Runtime, goroutine: GoroutineRef) {
     let machine = current::with(|context| Arc::clone(&context.machine)).expect("a goroutine runs here");
-    if !goroutine.is_pinned() {
+    if !goroutine.ties.is_pinned() {
         runtime.bind(goroutine, Arc::clone(&machine));
     }
     // SAFETY: it runs here, and goes on only when the mail brings the `Runnable` back, which ends in the match.
@@ -165,7 +165,7 @@ fn wait_on_thread(runtime: &Runtime, goroutine: GoroutineRef) {
     runtime.wake_one();
     match machine.receive() {
         Mail::Run(core, _) | Mail::Core(core) => {
-            if !goroutine.is_pinned() {
+            if !goroutine.ties.is_pinned() {
                 runtime.unbind(goroutine);
             }
             go_on(runtime, goroutine, core, false);

@@ -10,7 +10,7 @@
 #![allow(unsafe_code, reason = "the thread-local points to the frame of the worker's main function")]
 
 use crate::direct;
-use crate::fiber::Suspend;
+use crate::fiber::{Exit, Fiber, Suspend};
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Machine;
 use crate::outside::Accounts;
@@ -327,10 +327,9 @@ pub(crate) fn is_worker() -> bool {
 pub(crate) fn leave(why: Suspend) -> bool {
     match why {
         Suspend::Yield => leave_for::<{ Suspend::Yield as usize }>(),
-        Suspend::Park => leave_for::<{ Suspend::Park as usize }>(),
-        Suspend::End => leave_for::<{ Suspend::End as usize }>(),
         Suspend::Preempted => leave_for::<{ Suspend::Preempted as usize }>(),
         Suspend::Abandon => leave_for::<{ Suspend::Abandon as usize }>(),
+        Suspend::Park | Suspend::Leave | Suspend::End => unreachable!("they have ways of their own"),
     }
 }
 
@@ -358,13 +357,24 @@ pub(crate) fn park(plan: impl FnOnce(&Context) -> Plan) -> Plan {
 /// Leaves the stack of `goroutine`, which runs here, and with it maybe this thread. False at once in a blocking call.
 #[inline(always)]
 fn leave_here(context: &Context, goroutine: GoroutineRef, why: Suspend) -> bool {
-    let exit = match direct::exit(context, goroutine, why) {
-        Some(exit) => exit,
-        None if context.is_blocked.get() => return false,
-        // SAFETY: it is the one that runs here, since this is its thread's context, and on its stack.
-        None => unsafe { goroutine.exit(why) },
-    };
-    // SAFETY: as above.
-    unsafe { exit.take() };
-    true
+    let exit = way_out_here(context, goroutine, why);
+    // SAFETY: it is the one that runs here, since this is its thread's context, and on its stack.
+    exit.map(|exit| unsafe { goroutine.leave_by(exit) }).is_some()
+}
+
+/// How the goroutine that runs here leaves its stack, which it does at once (`GoroutineRef::leave_by`): who is next is said to
+/// run already. `None` if no goroutine runs here, and in a blocking call, which stays on its thread.
+#[inline(never)]
+pub(crate) fn way_out<const WHY: usize>() -> Option<Exit> {
+    let context = here()?;
+    way_out_here(context, context.goroutine()?, Suspend::from_number(WHY))
+}
+
+#[inline(always)]
+fn way_out_here(context: &Context, goroutine: GoroutineRef, why: Suspend) -> Option<Exit> {
+    match direct::exit(context, goroutine, why) {
+        None if context.is_blocked.get() => None,
+        None => Some(Fiber::exit(why)),
+        direct => direct,
+    }
 }

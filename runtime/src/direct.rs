@@ -31,7 +31,7 @@ use crate::worker;
 use std::ptr;
 
 /// The bits of a goroutine's address that say why it has left.
-const WHY: usize = 3;
+const WHY: usize = 7;
 
 const _: () = assert!(align_of::<Goroutine>() > WHY, "there is room in an address");
 
@@ -67,10 +67,10 @@ impl Left {
     }
 }
 
-/// How `goroutine`, which runs here, leaves its stack for that of the next one; `None` if the worker has to see to it.
+/// How `goroutine`, which runs here and leaves at once, goes to the next one; `None` if the worker has to see to it.
 #[inline(always)]
 pub(crate) fn exit(context: &Context, goroutine: GoroutineRef, why: Suspend) -> Option<Exit> {
-    if !Exit::CAN_BE_DIRECT || why as usize > WHY {
+    if !Exit::CAN_BE_DIRECT || matches!(why, Suspend::Preempted | Suspend::Abandon) {
         return None;
     }
     let (mut core, runtime) = (context.lend_core()?, &*context.runtime);
@@ -81,8 +81,7 @@ pub(crate) fn exit(context: &Context, goroutine: GoroutineRef, why: Suspend) -> 
     worker::end_latency(runtime, &mut core, &next);
     drop(core);
     context.set_goroutine(next.goroutine());
-    // SAFETY: `goroutine` runs here and leaves at once; whoever arrives on the other stack gets its right back.
-    Some(unsafe { next.exit_from(goroutine, left) })
+    Some(next.exit_to(left))
 }
 
 /// Who runs next. If no other thread can see what is to be done with `goroutine`, which leaves at once, it is done here, before
@@ -112,7 +111,7 @@ fn take(
         _ => {}
     }
     let next = core.take_directly(runtime)?;
-    if why == Suspend::Park {
+    if matches!(why, Suspend::Park | Suspend::Leave) {
         core.stats().parks.bump();
     }
     Some((next, Left::new(goroutine, why)))
@@ -122,7 +121,9 @@ fn take(
 #[inline(always)]
 pub(crate) fn arrive(left: Left) {
     let (runnable, why) = left.into_parts();
-    if why != Suspend::Park as usize {
+    if why == Suspend::Leave as usize {
+        runnable.leave();
+    } else if why != Suspend::Park as usize {
         arrive_late(runnable, Suspend::from_number(why));
     } else if let Err(again) = runnable.park() {
         arrive_late(again, Suspend::Park);
@@ -139,6 +140,7 @@ fn arrive_late(runnable: Runnable, why: Suspend) {
             (Suspend::End, core) => worker::end(runtime, core, runnable),
             // The token came first, which is as if it came now.
             (Suspend::Park, core) => runtime.ready(core, runnable),
+            (Suspend::Leave, _) => runnable.leave(),
             (_, Some(core)) => {
                 runtime.stamp(core, &runnable);
                 core.put_last(runtime, runnable);

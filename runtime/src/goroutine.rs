@@ -9,9 +9,11 @@
 //!
 //! state     token (`token.rs`)   queued   stack owned by
 //! Runnable  any but Parked       yes      whoever takes it out of the queue
-//! Running   Empty or Notified    no       the worker running it
+//! Running   any but Parked       no       the worker running it
 //! Parking   Empty or Notified    no       its worker, or the goroutine that came next on this thread: it has left the stack
+//! Leaving   Pledged, or any      maybe    likewise, until it is declared to have left (`ties.rs`)
 //! Waiting   Parked               no       no one, until an `unpark` takes the token out of Parked: then its caller
+//! Waiting   Pledged              no       no one, until the one that it was told to lets it go on (`park.rs`)
 //! Dead      any                  no       its processor, which keeps the stack, or the pool
 //! ```
 //!
@@ -36,8 +38,10 @@
 
 pub(crate) mod seed;
 mod sight;
+mod ties;
 
 pub(crate) use self::sight::{Sight, all, find};
+use self::ties::Ties;
 use crate::current;
 use crate::direct::Left;
 use crate::fiber::{Exit, Fiber, Suspend};
@@ -64,11 +68,6 @@ use std::ptr::{self, NonNull};
 /// In place of a reason's code.
 const NEVER_WAITED: u8 = u8::MAX;
 
-/// In `ties`: it runs on one thread only.
-const PINNED: u8 = 1;
-/// In `ties`: one machine alone may run it, see `Runtime::bind`.
-const BOUND: u8 = 2;
-
 /// What is known about a goroutine before it has a stack.
 #[derive(Clone, Copy)]
 pub(crate) struct Birth {
@@ -85,8 +84,7 @@ pub(crate) struct Goroutine {
     /// 0 while no one is here.
     id: AtomicU64,
     pub(crate) token: Token,
-    /// Whether it stays where it is: the bits `PINNED` and `BOUND`.
-    ties: AtomicU8,
+    pub(crate) ties: Ties,
     wait_reason: AtomicU8,
     /// Run time so far, estimated from the runs that are measured.
     run_us: AtomicU32,
@@ -138,13 +136,15 @@ impl GoroutineRef {
         Self(header.expect("no stack ends at address 0"))
     }
 
-    /// How it leaves its stack for that of its worker.
+    /// Leaves its stack; returns when it is run again, maybe on another thread.
     ///
     /// # Safety
-    /// It runs on this thread, and the way out is used before it leaves its stack otherwise.
-    pub(crate) unsafe fn exit(self, why: Suspend) -> Exit {
+    /// It runs here, and that is the way out that it was just given (`current::way_out`).
+    // Always inlined: see `fiber/switch.rs`.
+    #[inline(always)]
+    pub(crate) unsafe fn leave_by(self, exit: Exit) {
         // SAFETY: the caller's promise.
-        unsafe { Fiber::exit(self.fiber(), why) }
+        unsafe { exit.take(self.fiber()) }
     }
 
     /// Whether its stack is of `class`.
@@ -161,6 +161,16 @@ impl GoroutineRef {
     /// `place` is from `as_ptr`.
     pub(crate) unsafe fn from_ptr(place: NonNull<Goroutine>) -> Self {
         Self(place)
+    }
+
+    /// It has pledged to leave its stack (`park.rs`), and goes on: it is queued.
+    ///
+    /// # Safety
+    /// Whoever it was told to lets it go on, once.
+    #[inline]
+    pub(crate) unsafe fn go_on(self) {
+        self.token.redeem();
+        Runnable(self).queue();
     }
 
     /// Leaves the token, and makes it runnable if it waits.
@@ -285,19 +295,21 @@ impl Runnable {
         unsafe { Fiber::resume(self.0.fiber()) }
     }
 
-    /// How the goroutine `from`, which runs on this thread, leaves its stack for the one of this, which runs then.
-    ///
-    /// # Safety
-    /// `from` runs on this thread, and uses the way out before it leaves its stack otherwise.
-    pub(crate) unsafe fn exit_from(self, from: GoroutineRef, left: Left) -> Exit {
-        // SAFETY: the caller's promise; `new` wrote the fiber of this one. The right to run it is exclusive: it is now
-        // with the goroutine, as after `resume`.
-        unsafe { Fiber::exit_to(from.fiber(), self.0.fiber(), left) }
+    /// The way of the goroutine that runs here to the stack of this one, which runs then.
+    pub(crate) fn exit_to(self, left: Left) -> Exit {
+        // SAFETY: `new` wrote its fiber. The right to run it is exclusive: it is now with the goroutine, as after `resume`.
+        unsafe { Fiber::exit_to(self.0.fiber(), left) }
     }
 
     /// Declares it parked, which ends the right to run it; gives the right back if the token has come meanwhile.
     pub(crate) fn park(self) -> Result<(), Self> {
         if self.token.commit() { Ok(()) } else { Err(self) }
+    }
+
+    /// Declares that it has left its stack as it had pledged to, which ends the right to run it.
+    #[inline(always)]
+    pub(crate) fn leave(self) {
+        self.ties.left();
     }
 
     /// Takes the stack of one whose `resume` said that it has ended. The place is free for the next one.
@@ -315,7 +327,8 @@ impl Runnable {
 
     /// Fetches the stack where it will go on into the cache, without waiting for it. The header should be there.
     pub(crate) fn prefetch_stack(&self) {
-        if self.is_seed() {
+        // A seed has none, and who has not left its stack yet writes where.
+        if !self.ties.is_free() {
             return;
         }
         // SAFETY: `new` wrote it there. The right to run it is exclusive.
@@ -375,10 +388,9 @@ impl Goroutine {
         // ORDERING: Release fence; pairs with the Acquire fence in `sight`: who sees a store below sees the id 0 of `end`.
         fence(Release);
         self.token.reset();
-        // ORDERING: Relaxed, these and the next: published by the Release of the id for reports, and by the queue for
+        self.ties.reset(birth.pinned);
+        // ORDERING: Relaxed, this and the next: published by the Release of the id for reports, and by the queue for
         // whoever runs the goroutine.
-        self.ties.store(if birth.pinned { PINNED } else { 0 }, Relaxed);
-        // ORDERING: Relaxed; as above.
         self.runtime.store(ptr::from_ref(runtime).cast_mut(), Relaxed);
         // ORDERING: Relaxed; as above.
         self.ready_ns.store(0, Relaxed);
@@ -396,29 +408,6 @@ impl Goroutine {
     pub(crate) fn id(&self) -> u64 {
         // ORDERING: Relaxed; for the goroutine itself and its worker.
         self.id.load(Relaxed)
-    }
-
-    pub(crate) fn is_pinned(&self) -> bool {
-        // ORDERING: Relaxed; for the goroutine itself and its worker.
-        self.ties.load(Relaxed) & PINNED != 0
-    }
-
-    pub(crate) fn is_bound(&self) -> bool {
-        // ORDERING: Relaxed; written by whoever had the right to run it, and passed on with it.
-        self.ties.load(Relaxed) & BOUND != 0
-    }
-
-    /// Whether any worker may run it, and it any other goroutine's.
-    pub(crate) fn is_free(&self) -> bool {
-        // ORDERING: Relaxed; as in `is_pinned` and `is_bound`.
-        self.ties.load(Relaxed) == 0
-    }
-
-    pub(crate) fn set_bound(&self, is_bound: bool) {
-        // ORDERING: Relaxed; as in `is_bound`. No one else changes it meanwhile.
-        let pinned = self.ties.load(Relaxed) & PINNED;
-        // ORDERING: Relaxed; as above.
-        self.ties.store(if is_bound { pinned | BOUND } else { pinned }, Relaxed);
     }
 
     /// Addresses of its guard page.

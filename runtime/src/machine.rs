@@ -81,20 +81,20 @@ impl Runtime {
     /// Lets only `machine` run `goroutine` from now on. For its worker, or itself.
     pub(crate) fn bind(&self, goroutine: GoroutineRef, machine: Arc<Machine>) {
         self.bound.lock().insert(goroutine.id(), machine);
-        goroutine.set_bound(true);
+        goroutine.ties.set_bound(true);
     }
 
     /// Lets every worker run it again. For its worker, or itself.
     pub(crate) fn unbind(&self, goroutine: GoroutineRef) {
-        if goroutine.is_bound() {
-            goroutine.set_bound(false);
+        if goroutine.ties.is_bound() {
+            goroutine.ties.set_bound(false);
             self.bound.lock().remove(&goroutine.id());
         }
     }
 
     /// The only machine that may run it, if there is one.
     pub(crate) fn bound_to(&self, goroutine: GoroutineRef) -> Option<Arc<Machine>> {
-        if goroutine.is_bound() { self.bound.lock().get(&goroutine.id()).cloned() } else { None }
+        if goroutine.ties.is_bound() { self.bound.lock().get(&goroutine.id()).cloned() } else { None }
     }
 }
 

@@ -18,7 +18,7 @@
 //! step. That is possible since a waiter is written once, before `Waiting`.
 #![allow(unsafe_code, reason = "two owners without a count, and a result that is there or not")]
 
-use crate::park::{WaitReason, Waiter, park};
+use crate::park::{Pledge, WaitReason, Waiter, park};
 use crate::pieces::{self, PIECE_BYTES, Piece};
 use crate::primitives::atomic::{
     AtomicU8,
@@ -190,11 +190,18 @@ impl<T> Receipt<T> {
         // SAFETY: in `Empty` it belongs to the receipt; and this is the only place that leads out of `Empty` on this
         // side, which is passed once: `wait` takes the receipt.
         let place = unsafe { &mut *packet.waiter.get() };
-        place.write(Waiter::current());
+        let pledge = Pledge::make(WaitReason::Join, self.object());
+        // SAFETY: the promise unparks whom it finds, once; it finds no one if the exchange fails.
+        place.write(pledge.as_ref().map_or_else(Waiter::current, |pledge| unsafe { pledge.waiter() }));
         // A failure means that it is done.
         // ORDERING: Release; pairs with the Acquire in `complete`: publishes the waiter. Relaxed on failure: `is_done`
         // looks again.
-        let _ = packet.state.compare_exchange(EMPTY, WAITING, Release, Relaxed);
+        let is_told = packet.state.compare_exchange(EMPTY, WAITING, Release, Relaxed).is_ok();
+        match pledge {
+            Some(pledge) if is_told => pledge.keep(),
+            Some(pledge) => pledge.withdraw(),
+            None => {}
+        }
         while !self.is_done() {
             park(WaitReason::Join, self.object());
         }

@@ -4,12 +4,20 @@
 //! waits for it if it is not there. So an `unpark` that comes first is never lost, and a `park` may return early with a
 //! token left over from before: every caller loops on its own condition.
 //!
+//! Where exactly one other ends a wait, and surely (the holder of a lock who takes the waiter out of a queue, the goroutine that
+//! is joined), there need be no meeting. The waiter makes a [`Pledge`] before it tells the other of itself: it will leave
+//! its stack, and not come back by itself. So the other need not ask whether it waits: the right to run it is the other's
+//! as soon as that is told. That spares an exchange on either side. Whoever runs the goroutine then looks whether it has
+//! left its stack already (`goroutine/ties.rs`).
+//!
 //! A goroutine that unwinds does not leave its thread (the count of panics in flight is thread-local): it waits in a
 //! blocking call instead. One that is in a blocking call already waits on its thread too: were it to leave its stack there,
 //! a worker would run it with a processor, which it would hold while it blocks.
+#![allow(unsafe_code, reason = "the right to run a goroutine is passed on by a name")]
 
 use crate::blocking::blocking;
 use crate::current::{self, Context};
+use crate::fiber::Suspend;
 use crate::foreign::{OnThread, Sleeper};
 use crate::goroutine::GoroutineRef;
 use crate::timers::TimedWait;
@@ -89,6 +97,8 @@ pub(crate) struct Waiter(Who);
 #[derive(Clone, Copy)]
 enum Who {
     Goroutine(GoroutineRef),
+    /// Unparked once (`Pledge::waiter`).
+    Pledged(GoroutineRef),
     Thread(&'static Sleeper),
 }
 
@@ -102,6 +112,8 @@ impl Waiter {
     #[inline]
     pub(crate) fn unpark(&self) {
         match self.0 {
+            // SAFETY: the promise of whoever called `Pledge::waiter`.
+            Who::Pledged(goroutine) => unsafe { goroutine.go_on() },
             Who::Goroutine(goroutine) => goroutine.unpark(),
             Who::Thread(sleeper) => sleeper.unpark(),
         }
@@ -111,9 +123,59 @@ impl Waiter {
 impl std::fmt::Debug for Waiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
-            Who::Goroutine(goroutine) => write!(f, "Waiter(goroutine {})", goroutine.id()),
+            Who::Goroutine(goroutine) | Who::Pledged(goroutine) => {
+                write!(f, "Waiter(goroutine {})", goroutine.id())
+            }
             Who::Thread(sleeper) => write!(f, "Waiter({sleeper:?})"),
         }
+    }
+}
+
+/// That the goroutine which runs here will leave its stack until one other, which is told of it, lets it go on.
+#[must_use = "who has made a pledge keeps it, or withdraws it before anyone is told"]
+#[derive(Debug)]
+pub(crate) struct Pledge(GoroutineRef);
+
+impl Pledge {
+    /// `None` if whoever runs here must wait otherwise. `object` as for [`park`].
+    #[inline]
+    pub(crate) fn make(reason: WaitReason, object: usize) -> Option<Self> {
+        let pledge = current::with(|context| {
+            let goroutine = context.goroutine()?;
+            // A trace has the other's step after the waiter's: there they meet.
+            if context.is_blocked.get() || thread::panicking() || trace::is_on() {
+                return None;
+            }
+            goroutine.set_wait(reason, object);
+            goroutine.token.pledge();
+            goroutine.ties.leave_soon();
+            Some(Self(goroutine))
+        });
+        pledge.flatten()
+    }
+
+    /// Its name, for the one that is told.
+    ///
+    /// # Safety
+    /// One copy is unparked, once. If it is published it surely is, or the goroutine never runs again.
+    pub(crate) unsafe fn waiter(&self) -> Waiter {
+        Waiter(Who::Pledged(self.0))
+    }
+
+    /// Leaves the stack until the other lets it go on.
+    // Always inlined: see `fiber/switch.rs`.
+    #[inline(always)]
+    pub(crate) fn keep(self) {
+        let exit = current::way_out::<{ Suspend::Leave as usize }>();
+        let exit = exit.expect("who has pledged to leave its stack can");
+        // SAFETY: it runs here, and this is its way out.
+        unsafe { self.0.leave_by(exit) };
+    }
+
+    /// No one was told, and no one will be.
+    pub(crate) fn withdraw(self) {
+        self.0.token.redeem();
+        self.0.ties.left();
     }
 }
 

@@ -172,7 +172,7 @@ impl RunQueue {
             return Err(runnable);
         }
         self.prefetch();
-        self.queue.rotate(runnable, |first| first.is_free())
+        self.queue.rotate(runnable, |first| first.ties.is_free())
     }
 
     /// Takes the older half out of the ring, to make room.

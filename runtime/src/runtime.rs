@@ -353,11 +353,18 @@ impl Runtime {
     }
 
     /// Notes when `runnable` was queued, if its latency is to be measured.
+    #[inline]
     pub(crate) fn stamp(&self, core: &mut Core, runnable: &Runnable) {
         if core.is_sample_due() {
-            // ORDERING: Relaxed; read by the worker that gets it through a queue.
-            runnable.ready_ns.store(core.now_ns(self), Relaxed);
+            self.stamp_now(core, runnable);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stamp_now(&self, core: &mut Core, runnable: &Runnable) {
+        // ORDERING: Relaxed; read by the worker that gets it through a queue.
+        runnable.ready_ns.store(core.now_ns(self), Relaxed);
     }
 
     /// Queues what was found ready with `core`, see `Core::put_outside`. Does not wake anyone.

@@ -14,6 +14,9 @@
 //! run on a second worker while the first still executes on its stack. It cannot be: until the worker has committed,
 //! which it does after the switch, the state is not `Parked`, so `unpark` only leaves the token, and the commit fails.
 //! `Blocked` is `Parked` for a goroutine that keeps its thread (it may not switch while it unwinds).
+//!
+//! `Pledged` is one that waits, or is about to, for one other alone, which will let it go on once (`park.rs`): there is no one
+//! to meet, so that no exchange is needed. Who else unparks it does so in vain, for something that it waits for no more.
 
 use crate::primitives::atomic::{
     AtomicU8,
@@ -24,6 +27,7 @@ const EMPTY: u8 = 0;
 const NOTIFIED: u8 = 1;
 const PARKED: u8 = 2;
 const BLOCKED: u8 = 3;
+const PLEDGED: u8 = 4;
 
 /// What `notify` found, and so what its caller owes.
 #[must_use]
@@ -66,6 +70,20 @@ impl Token {
         is_parked
     }
 
+    /// Declares that it waits for one other alone. For the goroutine itself, before that one is told.
+    #[inline]
+    pub(crate) fn pledge(&self) {
+        // ORDERING: Relaxed; told on by what tells the other. A token that was there is of something that is over.
+        self.0.store(PLEDGED, Relaxed);
+    }
+
+    /// Ends that. For the one that was told, or the goroutine itself, if no one was.
+    #[inline]
+    pub(crate) fn redeem(&self) {
+        // ORDERING: Relaxed; passed on with the right to run the goroutine. No one else changes it meanwhile (`notify`).
+        self.0.store(EMPTY, Relaxed);
+    }
+
     /// Forgets what was before. For a goroutine that no one runs yet.
     pub(crate) fn reset(&self) {
         // ORDERING: Relaxed; a stale token that comes before or after is a spurious wake at most.
@@ -97,6 +115,7 @@ impl Token {
             let (after, found) = match before {
                 PARKED => (EMPTY, Notified::Parked),
                 BLOCKED => (NOTIFIED, Notified::Blocked),
+                PLEDGED => return Notified::Awake,
                 _ => (NOTIFIED, Notified::Awake),
             };
             // Also where it is there already: the exchange hands on what this caller has written.
@@ -112,7 +131,7 @@ impl Token {
     /// Whether it is parked now. For reports.
     pub(crate) fn is_waiting(&self) -> bool {
         // ORDERING: Relaxed; a snapshot for people.
-        matches!(self.0.load(Relaxed), PARKED | BLOCKED)
+        matches!(self.0.load(Relaxed), PARKED | BLOCKED | PLEDGED)
     }
 
     /// Whether the token is there. For the goroutine whose thread waits.
@@ -152,6 +171,18 @@ mod tests {
         assert!(!token.take(), "that it runs is its token");
         assert_eq!(token.notify(), Notified::Awake);
         assert!(token.take());
+    }
+
+    #[test]
+    fn who_has_pledged_to_wait_for_one_is_not_woken_by_another() {
+        let token = Token::default();
+        assert_eq!(token.notify(), Notified::Awake);
+        token.pledge();
+        assert!(token.is_waiting());
+        assert_eq!(token.notify(), Notified::Awake);
+        assert!(token.is_waiting());
+        token.redeem();
+        assert!(!token.is_waiting() && !token.take());
     }
 
     #[test]

@@ -243,8 +243,11 @@ enum Ran {
 #[inline(always)]
 fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
     let runtime = &*context.runtime;
-    let is_pinned = runnable.is_pinned();
-    if is_pinned || runnable.is_bound() {
+    if !runnable.ties.is_free() {
+        runnable.ties.wait_until_left();
+    }
+    let is_pinned = runnable.ties.is_pinned();
+    if is_pinned || runnable.ties.is_bound() {
         if runnable.is_seed() {
             runnable = core.sprout(runnable);
         } else if let Some(machine) = elsewhere(context, &runnable) {
@@ -255,7 +258,7 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
     trace::note(|lane| lane.run(runnable.id()));
     loop {
         begin(runtime, &mut core, &runnable);
-        core.grant_direct(runnable.is_free() && !trace::is_on());
+        core.grant_direct(runnable.ties.is_free() && !trace::is_on());
         let (suspend, mut back);
         (suspend, runnable, back) = switch_to(context, core, runnable);
         match suspend {
@@ -286,6 +289,13 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
                 };
                 trace::note(|lane| lane.go_on(runnable.id()));
                 core = again;
+            }
+            Suspend::Leave => {
+                if let Some(core) = &back {
+                    core.stats().parks.bump();
+                }
+                runnable.leave();
+                return left(back, is_pinned);
             }
             // The right to run it ends here.
             Suspend::Abandon => return left(back, is_pinned),
@@ -355,6 +365,7 @@ pub(crate) fn end_latency(runtime: &Runtime, core: &mut Core, runnable: &Runnabl
 }
 
 #[cold]
+#[inline(never)]
 fn record_latency(runtime: &Runtime, core: &mut Core, ready_ns: u64) {
     let waited_ns = core.now_ns(runtime).saturating_sub(ready_ns);
     core.stats().latency.record(waited_ns);

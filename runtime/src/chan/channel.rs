@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::chan::error::{RecvTimeoutError, SendError, TryRecvError, TrySendError};
 use crate::chan::state::{Alarm, Move, Moves, Offered, Place, RECEIVERS, SENDERS, State, Took};
-use crate::park::{WaitReason, park, park_until};
+use crate::park::{WaitReason, park_until};
 use crate::primitives::atomic::{
     AtomicUsize,
     Ordering::{AcqRel, Relaxed},
@@ -79,7 +79,7 @@ impl<T> Channel<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn send(&self, value: T, site: Site) -> Result<(), SendError<T>> {
         let mut turn = self.lock();
         match turn.offer(value) {
@@ -93,17 +93,15 @@ impl<T> Channel<T> {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn wait_to_send(&self, turn: Move<'_, T>, value: T, site: Site) -> Result<(), SendError<T>> {
-        let mut seat = pin!(Place::new(&self.moves, SENDERS, Some(value)));
+        let why = (WaitReason::ChanSend, self.address());
+        let mut seat = pin!(Place::to_stay(&self.moves, SENDERS, Some(value), why));
         seat.as_mut().sit(turn, Rank::Last);
         trace::note_call(self.address(), site);
-        while seat.end().is_none() {
-            park(WaitReason::ChanSend, self.address());
-        }
-        match seat.leave() {
-            Some(End::Served) => Ok(()),
-            _ => Err(SendError(unsent(seat.as_mut().note()))),
+        match seat.stay(why) {
+            End::Served => Ok(()),
+            End::Refused => Err(SendError(unsent(seat.as_mut().note()))),
         }
     }
 
@@ -121,7 +119,7 @@ impl<T> Channel<T> {
     }
 
     /// Receives; waits until `deadline` at most, or as long as it takes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn recv(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
         let mut turn = self.lock();
         match turn.take() {
@@ -131,33 +129,43 @@ impl<T> Channel<T> {
                 Ok(value)
             }
             Took::Closed => Err(RecvTimeoutError::Closed),
-            Took::Empty => self.wait_to_recv(turn, deadline, site),
+            Took::Empty => match earlier(deadline, turn.alarm_at()) {
+                None => self.wait_to_recv(turn, site),
+                Some(wake_at) => self.wait_to_recv_until(turn, deadline, wake_at, site),
+            },
+        }
+    }
+
+    #[inline(always)]
+    fn wait_to_recv(&self, turn: Move<'_, T>, site: Site) -> Result<T, RecvTimeoutError> {
+        let why = (WaitReason::ChanRecv, self.address());
+        let mut seat = pin!(Place::to_stay(&self.moves, RECEIVERS, None, why));
+        seat.as_mut().sit(turn, Rank::Last);
+        trace::note_call(self.address(), site);
+        match seat.stay(why) {
+            End::Served => Ok(received(seat.as_mut().note())),
+            End::Refused => Err(RecvTimeoutError::Closed),
         }
     }
 
     #[inline(never)]
-    fn wait_to_recv(
+    fn wait_to_recv_until(
         &self,
         turn: Move<'_, T>,
         deadline: Option<Instant>,
+        wake_at: Instant,
         site: Site,
     ) -> Result<T, RecvTimeoutError> {
-        let alarm_at = turn.alarm_at();
         let mut seat = pin!(Place::new(&self.moves, RECEIVERS, None));
         seat.as_mut().sit(turn, Rank::Last);
         trace::note_call(self.address(), site);
         while seat.end().is_none() {
-            match earlier(deadline, alarm_at) {
-                None => park(WaitReason::ChanRecv, self.address()),
-                Some(wake_at) => {
-                    park_until(WaitReason::ChanRecv, self.address(), wake_at);
-                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                        break;
-                    }
-                    // Delivers the alarm if it is due.
-                    drop(self.lock());
-                }
+            park_until(WaitReason::ChanRecv, self.address(), wake_at);
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                break;
             }
+            // Delivers the alarm if it is due.
+            drop(self.lock());
         }
         match seat.leave() {
             Some(End::Served) => Ok(received(seat.as_mut().note())),

@@ -45,6 +45,7 @@ impl<T> Receiver<T> {
     /// # Errors
     /// The channel is closed and everything in it has been received.
     #[track_caller]
+    #[inline(always)]
     pub fn recv(&self) -> Result<T, RecvError> {
         self.receive(None, Location::caller()).map_err(|error| {
             debug_assert_eq!(
@@ -81,7 +82,7 @@ impl<T> Receiver<T> {
         self.receive(Instant::now().checked_add(timeout), Location::caller())
     }
 
-    #[inline]
+    #[inline(always)]
     fn receive(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
         if trace::is_on() { self.receive_traced(deadline, site) } else { self.channel.recv(deadline, site) }
     }

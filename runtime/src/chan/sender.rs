@@ -42,6 +42,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// The channel is closed, or its last receiver is gone, before the value was taken over. It comes back.
     #[track_caller]
+    #[inline(always)]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         if trace::is_on() {
             self.note_send(Location::caller());

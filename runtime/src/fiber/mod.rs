@@ -31,10 +31,12 @@ pub(crate) enum Suspend {
     Park = 2,
     /// I have ended.
     End = 3,
+    /// Declare that I have left, as I have pledged to: who lets me go on was told.
+    Leave = 4,
     /// Queue me again, behind everyone: my time slice is used up.
-    Preempted = 4,
+    Preempted = 5,
     /// Never run me again: the runtime has ended.
-    Abandon = 5,
+    Abandon = 6,
 }
 
 impl Suspend {
@@ -44,7 +46,8 @@ impl Suspend {
             1 => Self::Yield,
             2 => Self::Park,
             3 => Self::End,
-            4 => Self::Preempted,
+            4 => Self::Leave,
+            5 => Self::Preempted,
             _ => Self::Abandon,
         }
     }
@@ -157,7 +160,7 @@ mod tests {
                     // SAFETY: the place of this fiber, on which this runs.
                     unsafe {
                         let place = std::ptr::with_exposed_provenance_mut(address);
-                        <$fiber>::exit(place, Suspend::Park).take();
+                        <$fiber>::exit(Suspend::Park).take(place);
                     }
                 }
                 assert_eq!(float, 1.5 * 2.0_f64.powi($leaves as i32));

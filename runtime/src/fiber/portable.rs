@@ -62,12 +62,9 @@ impl Fiber {
         }
     }
 
-    /// How it goes back to the worker.
-    ///
-    /// # Safety
-    /// The caller runs on that stack, or lets someone leave it by this who does.
-    pub(crate) unsafe fn exit(this: *mut Self, why: Suspend) -> Exit {
-        Exit { fiber: this, why }
+    /// The way of whoever runs here to the worker.
+    pub(crate) fn exit(why: Suspend) -> Exit {
+        Exit { why }
     }
 
     /// How it goes on to another: not here (`Exit::CAN_BE_DIRECT`).
@@ -75,7 +72,7 @@ impl Fiber {
     /// # Safety
     /// None.
     #[cfg(any(corefit_portable_switch, not(all(target_arch = "x86_64", target_os = "linux"))))]
-    pub(crate) unsafe fn exit_to(_this: *mut Self, _other: *mut Self, _left: Left) -> Exit {
+    pub(crate) unsafe fn exit_to(_other: *mut Self, _left: Left) -> Exit {
         unreachable!("no one asks where it cannot be direct")
     }
 
@@ -96,7 +93,6 @@ impl Fiber {
 
 /// A way out of a goroutine's stack.
 pub(crate) struct Exit {
-    fiber: *mut Fiber,
     why: Suspend,
 }
 
@@ -105,13 +101,13 @@ impl Exit {
     #[cfg(any(corefit_portable_switch, not(all(target_arch = "x86_64", target_os = "linux"))))]
     pub(crate) const CAN_BE_DIRECT: bool = false;
 
-    /// Leaves the stack; returns when it is gone back to.
+    /// Leaves the stack of `fiber`; returns when it is gone back to.
     ///
     /// # Safety
-    /// The caller runs on the stack that this was made for, now.
-    pub(crate) unsafe fn take(self) {
+    /// The caller runs on that stack, for which this was made just now, on this thread.
+    pub(crate) unsafe fn take(self, fiber: *mut Fiber) {
         // SAFETY: written when it began to run, by itself.
-        let yielder = unsafe { (*self.fiber).yielder };
+        let yielder = unsafe { (*fiber).yielder };
         // SAFETY: it lives at the base of the stack that this very code runs on.
         unsafe { &*yielder }.suspend(self.why);
     }

@@ -10,7 +10,7 @@
 //! A seed has the *address* of a stack from the beginning, one that was not touched yet. So it is the spawner who is told that
 //! there is no more, and a sprout fails only when memory has run out.
 //!
-//! It counts as bound to a worker (`Goroutine::is_bound`), so that no one runs it as it is by mistake.
+//! It counts as bound to a worker (`Ties::is_bound`), so that no one runs it as it is by mistake.
 //!
 //! Places are as lasting as slots of stacks, and for the same reason: whoever joins, or reports, may look at one that is
 //! someone else's by then. There are `MOST` of them. Beyond that, and for any class of stack but the smallest, a goroutine gets
@@ -81,7 +81,7 @@ impl Places {
         places(self.first, before..self.count).map(|place| {
             // ORDERING: Relaxed; published by the lock, and never changed.
             place.wait_reason.store(SEED, Relaxed);
-            place.set_bound(true);
+            place.ties.set_bound(true);
             Place(place)
         })
     }
@@ -245,14 +245,14 @@ mod tests {
         let (send, receive) = mpsc::channel();
         let seed = sow(&mut seeds, &runtime, 5, move || send.send(()).unwrap());
         let place = seed.goroutine();
-        assert!(seed.is_seed() && seed.is_bound(), "no one runs it as it is");
+        assert!(seed.is_seed() && seed.ties.is_bound(), "no one runs it as it is");
         // ORDERING: Relaxed; one thread.
         seed.ready_ns.store(9, Relaxed);
         stack::release(Class::DEFAULT, [seed.reserved()]);
         let (given, theirs) = (stack(), stack());
         let guard = given.guard();
         let grown = seed.sprout(given, &mut seeds);
-        assert!(!grown.is_seed() && !grown.is_bound());
+        assert!(!grown.is_seed() && !grown.ties.is_bound());
         assert_eq!((grown.id(), grown.take_ready_ns(), grown.guard()), (5, Some(9), guard));
         assert_eq!(grown.site().unwrap().file(), file!());
         end(grown);

@@ -48,7 +48,8 @@ impl GoroutineRef {
         if id == 0 || !ptr::eq(self.runtime.load(Relaxed), runtime) {
             return None;
         }
-        let sight = Sight { id, site: self.site()?, pinned: self.is_pinned(), waits_for: self.waits_for() };
+        let sight =
+            Sight { id, site: self.site()?, pinned: self.ties.is_pinned(), waits_for: self.waits_for() };
         // ORDERING: Acquire fence; orders the loads above before the second look at the id. If one of them read from the
         // next goroutine here, so does that look, or it finds the 0 in between.
         fence(Acquire);

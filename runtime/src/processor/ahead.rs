@@ -67,7 +67,7 @@ impl Core {
     /// be made first, which takes more room than may be left on the one that is left.
     #[inline(always)]
     fn ready_to_go(&mut self, runnable: Runnable) -> Result<Runnable, Runnable> {
-        if runnable.is_free() {
+        if runnable.ties.is_free() {
             return Ok(runnable);
         }
         if runnable.is_seed() && !self.stacks.is_empty() { Ok(self.sprout(runnable)) } else { Err(runnable) }

@@ -55,6 +55,7 @@ impl Core {
     }
 
     /// Whether the latency of the goroutine that is queued now is to be measured.
+    #[inline]
     pub(crate) fn is_sample_due(&mut self) -> bool {
         self.until_latency -= 1;
         let is_due = self.until_latency == 0;

@@ -29,8 +29,8 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::ptr;
 
-/// Bytes of address space of a stack of each class, guard page included.
-const CLASS_BYTES: [usize; 5] = [64 << 10, 256 << 10, 1 << 20, 8 << 20, 64 << 20];
+/// Bytes of address space of a stack of each class, guard page included; as powers of two.
+const CLASS_BITS: [u32; 5] = [16, 18, 20, 23, 26];
 
 /// Warm stacks of a class that `trim` leaves alone.
 const WARM_KEPT: usize = 64;
@@ -58,7 +58,7 @@ pub(crate) struct Header(usize);
 impl Header {
     /// The header of the slot of `class` at `bottom`.
     fn of(bottom: usize, class: Class) -> Self {
-        let colour = (bottom / class.bytes()) % COLOURS * COLOUR_BYTES;
+        let colour = (bottom >> CLASS_BITS[class.0]) % COLOURS * COLOUR_BYTES;
         Self(bottom + class.bytes() - colour - HEADER_BYTES)
     }
 
@@ -77,13 +77,13 @@ impl Class {
 
     /// The smallest class with at least `bytes`.
     pub(crate) fn holding(bytes: usize) -> Result<Self, StackError> {
-        let class = CLASS_BYTES.iter().position(|&class| bytes <= class);
+        let class = CLASS_BITS.iter().position(|bits| bytes <= 1 << bits);
         class.map(Self).ok_or(StackError::TooLarge { bytes })
     }
 
     /// Bytes of address space of such a stack, guard page included.
     pub(crate) fn bytes(self) -> usize {
-        CLASS_BYTES[self.0]
+        1 << CLASS_BITS[self.0]
     }
 }
 
@@ -102,7 +102,7 @@ impl fmt::Display for StackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { bytes } => {
-                let most = CLASS_BYTES[CLASS_BYTES.len() - 1];
+                let most = Class(CLASS_BITS.len() - 1).bytes();
                 write!(f, "a stack of {bytes} bytes is more than the largest of {most} bytes; ask for less")
             }
             Self::Reserve(error) => {
@@ -189,7 +189,7 @@ struct Pool {
     reservation: Reservation,
 }
 
-static POOLS: [Mutex<Pool>; CLASS_BYTES.len()] = [const { Mutex::new(Pool::EMPTY) }; CLASS_BYTES.len()];
+static POOLS: [Mutex<Pool>; CLASS_BITS.len()] = [const { Mutex::new(Pool::EMPTY) }; CLASS_BITS.len()];
 
 impl Pool {
     const EMPTY: Self = Self {

@@ -40,7 +40,7 @@ impl Barrier {
         let mut arrived = self.arrived.lock();
         *arrived += 1;
         if *arrived < self.size {
-            self.arrived.wait(arrived, (0, Rank::Last, ()), (WaitReason::Barrier, object), || {});
+            self.arrived.wait(arrived, (0, Rank::Last, ()), (WaitReason::Barrier, object));
             return false;
         }
         *arrived = 0;

@@ -73,8 +73,8 @@ impl BriefLock {
     }
 }
 
-/// Waits before the next look, after `looks` in vain.
-fn stay_away(looks: u32) {
+/// Waits before the next look at what another thread does within some 10 ns, unless it is descheduled; after `looks` in vain.
+pub(crate) fn stay_away(looks: u32) {
     if cfg!(loom) {
         return yield_thread();
     }

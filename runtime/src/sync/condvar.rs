@@ -47,7 +47,7 @@ impl Condvar {
         let (mutex, site) = (guard.mutex(), Location::caller());
         trace::note_call(self.address(), site);
         let why = (WaitReason::Condvar, self.address());
-        self.line.wait(self.line.lock(), (0, Rank::Last, ()), why, || drop(guard));
+        self.line.wait_after(self.line.lock(), (0, Rank::Last, ()), why, || drop(guard));
         trace::note_op(Op::Wait, self.address(), 0, Some(site));
         mutex.lock()
     }

@@ -31,7 +31,7 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::time::Instant;
 
-use crate::park::{WaitReason, Waiter, park, park_until};
+use crate::park::{Pledge, WaitReason, Waiter, park, park_until};
 use crate::primitives::atomic::{
     AtomicU8,
     Ordering::{Acquire, Release},
@@ -106,13 +106,28 @@ impl<S, N, const QUEUES: usize> Line<S, N, QUEUES> {
 }
 
 impl<S, N, const QUEUES: usize> Line<S, N, QUEUES> {
-    /// Queues in the name of whoever runs here, leaves the section and parks until granted. `before` runs in between, when
-    /// the place in the queue is taken. Gives back the note.
+    /// Queues in the name of whoever runs here, leaves the section and waits until granted. Gives back the note.
     pub(super) fn wait(
         &self,
         section: Section<'_, S, N, QUEUES>,
         (queue, rank, note): (usize, Rank, N),
-        (reason, object): (WaitReason, usize),
+        why: (WaitReason, usize),
+    ) -> N
+    where
+        N: Copy,
+    {
+        let mut seat = std::pin::pin!(Seat::to_stay(self, queue, note, why));
+        seat.as_mut().sit(section, rank);
+        seat.stay(why);
+        *seat.as_mut().note()
+    }
+
+    /// Likewise; `before` runs when the place in the queue is taken. It may take its time, and unpark others.
+    pub(super) fn wait_after(
+        &self,
+        section: Section<'_, S, N, QUEUES>,
+        (queue, rank, note): (usize, Rank, N),
+        why: (WaitReason, usize),
         before: impl FnOnce(),
     ) -> N
     where
@@ -121,10 +136,7 @@ impl<S, N, const QUEUES: usize> Line<S, N, QUEUES> {
         let mut seat = std::pin::pin!(Seat::new(self, queue, note));
         seat.as_mut().sit(section, rank);
         before();
-        while seat.end().is_none() {
-            park(reason, object);
-        }
-        seat.leave();
+        seat.stay(why);
         *seat.as_mut().note()
     }
 
@@ -323,12 +335,13 @@ impl<N> Claimed<'_, N> {
 }
 
 /// A place in one of the queues of a line, held by whoever waits.
-#[derive(Debug)]
 pub(crate) struct Seat<'l, S, N, const QUEUES: usize = 1> {
     line: &'l Line<S, N, QUEUES>,
     queue: usize,
     /// Whether it was queued and has not been left.
     is_taken: Cell<bool>,
+    /// Of its owner to stay until it is served.
+    pledge: Cell<Option<Pledge>>,
     claim: PhantomData<&'l Claim>,
     node: Node<Place<N>>,
 }
@@ -338,6 +351,24 @@ impl<'l, S, N, const QUEUES: usize> Seat<'l, S, N, QUEUES> {
     #[inline]
     pub(crate) fn new(line: &'l Line<S, N, QUEUES>, queue: usize, note: N) -> Self {
         Self::with_claim(line, queue, Waiter::current(), None, note)
+    }
+
+    /// As `new`, for one who sits down at once, and stays until its wait has ended: [`stay`](Self::stay) follows `sit`, with
+    /// nothing in between that takes time.
+    #[inline]
+    pub(crate) fn to_stay(
+        line: &'l Line<S, N, QUEUES>,
+        queue: usize,
+        note: N,
+        why: (WaitReason, usize),
+    ) -> Self {
+        let Some(pledge) = Pledge::make(why.0, why.1) else { return Self::new(line, queue, note) };
+        // SAFETY: who takes the seat out of its queue ends the wait, and unparks the waiter once (`Claimed`, `Granted`). It is
+        // taken out so only, for its owner does not leave before.
+        let waiter = unsafe { pledge.waiter() };
+        let seat = Self::with_claim(line, queue, waiter, None, note);
+        seat.pledge.set(Some(pledge));
+        seat
     }
 
     /// A seat for one arm of `claim`.
@@ -359,7 +390,8 @@ impl<'l, S, N, const QUEUES: usize> Seat<'l, S, N, QUEUES> {
         note: N,
     ) -> Self {
         let place = Place { waiter, claim, end: AtomicU8::new(0), note: UnsafeCell::new(note) };
-        Self { line, queue, is_taken: Cell::new(false), claim: PhantomData, node: Node::new(place) }
+        let (is_taken, pledge) = (Cell::new(false), Cell::new(None));
+        Self { line, queue, is_taken, pledge, claim: PhantomData, node: Node::new(place) }
     }
 
     /// Joins the queue, and leaves the section.
@@ -388,6 +420,22 @@ impl<'l, S, N, const QUEUES: usize> Seat<'l, S, N, QUEUES> {
             0 => None,
             end if end == End::Served as u8 => Some(End::Served),
             _ => Some(End::Refused),
+        }
+    }
+
+    /// Waits until the wait has ended; says how.
+    // Always inlined: see `fiber/switch.rs`.
+    #[inline(always)]
+    pub(crate) fn stay(&self, (reason, object): (WaitReason, usize)) -> End {
+        if let Some(pledge) = self.pledge.take() {
+            pledge.keep();
+        }
+        loop {
+            if let Some(end) = self.end() {
+                self.is_taken.set(false);
+                return end;
+            }
+            park(reason, object);
         }
     }
 
@@ -438,7 +486,7 @@ mod tests {
     #[test]
     fn whoever_is_granted_before_it_parks_does_not_wait() {
         let line: Line<u8, u8> = Line::new(1);
-        let noted = line.wait(line.lock(), (0, Rank::Last, 7), WHY, || {
+        let noted = line.wait_after(line.lock(), (0, Rank::Last, 7), WHY, || {
             let mut section = line.lock();
             assert_eq!((*section, section.front(0)), (1, Some(&7)));
             let mut first = section.claim_first(0).unwrap();
@@ -465,7 +513,7 @@ mod tests {
     fn a_panic_while_queued_leaves_the_queue() {
         let line: Line<()> = Line::new(());
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            line.wait(line.lock(), (0, Rank::Last, ()), WHY, || {
+            line.wait_after(line.lock(), (0, Rank::Last, ()), WHY, || {
                 std::panic::resume_unwind(Box::new("before the park"))
             });
         }));

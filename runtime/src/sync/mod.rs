@@ -3,7 +3,7 @@
 
 mod barrier;
 #[cfg_attr(loom, path = "../../models/brief_lock.rs")]
-mod brief_lock;
+pub(crate) mod brief_lock;
 pub(crate) mod claim;
 mod condvar;
 pub(crate) mod crowd;

@@ -65,7 +65,7 @@ impl Once {
                 return true;
             }
             let object = std::ptr::from_ref(self).addr();
-            self.running.wait(is_running, (0, Rank::Last, ()), (WaitReason::Once, object), || {});
+            self.running.wait(is_running, (0, Rank::Last, ()), (WaitReason::Once, object));
         }
     }
 }

@@ -133,13 +133,13 @@ impl RawMutex {
             self.set(if is_starving { QUEUED | STARVING } else { QUEUED });
             let place =
                 (0, if was_woken { Rank::First } else { Rank::Last }, Waiting { since, is_owner: false });
-            let owes_fence = is_first || was_woken;
-            let before_park = || {
-                if owes_fence {
-                    self.fence_and_look();
-                }
+            let why = (WaitReason::Mutex, self.address());
+            let waited = if is_first || was_woken {
+                self.line.wait_after(section, place, why, || self.fence_and_look())
+            } else {
+                self.line.wait(section, place, why)
             };
-            if self.line.wait(section, place, (WaitReason::Mutex, self.address()), before_park).is_owner {
+            if waited.is_owner {
                 return;
             }
             was_woken = true;

@@ -208,7 +208,7 @@ impl RawRwLock {
             let rank = if was_woken { Rank::First } else { Rank::Last };
             let why = (WaitReason::RwLock, std::ptr::from_ref(self).addr());
             let place = (access.queue(), rank, Waiting { since, is_in: false });
-            if self.line.wait(inside, place, why, || {}).is_in {
+            if self.line.wait(inside, place, why).is_in {
                 return;
             }
             was_woken = true;

@@ -56,7 +56,7 @@ impl Semaphore {
         }
         let why = (WaitReason::Semaphore, self.address());
         // Who grants takes the permits off in our name.
-        self.permits.wait(left, (0, Rank::Last, count), why, || {});
+        self.permits.wait(left, (0, Rank::Last, count), why);
     }
 
     fn address(&self) -> usize {

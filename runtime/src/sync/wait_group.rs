@@ -70,7 +70,7 @@ impl WaitGroup {
         let pending = self.pending.lock();
         if *pending > 0 {
             let why = (WaitReason::WaitGroup, self.address());
-            self.pending.wait(pending, (0, Rank::Last, ()), why, || {});
+            self.pending.wait(pending, (0, Rank::Last, ()), why);
         } else {
             drop(pending);
         }
