@@ -241,7 +241,8 @@ fn check_that_work_was_found(profile: &Profile) {
         .filter(|(frames, _)| frames.iter().any(|frame| frame == "profile::churn_the_numbers"))
         .map(|(_, count)| count)
         .sum();
-    assert!(profile.samples >= 50, "{}", profile.provenance());
+    // A hundred and more, but where another machine takes the CPU away, ticks go with it.
+    assert!(profile.samples >= 10, "{}", profile.provenance());
     assert!(found * 2 > profile.samples, "{found} of {} samples: {folded:#?}", profile.samples);
     assert_eq!(folded.total(), profile.samples);
 }

@@ -43,7 +43,8 @@ impl Clock {
     }
 
     fn choose() -> Self {
-        #[cfg(target_arch = "x86_64")]
+        // Miri has no such instructions.
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
         if is_invariant() && is_kernels_clock() {
             return Self::Counter;
         }
@@ -101,7 +102,7 @@ pub(crate) fn ns_of(clock: ClockId) -> u64 {
 }
 
 /// Whether the counter runs at one rate whatever the processor does.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 fn is_invariant() -> bool {
     const HIGHEST: u32 = 0x8000_0000;
     const POWER: u32 = 0x8000_0007;
@@ -109,14 +110,14 @@ fn is_invariant() -> bool {
     cpuid(HIGHEST).eax >= POWER && cpuid(POWER).edx & INVARIANT != 0
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 #[allow(unused_unsafe, reason = "unsafe in the oldest Rust that builds this, safe in later ones")]
 fn cpuid(leaf: u32) -> std::arch::x86_64::CpuidResult {
     // SAFETY: every x86-64 processor has the instruction.
     unsafe { std::arch::x86_64::__cpuid(leaf) }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 fn is_kernels_clock() -> bool {
     std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource")
         .is_ok_and(|name| name.trim() == "tsc")
