@@ -1,7 +1,9 @@
 //! Storms of park and unpark.
 
 use crate::park::{WaitReason, Waiter, park};
-use crate::{Config, blocking, current, go, gomaxprocs, metrics, yield_now};
+use crate::sync::line::{End, Line, Rank, Seat};
+use crate::{Config, blocking, chan, current, go, gomaxprocs, metrics, yield_now};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -373,6 +375,87 @@ fn stale_waiters_do_not_disturb_those_who_took_the_place() {
     relay(2, 500);
     stop.store(true, SeqCst);
     disturber.join().unwrap();
+}
+
+/// Exchanges values and a lock with another goroutine, and joins one, over and over: it waits for one other alone each time.
+fn pledge(procs: usize, is_pinned: bool, known: Arc<Mutex<Vec<Waiter>>>) {
+    Config::new().procs(procs).run(move || {
+        let ((up, their_up), (their_down, down)) = (chan(0), chan(0));
+        let (lock, their_known) = (Arc::new(crate::sync::Mutex::new(0)), Arc::clone(&known));
+        let their_lock = Arc::clone(&lock);
+        let body = move || {
+            their_known.lock().unwrap().push(Waiter::current());
+            their_up.iter().for_each(|value| {
+                *their_lock.lock() += 1;
+                their_down.send(value).unwrap();
+            });
+        };
+        let other = if is_pinned { crate::spawn_pinned(body) } else { go(body) };
+        known.lock().unwrap().push(Waiter::current());
+        for round in 0..if is_pinned { 50 } else { 300 } {
+            let mut count = lock.lock();
+            up.send(round).unwrap();
+            yield_now();
+            *count += 1;
+            drop(count);
+            assert_eq!(down.recv().unwrap(), round);
+            assert_eq!(go(move || round).join().unwrap(), round);
+            assert_eq!(*lock.lock(), 2 * (round + 1));
+        }
+        drop(up);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn stale_waiters_do_not_disturb_those_who_have_pledged() {
+    let (known, stop) = (Arc::new(Mutex::new(Vec::<Waiter>::new())), Arc::new(AtomicBool::new(false)));
+    let (theirs, their_stop) = (Arc::clone(&known), Arc::clone(&stop));
+    let disturber = thread::spawn(move || {
+        while !their_stop.load(SeqCst) {
+            theirs.lock().unwrap().iter().for_each(Waiter::unpark);
+        }
+    });
+    for (procs, is_pinned) in [(1, false), (2, false), (4, false), (1, true), (2, true)] {
+        pledge(procs, is_pinned, Arc::clone(&known));
+        known.lock().unwrap().clear();
+    }
+    stop.store(true, SeqCst);
+    disturber.join().unwrap();
+}
+
+#[test]
+fn who_is_let_go_on_before_it_has_left_its_stack_is_not_run_before() {
+    for pauses in 0..20 {
+        Config::new().procs(2).run(move || {
+            let (line, stage) = (Arc::new(Line::<()>::new(())), Arc::new(AtomicUsize::new(0)));
+            let (their_line, their_stage) = (Arc::clone(&line), Arc::clone(&stage));
+            let early = go(move || {
+                assert_eq!(their_stage.fetch_add(1, SeqCst), 0, "it begins once");
+                let why = (WaitReason::Join, 0);
+                let section = their_line.lock();
+                let mut seat = pin!(Seat::to_stay(&their_line, 0, (), why));
+                seat.as_mut().sit(section, Rank::Last);
+                while their_stage.load(SeqCst) < 2 {
+                    thread::yield_now();
+                }
+                // A worker has it by now, or will have soon.
+                (0..pauses).for_each(|_| thread::yield_now());
+                assert_eq!(seat.stay(why), End::Served);
+            });
+            loop {
+                let granted = line.lock().claim_first(0).map(|first| first.end(End::Served));
+                if let Some(granted) = granted {
+                    granted.unpark();
+                    break;
+                }
+                yield_now();
+            }
+            stage.fetch_add(1, SeqCst);
+            early.join().unwrap();
+            assert_eq!(stage.load(SeqCst), 2);
+        });
+    }
 }
 
 #[test]
