@@ -19,14 +19,16 @@
 //!
 //! No field holds the state: it follows from where the one right to run the goroutine is. That right is a [`Runnable`],
 //! which cannot be copied. It is created once (`Runnable::new`, or `Seeds::sow` for one that has no stack yet), moves through queues (each element comes out once), ends
-//! in `park` or `end`, and is created anew by `unpark`, of which only one finds `Parked`.
+//! in `park`, `leave` or `end`, and is created anew by `unpark`, of which only one finds `Parked`, or by `go_on`, which is called
+//! once. That one alone may come early: while the goroutine is Leaving there are two, and who has the new one uses it, but for
+//! queueing, only when the old one has ended (`ties.rs`).
 //!
 //! **Where it lives.** At the top of its stack's slot (`stack/`): no allocation, and the line that a switch touches
 //! anyway. (One that has not begun may lie elsewhere: `seed.rs`.) Slots are never unmapped, nor used for anything else. So
 //! a [`GoroutineRef`] needs no count: it is valid for ever, only the goroutine may be another one than it was. What a stale
 //! holder may touch is atomic, and valid when all bytes are zero (the page of a slot in the pool may have been given back to
 //! the kernel). A stale `unpark` leaves a token, or wakes whoever parks there now: a spurious wake, which the contract of
-//! `park` allows.
+//! `park` allows. Who has pledged to wait for one other alone does not notice it.
 //!
 //! **Its runtime** is a raw pointer: counting would cost two shared writes a goroutine. A goroutine that has not ended
 //! keeps its runtime in memory all the same: while it runs, the worker does; and when a runtime stops with goroutines
@@ -106,8 +108,8 @@ const _: () = {
     assert!(stack::HEADER_ALIGN.is_multiple_of(align_of::<Goroutine>()), "and aligns it");
 };
 
-// SAFETY: all fields but `fiber` are atomics. `fiber` is accessed through a `Runnable` only, which exists once (module
-// docs) and is passed on through queues and the token with Release and Acquire.
+// SAFETY: all fields but `fiber` are atomics. `fiber` is accessed through a `Runnable` only, of which one at a time is
+// used (module docs), and which is passed on through queues, token and ties with Release and Acquire.
 unsafe impl Sync for Goroutine {}
 
 /// A goroutine, or the one that took its place since.

@@ -4,7 +4,8 @@
 use super::{Clock, Pair};
 
 /// For how long a reading of the runtime's clock serves, ns. How long a tick is it tells with the one before, and each is known
-/// to within a read of some 30 ns: at the end of its time it is no more than that off.
+/// to within half a read: mostly of some 30 ns, of a few µs if something came in between that took less than `READ_TICKS`. At the
+/// end of its time it is off by three times that at most.
 const SERVES_NS: u64 = 1_000_000;
 
 /// Bits of a tick's nanoseconds behind the point.
