@@ -2,7 +2,7 @@
 //!
 //! A goroutine migrates between threads at every suspension, and compilers keep the *address* of a thread-local over a
 //! call. So no function here returns such an address, all are `#[inline(never)]`, and the closures they take do not
-//! suspend: each call reads the thread-local anew, on the thread that it runs on. Two do suspend, `leave_for` and `park`: they
+//! suspend: each call reads the thread-local anew, on the thread that it runs on. Three do suspend, `leave_for`, `yield_now` and `park`: they
 //! look before the switch only.
 //!
 //! The processor is *lent* while someone works with it. Whoever looks at it again meanwhile finds that the thread holds none,
@@ -22,6 +22,7 @@ use crate::runtime::Runtime;
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
+use std::thread;
 
 /// What a worker knows about itself. Lives in the frame of its main function.
 pub(crate) struct Context {
@@ -341,6 +342,16 @@ fn leave_for<const WHY: usize>() -> bool {
     let Some(context) = here() else { return false };
     let Some(goroutine) = context.goroutine() else { return false };
     leave_here(context, goroutine, Suspend::from_number(WHY))
+}
+
+/// Queues the running goroutine again, and lets others run; or the thread, where no goroutine can leave its stack.
+#[inline(never)]
+pub(crate) fn yield_now() {
+    if !here().is_some_and(|context| {
+        context.goroutine().is_some_and(|goroutine| leave_here(context, goroutine, Suspend::Yield))
+    }) {
+        thread::yield_now();
+    }
 }
 
 /// Leaves the stack of the running goroutine until it is unparked, if `plan` says so. Returns the plan.

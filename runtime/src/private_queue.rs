@@ -1,6 +1,6 @@
 //! A queue of goroutines for one thread: a ring that grows.
 //!
-//! A `VecDeque`, but for two things that a yield needs: `rotate` moves one element in and one out with a look at each field, and an
+//! A `VecDeque`, but for two things that a yield needs: `rotate` moves one element in and one out with one look at each field, and an
 //! index is masked, not compared.
 
 use crate::goroutine::Runnable;
@@ -76,14 +76,16 @@ impl PrivateQueue {
     ) -> Result<Runnable, Runnable> {
         // In a full queue that is the place that is left here.
         let (end, second) = (self.at(self.len), self.at(1));
-        let Some(oldest) = self.slots.get_mut(self.head) else { return Err(runnable) };
-        if !oldest.as_ref().is_some_and(is_fit) {
+        let slots = &mut *self.slots;
+        let Some(place) = slots.get_mut(self.head) else { return Err(runnable) };
+        let Some(oldest) = place.take() else { return Err(runnable) };
+        if !is_fit(&oldest) {
+            *place = Some(oldest);
             return Err(runnable);
         }
-        let oldest = oldest.take();
-        self.slots[end] = Some(runnable);
+        slots[end] = Some(runnable);
         self.head = second;
-        Ok(oldest.expect("it was there"))
+        Ok(oldest)
     }
 
     #[cold]

@@ -1,7 +1,6 @@
 //! Goroutines on a few threads: the way in, and what a running goroutine may ask for.
 
 use crate::current;
-use crate::fiber::Suspend;
 use crate::overflow;
 use crate::primitives::{Arc, Once};
 use crate::procs::default_procs;
@@ -135,9 +134,7 @@ pub fn yield_now() {
     if thread::panicking() && current::goroutine().is_some() {
         return;
     }
-    if !current::leave(Suspend::Yield) {
-        thread::yield_now();
-    }
+    current::yield_now();
 }
 
 /// Sets how many goroutines may execute at once, clamped to 4096, and returns the number before; 0 only reads it. Takes
