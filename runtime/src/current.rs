@@ -2,8 +2,8 @@
 //!
 //! A goroutine migrates between threads at every suspension, and compilers keep the *address* of a thread-local over a
 //! call. So no function here returns such an address, all are `#[inline(never)]`, and the closures they take do not
-//! suspend: each call reads the thread-local anew, on the thread that it runs on. Three do suspend, `leave_for`, `yield_now` and `park`: they
-//! look before the switch only.
+//! suspend: each call reads the thread-local anew, on the thread that it runs on. Three do suspend, `leave`, `yield_now` and
+//! `park`: they look before the switch only.
 //!
 //! The processor is *lent* while someone works with it. Whoever looks at it again meanwhile finds that the thread holds none,
 //! which is always a safe answer.
@@ -324,34 +324,26 @@ pub(crate) fn is_worker() -> bool {
 
 /// Leaves the stack of the running goroutine: for that of the next one, or else its worker's. Returns true when it is run
 /// again, maybe on another thread; false at once if no goroutine runs here, and in a blocking call, which stays on its thread.
-#[inline]
-pub(crate) fn leave(why: Suspend) -> bool {
-    match why {
-        Suspend::Yield => leave_for::<{ Suspend::Yield as usize }>(),
-        Suspend::Preempted => leave_for::<{ Suspend::Preempted as usize }>(),
-        Suspend::Abandon => leave_for::<{ Suspend::Abandon as usize }>(),
-        Suspend::Park | Suspend::Leave | Suspend::End => unreachable!("they have ways of their own"),
-    }
-}
-
-/// As `leave`; one for each reason, known when it is compiled.
-// Never inlined, so that a reason has one place to jump from (`fiber/switch.rs`). It looks at a thread-local, but before the
-// switch only. Likewise `park`.
+// Never inlined: it looks at a thread-local, but before the switch only. Likewise `yield_now` and `park`, which are apart, so that
+// what is done often has places of its own to jump from (`fiber/switch.rs`).
 #[inline(never)]
-fn leave_for<const WHY: usize>() -> bool {
-    let Some(context) = here() else { return false };
-    let Some(goroutine) = context.goroutine() else { return false };
-    leave_here(context, goroutine, Suspend::from_number(WHY))
+pub(crate) fn leave(why: Suspend) -> bool {
+    leave_now(why)
 }
 
 /// Queues the running goroutine again, and lets others run; or the thread, where no goroutine can leave its stack.
 #[inline(never)]
 pub(crate) fn yield_now() {
-    if !here().is_some_and(|context| {
-        context.goroutine().is_some_and(|goroutine| leave_here(context, goroutine, Suspend::Yield))
-    }) {
+    if !leave_now(Suspend::Yield) {
         thread::yield_now();
     }
+}
+
+#[inline(always)]
+fn leave_now(why: Suspend) -> bool {
+    let Some(context) = here() else { return false };
+    let Some(goroutine) = context.goroutine() else { return false };
+    leave_here(context, goroutine, why)
 }
 
 /// Leaves the stack of the running goroutine until it is unparked, if `plan` says so. Returns the plan.

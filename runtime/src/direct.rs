@@ -111,7 +111,7 @@ fn take(
         _ => {}
     }
     let next = core.take_directly(runtime)?;
-    if matches!(why, Suspend::Park | Suspend::Leave) {
+    if why.is_wait() {
         core.stats().parks.bump();
     }
     Some((next, Left::new(goroutine, why)))
@@ -140,7 +140,6 @@ fn arrive_late(runnable: Runnable, why: Suspend) {
             (Suspend::End, core) => worker::end(runtime, core, runnable),
             // The token came first, which is as if it came now.
             (Suspend::Park, core) => runtime.ready(core, runnable),
-            (Suspend::Leave, _) => runnable.leave(),
             (_, Some(core)) => {
                 runtime.stamp(core, &runnable);
                 core.put_last(runtime, runnable);

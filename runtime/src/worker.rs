@@ -261,6 +261,11 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
         core.grant_direct(runnable.ties.is_free() && !trace::is_on());
         let (suspend, mut back);
         (suspend, runnable, back) = switch_to(context, core, runnable);
+        if suspend.is_wait()
+            && let Some(core) = &back
+        {
+            core.stats().parks.bump();
+        }
         match suspend {
             Suspend::Yield => {
                 trace::note(|lane| lane.yielded());
@@ -275,9 +280,6 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
                 return left(back, is_pinned);
             }
             Suspend::Park => {
-                if let Some(core) = &back {
-                    core.stats().parks.bump();
-                }
                 match runnable.park() {
                     Ok(()) => return left(back, is_pinned),
                     // The token came first: it goes on.
@@ -291,9 +293,6 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
                 core = again;
             }
             Suspend::Leave => {
-                if let Some(core) = &back {
-                    core.stats().parks.bump();
-                }
                 runnable.leave();
                 return left(back, is_pinned);
             }

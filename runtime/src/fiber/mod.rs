@@ -40,6 +40,12 @@ pub(crate) enum Suspend {
 }
 
 impl Suspend {
+    /// Whether it waits for someone.
+    #[inline(always)]
+    pub(crate) const fn is_wait(self) -> bool {
+        matches!(self, Self::Park | Self::Leave)
+    }
+
     /// What it is as a number.
     pub(crate) const fn from_number(number: usize) -> Self {
         match number {

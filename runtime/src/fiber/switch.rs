@@ -20,8 +20,8 @@
 //! predicts a `ret` by the calls before it. Between two of a goroutine's switches its worker calls and returns, and vice
 //! versa; with `call` and `ret` at the seam each level of calls between the seam and the loops on both sides is one
 //! wrong prediction of some 20 cycles. With jumps either side's calls and returns are balanced as seen from the other,
-//! and a jump has few targets: `resume` is inlined into the worker's loop, and who leaves does so in one function for each reason
-//! (`current.rs`), or, where it has pledged to, in the operation itself.
+//! and a jump has few targets: `resume` is inlined into the worker's loop, and who leaves does so in a function for yields, one for each
+//! kind of park, and one for what is rare (`current.rs`), or, where it has pledged to, in the operation itself.
 //!
 //! **Balance.** That goes for a goroutine that begins or ends between two switches of another one, too: each call of its
 //! own that does not return is a wrong prediction for that one, 5 ns. So it begins without a call, and `main` asks for the way

@@ -63,7 +63,7 @@ impl Core {
         Some(first)
     }
 
-    /// `runnable`, which may be gone to: on a stack, and not tied to a thread. Else gives it back; also one for which a stack must
+    /// `runnable`, which may be gone to: on a stack that it has left, and not tied to a thread. Else gives it back; also one for which a stack must
     /// be made first, which takes more room than may be left on the one that is left.
     #[inline(always)]
     fn ready_to_go(&mut self, runnable: Runnable) -> Result<Runnable, Runnable> {
