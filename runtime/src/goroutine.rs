@@ -50,7 +50,7 @@ use crate::fiber::{Exit, Fiber, Suspend};
 use crate::foreign::Sleeper;
 use crate::os::page_bytes;
 use crate::park::WaitReason;
-use crate::prefetch::prefetch;
+use crate::prefetch::{LINE_BYTES, prefetch};
 use crate::primitives::atomic::{
     AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{Relaxed, Release},
@@ -69,6 +69,10 @@ use std::ptr::{self, NonNull};
 
 /// In place of a reason's code.
 const NEVER_WAITED: u8 = u8::MAX;
+
+/// Most lines of its stack that are fetched for one that was woken: it goes back through the frames of what it waited in, 11 lines of
+/// a `sleep` in a small goroutine. With 7 `timer` takes 3 % less time than with 4, with 10 as much.
+const WOKEN_LINES: usize = 7;
 
 /// What is known about a goroutine before it has a stack.
 #[derive(Clone, Copy)]
@@ -175,6 +179,17 @@ impl GoroutineRef {
         Runnable(self).queue();
     }
 
+    /// As `go_on`, but the caller queues it.
+    ///
+    /// # Safety
+    /// As for `go_on`.
+    pub(crate) unsafe fn goes_on(self) -> Runnable {
+        self.token.redeem();
+        let runnable = Runnable(self);
+        runnable.prefetch_stack(WOKEN_LINES);
+        runnable
+    }
+
     /// Leaves the token, and makes it runnable if it waits.
     #[inline]
     pub(crate) fn unpark(self) {
@@ -186,7 +201,7 @@ impl GoroutineRef {
     /// Leaves the token, and gives the right to run it to the caller, who must queue it, if it was parked.
     pub(crate) fn unpark_into(self, ready: &mut Vec<Runnable>) {
         if let Some(runnable) = self.notified() {
-            runnable.prefetch_stack();
+            runnable.prefetch_stack(WOKEN_LINES);
             ready.push(runnable);
         }
     }
@@ -322,19 +337,24 @@ impl Runnable {
         unsafe { self.0.fiber().read() }.into_stack()
     }
 
-    /// Fetches its header into the cache, without waiting for it.
+    /// Fetches the first line of its header into the cache, without waiting for it: all that its switch needs of it.
     pub(crate) fn prefetch(&self) {
-        prefetch(self.0.0.as_ptr().cast(), 2);
+        prefetch(self.0.0.as_ptr().cast(), 1);
     }
 
-    /// Fetches the stack where it will go on into the cache, without waiting for it. The header should be there.
-    pub(crate) fn prefetch_stack(&self) {
-        // A seed has none, and who has not left its stack yet writes where.
+    /// Fetches what it goes on with into the cache, without waiting for it; the header's first line should be there. The first
+    /// two lines of its stack, where it only yields; `lines` of them at most where it will go back to whoever called it.
+    pub(crate) fn prefetch_stack(&self, lines: usize) {
+        let header = self.0.0.as_ptr().cast::<u8>();
         if !self.ties.is_free() {
+            // A seed, which has no stack: the rest of it. (Or who has not left its stack yet, which is in the cache.)
+            prefetch(header.wrapping_add(LINE_BYTES), 1);
             return;
         }
         // SAFETY: `new` wrote it there. The right to run it is exclusive.
-        prefetch(unsafe { Fiber::goes_on_at(self.0.fiber()) }, 4);
+        let from = unsafe { Fiber::goes_on_at(self.0.fiber()) };
+        let used = header.addr().wrapping_sub(from.addr()) / LINE_BYTES + 1;
+        prefetch(from, lines.min(used));
     }
 
     /// Whether it belongs to `runtime`.

@@ -5,7 +5,7 @@
 //! token left over from before: every caller loops on its own condition.
 //!
 //! Where exactly one other ends a wait, and surely (the holder of a lock who takes the waiter out of a queue, the goroutine that
-//! is joined), there need be no meeting. The waiter makes a [`Pledge`] before it tells the other of itself: it will leave
+//! is joined, the timer of a sleep), there need be no meeting. The waiter makes a [`Pledge`] before it tells the other of itself: it will leave
 //! its stack, and not come back by itself. So the other need not ask whether it waits: the right to run it is the other's
 //! as soon as that is told. That spares an exchange on either side. Whoever runs the goroutine then looks whether it has
 //! left its stack already (`goroutine/ties.rs`).
@@ -19,7 +19,7 @@ use crate::blocking::blocking;
 use crate::current::{self, Context};
 use crate::fiber::Suspend;
 use crate::foreign::{OnThread, Sleeper};
-use crate::goroutine::GoroutineRef;
+use crate::goroutine::{GoroutineRef, Runnable};
 use crate::timers::TimedWait;
 use crate::trace;
 use std::thread;
@@ -162,6 +162,14 @@ impl Pledge {
         Waiter(Who::Pledged(self.0))
     }
 
+    /// As `waiter`, for one that queues it in its own way.
+    ///
+    /// # Safety
+    /// As for `waiter`; one of the two is asked for, once.
+    unsafe fn pledged(&self) -> Pledged {
+        Pledged(self.0)
+    }
+
     /// Leaves the stack until the other lets it go on.
     // Always inlined: see `fiber/switch.rs`.
     #[inline(always)]
@@ -176,6 +184,22 @@ impl Pledge {
     pub(crate) fn withdraw(self) {
         self.0.token.redeem();
         self.0.ties.left();
+    }
+}
+
+/// A goroutine that waits, or is about to, for whoever has this, and surely no one else.
+#[derive(Debug)]
+pub(crate) struct Pledged(GoroutineRef);
+
+impl Pledged {
+    pub(crate) fn goroutine(&self) -> GoroutineRef {
+        self.0
+    }
+
+    /// The right to run it, for the caller, who must queue it.
+    pub(crate) fn go_on(self) -> Runnable {
+        // SAFETY: the promise of whoever called `Pledge::pledged`.
+        unsafe { self.0.goes_on() }
     }
 }
 
@@ -253,11 +277,31 @@ pub(crate) fn park_until(reason: WaitReason, object: usize, deadline: Instant) -
     false
 }
 
+/// Waits until `deadline`; whoever waits for nothing else need not meet its timer. Does nothing, and says `false`, where that cannot be: then
+/// `park_until` can.
+#[inline]
+pub(crate) fn sleep_until(deadline: Instant) -> bool {
+    let Some(pledge) = Pledge::make(WaitReason::Sleep, 0) else { return false };
+    current::with(|context| {
+        count_wait(context);
+        // SAFETY: told to this timer, and no one else.
+        let told = unsafe { pledge.pledged() };
+        context.runtime.set_pledged_timer(index(context), told, deadline);
+    });
+    pledge.keep();
+    current::with(count_wake);
+    true
+}
+
 /// Sets a timer for the running goroutine, and counts its wait.
 fn begin_wait(context: &Context, goroutine: GoroutineRef, deadline: Instant) -> TimedWait {
     count_wait(context);
-    let index = context.with_core(|core| core.map_or(0, |core| core.processor.index));
-    context.runtime.set_timer(index, goroutine, deadline)
+    context.runtime.set_timer(index(context), goroutine, deadline)
+}
+
+/// The number of the processor that runs the goroutine.
+fn index(context: &Context) -> usize {
+    context.with_core(|core| core.map_or(0, |core| core.processor.index))
 }
 
 /// The running goroutine's wait is over. Returns whether its time came.

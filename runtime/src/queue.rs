@@ -212,6 +212,17 @@ impl<E: Element> Local<E> {
         iter::from_fn(|| self.pop()).take(half).collect()
     }
 
+    /// Where the element after the `count` oldest lies, if it is there still; only to be fetched into the cache.
+    pub(crate) fn after(&self, count: u64) -> Option<*const E::Target> {
+        let ring = &self.0;
+        // ORDERING: Relaxed; a hint.
+        let head = Head(ring.head.load(Relaxed));
+        // ORDERING: Relaxed; only this end writes `tail`.
+        let tail = ring.tail.load(Relaxed);
+        // ORDERING: Relaxed; this end wrote the slot itself.
+        (head.waiting(tail) as u64 > count).then(|| ring.slot(head.0 + count).load(Relaxed).cast_const())
+    }
+
     /// How many it holds; a hint.
     pub(crate) fn len(&self) -> usize {
         len(&self.0)

@@ -11,6 +11,7 @@ use crate::lazy::Alertness;
 use crate::machine::Machine;
 use crate::metrics::SharedStats;
 use crate::os::Bell;
+use crate::park::Pledged;
 use crate::poller::Poller;
 use crate::preempt::Wish;
 use crate::primitives::atomic::{
@@ -423,13 +424,27 @@ impl Runtime {
     pub(crate) fn set_timer(&self, index: usize, goroutine: GoroutineRef, deadline: Instant) -> TimedWait {
         let deadline_ns = self.clock_ns(deadline);
         let (wait, is_earliest) = self.timers.add(index, goroutine, deadline_ns);
-        if is_earliest
-            && self.poller.must_ring(deadline_ns)
+        if is_earliest {
+            self.hasten(deadline_ns);
+        }
+        wait
+    }
+
+    /// As `set_timer`, for one that only the timer wakes.
+    pub(crate) fn set_pledged_timer(&self, index: usize, goroutine: Pledged, deadline: Instant) {
+        let deadline_ns = self.clock_ns(deadline);
+        if self.timers.add_pledged(index, goroutine, deadline_ns) {
+            self.hasten(deadline_ns);
+        }
+    }
+
+    /// A timer is due earlier than all others: who sleeps in the poller may have to wake earlier.
+    fn hasten(&self, deadline_ns: u64) {
+        if self.poller.must_ring(deadline_ns)
             && let Some((_, bell)) = &self.synced.lock().polling
         {
             bell.ring();
         }
-        wait
     }
 
     /// Processors that there should be: GOMAXPROCS.

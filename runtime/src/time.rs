@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::chan::{Receiver, RecvTimeoutError, alarm, chan};
-use crate::park::{WaitReason, park, park_until};
+use crate::park::{self, WaitReason, park, park_until};
 use crate::spawn::go;
 
 /// Waits until `duration` has passed, at least.
@@ -48,6 +48,9 @@ fn sleep_until(deadline: Instant) {
 
 /// Waits for `deadline`, which was ahead a moment ago. Reads no clock if nothing else wakes it.
 fn wait_until(deadline: Instant) {
+    if park::sleep_until(deadline) {
+        return;
+    }
     while !park_until(WaitReason::Sleep, 0, deadline) && Instant::now() < deadline {}
 }
 

@@ -6,7 +6,8 @@
 //! sleeps of the same length are one run: added and taken in 10 ns each, where a heap of that size takes 150 to 200.
 
 use crate::earliest::NEVER;
-use crate::goroutine::GoroutineRef;
+use crate::goroutine::{GoroutineRef, Runnable};
+use crate::park::Pledged;
 use crate::prefetch::prefetch;
 use crate::primitives::atomic::Ordering::{AcqRel, Relaxed};
 use std::cmp::Ordering;
@@ -22,15 +23,22 @@ const VOID_KEPT: usize = 64;
 const ROOM_KEPT: usize = 1024;
 
 /// A timer: whom to unpark when, unless that one's wait is over by then.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Timer {
     /// Nanoseconds of the runtime's clock.
     pub(crate) deadline_ns: u64,
     /// Equal deadlines are due in the order of their timers.
     number: u64,
-    /// The number of the wait.
-    epoch: u64,
-    pub(crate) goroutine: GoroutineRef,
+    whom: Whom,
+}
+
+/// Whom a timer wakes.
+#[derive(Debug)]
+pub(crate) enum Whom {
+    /// This one, if it is still in its timed wait of that number.
+    Waiting(GoroutineRef, u64),
+    /// One that waits for nothing else.
+    Pledged(Pledged),
 }
 
 impl Timer {
@@ -39,19 +47,27 @@ impl Timer {
         (self.deadline_ns, self.number)
     }
 
-    /// Ends the wait that it belongs to; `false` if that has ended already.
-    pub(crate) fn end_wait(&self) -> bool {
-        end_wait(self.goroutine, self.epoch)
+    /// Ends the wait that it belongs to, if that has not ended; who must be queued is added to `ready`.
+    pub(crate) fn fire(self, ready: &mut Vec<Runnable>) {
+        match self.whom {
+            Whom::Pledged(goroutine) => ready.push(goroutine.go_on()),
+            Whom::Waiting(goroutine, epoch) if end_wait(goroutine, epoch) => goroutine.unpark_into(ready),
+            Whom::Waiting(..) => {}
+        }
     }
 
-    /// Fetches what `end_wait` looks at into the cache.
+    /// Fetches what `fire` looks at into the cache.
     pub(crate) fn prefetch(&self) {
-        prefetch(self.goroutine.as_ptr().as_ptr().cast(), 2);
+        let goroutine = match &self.whom {
+            Whom::Waiting(goroutine, _) => *goroutine,
+            Whom::Pledged(pledged) => pledged.goroutine(),
+        };
+        prefetch(goroutine.as_ptr().as_ptr().cast(), 1);
     }
 
     fn is_void(&self) -> bool {
         // ORDERING: Relaxed; a hint, `end_wait` decides.
-        self.goroutine.timer_epoch.load(Relaxed) != self.epoch
+        matches!(&self.whom, Whom::Waiting(goroutine, epoch) if goroutine.timer_epoch.load(Relaxed) != *epoch)
     }
 }
 
@@ -93,9 +109,9 @@ pub(crate) struct TimerQueue {
 }
 
 impl TimerQueue {
-    /// Adds a timer for the wait `epoch` of `goroutine`.
-    pub(crate) fn add(&mut self, goroutine: GoroutineRef, epoch: u64, deadline_ns: u64) {
-        let timer = Timer { deadline_ns, number: self.added, epoch, goroutine };
+    /// Adds a timer.
+    pub(crate) fn add(&mut self, whom: Whom, deadline_ns: u64) {
+        let timer = Timer { deadline_ns, number: self.added, whom };
         self.added += 1;
         match self.run_for(deadline_ns) {
             Some(run) => self.runs[run].push_back(timer),
@@ -116,24 +132,32 @@ impl TimerQueue {
         firsts.flatten().map(|timer| timer.deadline_ns).min().unwrap_or(NEVER)
     }
 
-    /// Moves all timers that are due at `now_ns` to `due`, in no order.
-    pub(crate) fn take_due(&mut self, now_ns: u64, due: &mut Vec<Timer>) {
-        let before = due.len();
+    /// Takes out all timers that are due at `now_ns`, in order.
+    pub(crate) fn take_due(&mut self, now_ns: u64) -> Vec<Timer> {
+        let (mut due, mut sources) = (Vec::new(), 0);
         for run in &mut self.runs {
+            let before = due.len();
             while run.front().is_some_and(|timer| timer.deadline_ns <= now_ns) {
                 due.extend(run.pop_front());
             }
+            sources += usize::from(due.len() > before);
             if run.is_empty() && run.capacity() > ROOM_KEPT {
                 run.shrink_to(ROOM_KEPT);
             }
         }
+        let before = due.len();
         while self.heap.peek().is_some_and(|timer| timer.deadline_ns <= now_ns) {
             due.extend(self.heap.pop());
         }
+        sources += usize::from(due.len() > before);
+        if sources > 1 {
+            due.sort_by_key(Timer::order);
+        }
         if self.void > 0 {
-            let void = due[before..].iter().filter(|timer| timer.is_void()).count();
+            let void = due.iter().filter(|timer| timer.is_void()).count();
             self.void = self.void.saturating_sub(void);
         }
+        due
     }
 
     /// Notes that a timer has become void. Sweeps them out if they outnumber the others, and says whether it did.
@@ -171,10 +195,7 @@ mod tests {
     }
 
     fn take(queue: &mut TimerQueue, now_ns: u64) -> Vec<(u64, u64)> {
-        let mut due = Vec::new();
-        queue.take_due(now_ns, &mut due);
-        due.sort_by_key(Timer::order);
-        due.iter().map(|timer| (timer.deadline_ns, timer.number)).collect()
+        queue.take_due(now_ns).iter().map(|timer| (timer.deadline_ns, timer.number)).collect()
     }
 
     #[test]
@@ -182,7 +203,7 @@ mod tests {
         let (mut queue, who) = (TimerQueue::default(), goroutine());
         for now in 0..100 {
             for length in [5, 1_000, 70] {
-                queue.add(who, 0, now + length);
+                queue.add(Whom::Waiting(who, 0), now + length);
             }
         }
         assert!(queue.heap.is_empty());
@@ -199,7 +220,7 @@ mod tests {
         let epoch = |goroutine: GoroutineRef| goroutine.timer_epoch.load(Relaxed);
         for deadline_ns in (0..200).rev() {
             let whose = if deadline_ns % 4 == 0 { live } else { who };
-            queue.add(whose, epoch(whose), deadline_ns);
+            queue.add(Whom::Waiting(whose, epoch(whose)), deadline_ns);
         }
         assert!(end_wait(who, epoch(who)));
         assert_eq!((0..150).filter(|_| queue.note_void()).count(), 1);
@@ -224,7 +245,7 @@ mod tests {
                     expected.sort_unstable();
                     prop_assert_eq!(take(&mut queue, now_ns), expected);
                 } else {
-                    queue.add(who, 0, now_ns + value);
+                    queue.add(Whom::Waiting(who, 0), now_ns + value);
                     model.push((now_ns + value, number));
                     number += 1;
                 }

@@ -1,22 +1,32 @@
 //! Timed waits.
 
-use crate::park::{WaitReason, Waiter, park_until};
-use crate::{Config, go, yield_now};
+use crate::park::{WaitReason, Waiter, park_until, sleep_until};
+use crate::{Config, go, time, yield_now};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 fn sleep(duration: Duration) {
-    let deadline = Instant::now() + duration;
+    park_long(Instant::now() + duration);
+}
+
+/// Waits as something that others may wake too.
+fn park_long(deadline: Instant) {
     while Instant::now() < deadline {
         park_until(WaitReason::Sleep, 0, deadline);
     }
 }
 
+/// Waits for the timer alone.
+fn pledge(deadline: Instant) {
+    assert!(sleep_until(deadline), "a goroutine that can leave its stack");
+}
+
 const MS: Duration = Duration::from_millis(1);
 
-/// The order in which sleepers wake that go to sleep within `time` from now; `None` if one came too late for that.
-fn wake_order(time: Duration) -> Option<Vec<u32>> {
+/// The order in which sleepers wake that go to sleep within `time` from now, each by the next of `waits`; `None` if one came too
+/// late for that.
+fn wake_order(time: Duration, waits: [fn(Instant); 2]) -> Option<Vec<u32>> {
     Config::new().procs(1).run(move || {
         let order = Arc::new(Mutex::new(Vec::new()));
         let start = Instant::now() + time;
@@ -26,9 +36,7 @@ fn wake_order(time: Duration) -> Option<Vec<u32>> {
                 go(move || {
                     let deadline = start + n * MS;
                     let is_in_time = Instant::now() < start;
-                    while Instant::now() < deadline {
-                        park_until(WaitReason::Sleep, 0, deadline);
-                    }
+                    waits[n as usize % 2](deadline);
                     order.lock().unwrap().push(n);
                     is_in_time
                 })
@@ -44,8 +52,58 @@ fn wake_order(time: Duration) -> Option<Vec<u32>> {
 
 #[test]
 fn sleepers_wake_in_the_order_of_their_deadlines() {
-    let order = (0..12).find_map(|doublings| wake_order((5 << doublings) * MS));
-    assert_eq!(order, Some(vec![1, 2, 4, 7, 9]));
+    const WAITS: [[fn(Instant); 2]; 3] = [[park_long, park_long], [pledge, pledge], [park_long, pledge]];
+    for waits in WAITS {
+        let order = (0..12).find_map(|doublings| wake_order((5 << doublings) * MS, waits));
+        assert_eq!(order, Some(vec![1, 2, 4, 7, 9]));
+    }
+}
+
+#[test]
+fn who_sleeps_is_not_woken_by_what_it_waited_for_before() {
+    for procs in [1, 2] {
+        Config::new().procs(procs).run(|| {
+            let (waiter, done) = (Waiter::current(), Arc::new(AtomicBool::new(false)));
+            let theirs = Arc::clone(&done);
+            let waker = go(move || {
+                while !theirs.load(SeqCst) {
+                    waiter.unpark();
+                    yield_now();
+                }
+            });
+            let before = crate::metrics();
+            for us in [1, 30, 500, 3_000] {
+                let start = Instant::now();
+                pledge(start + Duration::from_micros(us));
+                assert!(start.elapsed() >= Duration::from_micros(us));
+            }
+            assert!(crate::metrics().parks - before.parks >= 4);
+            done.store(true, SeqCst);
+            waker.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn who_cannot_leave_its_stack_sleeps_on_its_thread() {
+    struct SleepsWhenDropped;
+    impl Drop for SleepsWhenDropped {
+        fn drop(&mut self) {
+            let start = Instant::now();
+            assert!(!sleep_until(start + MS));
+            time::sleep(MS);
+            assert!(start.elapsed() >= MS);
+        }
+    }
+    Config::new().procs(1).run(|| {
+        crate::blocking(|| assert!(!sleep_until(Instant::now() + MS)));
+        let unwinds = go(|| {
+            let _sleeps = SleepsWhenDropped;
+            panic!("as it should");
+        });
+        assert!(unwinds.join().is_err());
+    });
+    drop(SleepsWhenDropped);
 }
 
 #[test]
@@ -53,9 +111,12 @@ fn a_sleep_is_not_shorter_than_asked_for() {
     for procs in [1, 2] {
         Config::new().procs(procs).run(|| {
             for us in [0, 50, 300, 2_000] {
-                let (start, duration) = (Instant::now(), Duration::from_micros(us));
-                sleep(duration);
-                assert!(start.elapsed() >= duration);
+                let duration = Duration::from_micros(us);
+                for sleep in [sleep, time::sleep] {
+                    let start = Instant::now();
+                    sleep(duration);
+                    assert!(start.elapsed() >= duration);
+                }
             }
         });
     }
@@ -68,6 +129,7 @@ fn thousands_sleep_at_once() {
             .map(|n| {
                 go(move || {
                     for round in 0..3 {
+                        let sleep = if n % 2 == 0 { sleep } else { time::sleep };
                         sleep(Duration::from_micros((n * 7 + round * 13) % 3_000));
                     }
                 })
@@ -122,4 +184,5 @@ fn timers_fire_beside_goroutines_that_only_yield() {
 #[test]
 fn a_sleep_in_a_blocking_call_works() {
     Config::new().procs(1).run(|| crate::blocking(|| sleep(MS)));
+    Config::new().procs(1).run(|| crate::blocking(|| time::sleep(MS)));
 }
