@@ -13,6 +13,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "runtime/src/fiber/portable.rs",
     "runtime/src/fiber/switch.rs",
     "runtime/src/goroutine.rs",
+    "runtime/src/goroutine/fetch.rs",
     "runtime/src/goroutine/seed.rs",
     "runtime/src/netpoll.rs",
     "runtime/src/os/linux/memory.rs",

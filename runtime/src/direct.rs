@@ -27,7 +27,7 @@ use crate::processor::Core;
 use crate::queue::Element;
 use crate::runtime::Runtime;
 use crate::stack::Class;
-use crate::worker;
+use crate::{trace, worker};
 use std::ptr;
 
 /// The bits of a goroutine's address that say why it has left.
@@ -74,14 +74,41 @@ pub(crate) fn exit(context: &Context, goroutine: GoroutineRef, why: Suspend) -> 
         return None;
     }
     let (mut core, runtime) = (context.lend_core()?, &*context.runtime);
-    if !core.may_go_directly(runtime) {
-        return None;
-    }
-    let (next, left) = take(&mut core, runtime, goroutine, why)?;
+    let (next, left) = if core.may_go_directly(runtime) {
+        take(&mut core, runtime, goroutine, why)?
+    } else {
+        take_traced(&mut core, runtime, goroutine, why)?
+    };
     worker::end_latency(runtime, &mut core, &next);
     drop(core);
     context.set_goroutine(next.goroutine());
     Some(next.exit_to(left))
+}
+
+/// As `take`, where all is traced; else `None`.
+#[cold]
+#[inline(never)]
+fn take_traced(
+    core: &mut Core,
+    runtime: &Runtime,
+    goroutine: GoroutineRef,
+    why: Suspend,
+) -> Option<(Runnable, Left)> {
+    // Whether all that is to be traced is known before the switch; else the worker sees to it.
+    let is_known = match why {
+        Suspend::Yield | Suspend::Leave => true,
+        Suspend::End => goroutine.has_stack_of(Class::DEFAULT),
+        // It may be that the token has come.
+        _ => false,
+    };
+    if !is_known || !trace::is_on() {
+        return None;
+    }
+    trace::note_direct(why, || {
+        let taken = core.with_traced_grant(runtime, |core| take(core, runtime, goroutine, why))?;
+        let id = taken.0.id();
+        Some((taken, id))
+    })
 }
 
 /// Who runs next. If no other thread can see what is to be done with `goroutine`, which leaves at once, it is done here, before

@@ -38,6 +38,7 @@
 //! with it, and the list of all goroutines that it then needs had a lock).
 #![allow(unsafe_code, reason = "the goroutine lies in memory of its stack, and its fiber in a shared cell")]
 
+mod fetch;
 pub(crate) mod seed;
 mod sight;
 mod ties;
@@ -50,7 +51,6 @@ use crate::fiber::{Exit, Fiber, Suspend};
 use crate::foreign::Sleeper;
 use crate::os::page_bytes;
 use crate::park::WaitReason;
-use crate::prefetch::{LINE_BYTES, prefetch};
 use crate::primitives::atomic::{
     AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{Relaxed, Release},
@@ -69,10 +69,6 @@ use std::ptr::{self, NonNull};
 
 /// In place of a reason's code.
 const NEVER_WAITED: u8 = u8::MAX;
-
-/// Most lines of its stack that are fetched for one that was woken: it goes back through the frames of what it waited in, 11 lines of
-/// a `sleep` in a small goroutine. With 7 `timer` takes 3 % less time than with 4, with 10 as much.
-const WOKEN_LINES: usize = 7;
 
 /// What is known about a goroutine before it has a stack.
 #[derive(Clone, Copy)]
@@ -175,8 +171,7 @@ impl GoroutineRef {
     /// Whoever it was told to lets it go on, once.
     #[inline]
     pub(crate) unsafe fn go_on(self) {
-        self.token.redeem();
-        Runnable(self).queue();
+        self.redeemed().queue();
     }
 
     /// As `go_on`, but the caller queues it.
@@ -184,9 +179,17 @@ impl GoroutineRef {
     /// # Safety
     /// As for `go_on`.
     pub(crate) unsafe fn goes_on(self) -> Runnable {
+        let runnable = self.redeemed();
+        runnable.prefetch_woken();
+        runnable
+    }
+
+    /// The right to run one that had pledged to wait, and goes on.
+    #[inline]
+    fn redeemed(self) -> Runnable {
         self.token.redeem();
         let runnable = Runnable(self);
-        runnable.prefetch_stack(WOKEN_LINES);
+        runnable.note_unpark();
         runnable
     }
 
@@ -201,7 +204,7 @@ impl GoroutineRef {
     /// Leaves the token, and gives the right to run it to the caller, who must queue it, if it was parked.
     pub(crate) fn unpark_into(self, ready: &mut Vec<Runnable>) {
         if let Some(runnable) = self.notified() {
-            runnable.prefetch_stack(WOKEN_LINES);
+            runnable.prefetch_woken();
             ready.push(runnable);
         }
     }
@@ -335,26 +338,6 @@ impl Runnable {
         self.0.id.store(0, Relaxed);
         // SAFETY: the right is exclusive; it ends here, so that the fiber is not read again.
         unsafe { self.0.fiber().read() }.into_stack()
-    }
-
-    /// Fetches the first line of its header into the cache, without waiting for it: all that its switch needs of it.
-    pub(crate) fn prefetch(&self) {
-        prefetch(self.0.0.as_ptr().cast(), 1);
-    }
-
-    /// Fetches what it goes on with into the cache, without waiting for it; the header's first line should be there. The first
-    /// two lines of its stack, where it only yields; `lines` of them at most where it will go back to whoever called it.
-    pub(crate) fn prefetch_stack(&self, lines: usize) {
-        let header = self.0.0.as_ptr().cast::<u8>();
-        if !self.ties.is_free() {
-            // A seed, which has no stack: the rest of it. (Or who has not left its stack yet, which is in the cache.)
-            prefetch(header.wrapping_add(LINE_BYTES), 1);
-            return;
-        }
-        // SAFETY: `new` wrote it there. The right to run it is exclusive.
-        let from = unsafe { Fiber::goes_on_at(self.0.fiber()) };
-        let used = header.addr().wrapping_sub(from.addr()) / LINE_BYTES + 1;
-        prefetch(from, lines.min(used));
     }
 
     /// Whether it belongs to `runtime`.

@@ -142,11 +142,12 @@ impl Pledge {
     pub(crate) fn make(reason: WaitReason, object: usize) -> Option<Self> {
         let pledge = current::with(|context| {
             let goroutine = context.goroutine()?;
-            // A trace has the other's step after the waiter's: there they meet.
-            if context.is_blocked.get() || thread::panicking() || trace::is_on() {
+            if context.is_blocked.get() || thread::panicking() {
                 return None;
             }
             goroutine.set_wait(reason, object);
+            // A trace has the other's step after this one.
+            trace::note(|lane| lane.park(reason, object));
             goroutine.token.pledge();
             goroutine.ties.leave_soon();
             Some(Self(goroutine))
@@ -182,6 +183,7 @@ impl Pledge {
 
     /// No one was told, and no one will be.
     pub(crate) fn withdraw(self) {
+        trace::note(|lane| lane.go_on(self.0.id()));
         self.0.token.redeem();
         self.0.ties.left();
     }

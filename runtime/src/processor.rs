@@ -213,6 +213,8 @@ pub(crate) struct Core {
     /// How many goroutines the worker let follow directly, and how many of them still may.
     direct: u32,
     direct_left: u32,
+    /// In place of `direct_left` while all is traced, so that one question tells both.
+    traced_left: u32,
     /// When the run that is now began, ns of the runtime's clock; 0 if it is not measured.
     run_began_ns: u64,
     /// For how many runs it stands if it is measured, and whether its length goes into the histogram, where long runs must
@@ -261,6 +263,7 @@ impl Core {
             until_run: SAMPLE_EVERY,
             direct: 0,
             direct_left: 0,
+            traced_left: 0,
             run_began_ns: 0,
             run_weight: 1,
             is_turn: false,

@@ -28,7 +28,6 @@ const MANY: usize = 4096;
 /// four; with 1000, whose lines are in the second-level cache, it would cost 1 ns. Distances of 16 and 8, or 6 and 3, are no different.
 const FAR: usize = 8;
 const NEAR: usize = 4;
-const YIELD_LINES: usize = 2;
 
 /// How far ahead of its turn the header of one in the ring is, where another processor may have written it.
 const RING_AHEAD: u64 = 4;
@@ -170,7 +169,7 @@ impl RunQueue {
     #[cold]
     fn prefetch_soon(&self) {
         let _ = self.queue.get(FAR).map(Runnable::prefetch);
-        let _ = self.queue.get(NEAR).map(|soon| soon.prefetch_stack(YIELD_LINES));
+        let _ = self.queue.get(NEAR).map(Runnable::prefetch_stack);
     }
 
     /// Queues `runnable` at the end of the private queue, and takes the oldest, if that may run on any thread; else gives it back.

@@ -258,7 +258,7 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
     trace::note(|lane| lane.run(runnable.id()));
     loop {
         begin(runtime, &mut core, &runnable);
-        core.grant_direct(runnable.ties.is_free() && !trace::is_on());
+        core.grant_direct(runnable.ties.is_free());
         let (suspend, mut back);
         (suspend, runnable, back) = switch_to(context, core, runnable);
         if suspend.is_wait()

@@ -96,9 +96,9 @@ impl<T> Channel<T> {
     #[inline(always)]
     fn wait_to_send(&self, turn: Move<'_, T>, value: T, site: Site) -> Result<(), SendError<T>> {
         let why = (WaitReason::ChanSend, self.address());
+        trace::note_call(self.address(), site);
         let mut seat = pin!(Place::to_stay(&self.moves, SENDERS, Some(value), why));
         seat.as_mut().sit(turn, Rank::Last);
-        trace::note_call(self.address(), site);
         match seat.stay(why) {
             End::Served => Ok(()),
             End::Refused => Err(SendError(unsent(seat.as_mut().note()))),
@@ -139,9 +139,9 @@ impl<T> Channel<T> {
     #[inline(always)]
     fn wait_to_recv(&self, turn: Move<'_, T>, site: Site) -> Result<T, RecvTimeoutError> {
         let why = (WaitReason::ChanRecv, self.address());
+        trace::note_call(self.address(), site);
         let mut seat = pin!(Place::to_stay(&self.moves, RECEIVERS, None, why));
         seat.as_mut().sit(turn, Rank::Last);
-        trace::note_call(self.address(), site);
         match seat.stay(why) {
             End::Served => Ok(received(seat.as_mut().note())),
             End::Refused => Err(RecvTimeoutError::Closed),

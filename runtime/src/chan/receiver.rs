@@ -84,19 +84,21 @@ impl<T> Receiver<T> {
 
     #[inline(always)]
     fn receive(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
-        if trace::is_on() { self.receive_traced(deadline, site) } else { self.channel.recv(deadline, site) }
+        let result = self.channel.recv(deadline, site);
+        if trace::is_on() {
+            self.note_received(result.as_ref().err(), site);
+        }
+        result
     }
 
     #[cold]
     #[inline(never)]
-    fn receive_traced(&self, deadline: Option<Instant>, site: Site) -> Result<T, RecvTimeoutError> {
-        let result = self.channel.recv(deadline, site);
-        match result {
-            Ok(_) => self.channel.note(Op::Receive, site),
-            Err(RecvTimeoutError::Closed) => self.channel.note(Op::ReceiveClosed, site),
-            Err(RecvTimeoutError::Timeout) => {}
+    fn note_received(&self, error: Option<&RecvTimeoutError>, site: Site) {
+        match error {
+            None => self.channel.note(Op::Receive, site),
+            Some(RecvTimeoutError::Closed) => self.channel.note(Op::ReceiveClosed, site),
+            Some(RecvTimeoutError::Timeout) => {}
         }
-        result
     }
 
     /// Receives until the channel is closed and empty.

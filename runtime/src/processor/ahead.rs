@@ -5,6 +5,7 @@
 use super::{Core, GLANCE_NS, NEXT_RUNS};
 use crate::goroutine::Runnable;
 use crate::runtime::Runtime;
+use crate::trace;
 
 impl Core {
     /// Whoever was queued to run next, unless it was so too often in a row: then it goes to the end.
@@ -28,6 +29,9 @@ impl Core {
     /// A grant is used up: if all that is to be done is to read the clock, and that says that no more is, there is another one.
     #[cold]
     fn renew_direct(&mut self, runtime: &Runtime) -> bool {
+        if self.traced_left > 0 {
+            return false;
+        }
         let ends_by_clock = self.direct > 0 && self.clock_runs + self.direct >= self.clock_every;
         if !ends_by_clock || self.until_run - self.direct <= 1 {
             return false;
@@ -114,18 +118,36 @@ impl Core {
             let until_clock = self.clock_every.saturating_sub(self.clock_runs);
             self.direct = until_clock.min(self.until_run - 1);
             self.direct_left = self.direct;
+            if trace::is_on() {
+                std::mem::swap(&mut self.direct_left, &mut self.traced_left);
+            }
         }
+    }
+
+    /// What `take` finds with a grant for traced goroutines, if there is one: `may_go_directly` said no.
+    pub(crate) fn with_traced_grant<R>(
+        &mut self,
+        runtime: &Runtime,
+        take: impl FnOnce(&mut Self) -> Option<R>,
+    ) -> Option<R> {
+        if self.traced_left == 0 || !self.is_of(runtime.generation()) {
+            return None;
+        }
+        std::mem::swap(&mut self.direct_left, &mut self.traced_left);
+        let taken = take(self);
+        std::mem::swap(&mut self.direct_left, &mut self.traced_left);
+        taken
     }
 
     /// The worker has its processor back: those that followed each other count as any.
     pub(crate) fn settle_direct(&mut self) {
-        let ran = self.direct - self.direct_left;
+        let ran = self.direct - self.direct_left - self.traced_left;
         if ran > 0 {
             self.urgent_runs = 0;
         }
         self.clock_runs += ran;
         self.until_run -= ran;
-        (self.direct, self.direct_left) = (0, 0);
+        (self.direct, self.direct_left, self.traced_left) = (0, 0, 0);
     }
 
     /// Whether nothing more need be done for a goroutine than queue it: no latency is measured, and no other worker may help.

@@ -38,6 +38,15 @@ impl Lane {
         self.begin_run(kind::RUN, id);
     }
 
+    /// As `run`, on the stack of the one before, where nothing is written to the file: there is room.
+    pub(crate) fn run_directly(&mut self, id: u64) {
+        self.begin_run(kind::RUN, id);
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        !self.stream.is_half_full()
+    }
+
     /// A goroutine goes on that was about to park: the token came first.
     pub(crate) fn go_on(&mut self, id: u64) {
         self.begin_run(kind::GO_ON, id);

@@ -37,6 +37,7 @@ pub use read::{Event, Events, Place, Segment, Trace, TraceError, What};
 pub use recorder::End;
 pub(crate) use sites::Site;
 
+use crate::fiber::Suspend;
 use crate::primitives::atomic::{AtomicU8, Ordering::Relaxed};
 use crate::primitives::{Mutex, OnceLock};
 use lane::Lane;
@@ -147,6 +148,27 @@ pub(crate) fn note(record: impl FnOnce(&mut Lane)) {
 #[inline(never)]
 fn record_here(record: impl FnOnce(&mut Lane)) {
     let _ = thread::with_lane(record);
+}
+
+/// The running goroutine leaves its stack, and whoever `take` gives, with its id, runs: as the worker records it. Does not ask `take`
+/// if what is recorded is so much that it must be written to the file first. `take` records nothing itself.
+#[inline(always)]
+pub(crate) fn note_direct<R>(why: Suspend, take: impl FnOnce() -> Option<(R, u64)>) -> Option<R> {
+    let taken = thread::with_lane(|lane| {
+        if !lane.has_room() {
+            return None;
+        }
+        let (taken, next) = take()?;
+        match why {
+            Suspend::Yield => lane.yielded(),
+            Suspend::End => lane.ended(),
+            // Recorded when it pledged to.
+            _ => {}
+        }
+        lane.run_directly(next);
+        Some(taken)
+    });
+    taken.flatten()
 }
 
 /// The running goroutine calls, at `site`, what may make it wait for `object`.

@@ -91,9 +91,13 @@ impl Stream {
 
     /// Writes what is there to the file if it is much. For moments in which the thread holds no lock.
     pub(super) fn flush_if_half_full(&mut self) {
-        if self.writer.is_half_full() {
+        if self.is_half_full() {
             self.flush();
         }
+    }
+
+    pub(super) fn is_half_full(&self) -> bool {
+        self.writer.is_half_full()
     }
 
     #[cold]
