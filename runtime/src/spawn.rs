@@ -65,27 +65,28 @@ impl<T> JoinHandle<T> {
     /// The payload of its panic.
     #[track_caller]
     pub fn join(self) -> Result<T, Box<dyn Any + Send + 'static>> {
-        if trace::is_on() { self.join_traced(Location::caller()) } else { self.join_now() }
+        if trace::is_on() { self.join_traced(Location::caller()) } else { self.join_now(|| ()) }
     }
 
     #[cold]
     #[inline(never)]
     fn join_traced(self, site: Site) -> thread::Result<T> {
         let object = self.0.object();
-        trace::note_call(object, site);
-        let result = self.join_now();
+        let result = self.join_now(|| trace::note_call(object, site));
         trace::note_op(Op::Join, object, 0, Some(site));
         result
     }
 
+    /// Calls `before` right before it may wait for the result.
     #[inline(always)]
-    fn join_now(self) -> thread::Result<T> {
+    fn join_now(self, before: impl FnOnce()) -> thread::Result<T> {
         // The goroutine runs next if it was the last to be queued: so a task that forks and joins goes through its tree in
         // depth, with few goroutines alive at a time. Else others that wait for this processor would run before it does,
         // and each that ends then finds no one waiting.
         if !self.0.is_done() && current::is_behind_others(self.1) {
             yield_now();
         }
+        before();
         self.0.wait()
     }
 
