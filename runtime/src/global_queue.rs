@@ -17,6 +17,7 @@ use crate::primitives::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::processor::{Core, URGENT_RUNS};
 use crate::runtime::Runtime;
 use crate::slices::{SHORT_SLICE_NS, SLICE_NS};
+use crate::trace;
 use std::collections::VecDeque;
 
 /// Goroutines taken from the global queue at a time, at most.
@@ -117,6 +118,7 @@ impl Runtime {
         let (runnable, left_ns) = synced.global.used_up.pop_front()?;
         self.publish(&synced);
         drop(synced);
+        trace::note(|lane| lane.takes_from_others());
         core.begin_turn(self.now_ns(), left_ns);
         Some(runnable)
     }
@@ -135,6 +137,7 @@ impl Runtime {
             self.publish(&synced);
             taken
         };
+        trace::note(|lane| lane.takes_from_others());
         for runnable in taken {
             core.put_first(self, runnable);
         }

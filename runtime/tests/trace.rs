@@ -5,15 +5,19 @@ mod cases;
 
 use cases::{CHILD, Case};
 use corefit_runtime::trace::{End, Event, Op, Trace, What};
-use corefit_runtime::{Builder, Config, blocking, chan, go, time, yield_now};
+use corefit_runtime::{Builder, Config, blocking, chan, go, spawn_pinned, time, yield_now};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 13] = [
     ("handshake", handshake, every_spawn_park_and_unpark_is_there_with_who_why_and_where),
     ("storm", storm, the_laws_of_order_hold_under_load),
+    ("crowd", crowd, the_laws_of_order_hold_where_workers_come_and_go),
+    ("race", race, a_join_that_finds_the_result_after_all_goes_on),
     ("calls", calls, blocking_calls_and_their_length_are_there),
     ("busy", busy, the_cpu_time_of_a_run_is_that_of_its_thread),
     ("joins", joins, level_sync_has_the_joins_that_did_not_wait),
@@ -253,6 +257,80 @@ fn the_laws_of_order_hold_under_load() {
     assert_eq!((recorded.count("spawn"), recorded.count("end")), (1 + joins, 1 + joins));
     assert_eq!(recorded.count("join"), joins, "those of goroutines");
     assert!(recorded.events.len() > 3_000, "{}", recorded.events.len());
+}
+
+/// More processors than a small machine has, and threads that block and are tied: what others have queued is taken long after the
+/// last one stopped.
+fn crowd() {
+    const BRIEF: Duration = Duration::from_micros(20);
+    let all_at_once = |count: u64, body: fn()| {
+        let all: Vec<_> = (0..count).map(|_| go(body)).collect();
+        all.into_iter().for_each(|one| one.join().unwrap());
+    };
+    let body = move |who: u64| {
+        let (send, receive) = chan::<u64>(0);
+        let sum = go(move || receive.iter().sum::<u64>());
+        for round in 0..60 {
+            match (who + round) % 6 {
+                0 => blocking(|| std::thread::sleep(BRIEF)),
+                1 => all_at_once(1, || time::sleep(BRIEF)),
+                2 => (0..20).for_each(|_| yield_now()),
+                3 => (0..10).for_each(|value| send.send(value).unwrap()),
+                4 => all_at_once(8, yield_now),
+                _ => {
+                    let (early, late) = chan(1);
+                    let sender = go(move || early.send(()));
+                    // It comes or it does not.
+                    let _ = late.recv_timeout(BRIEF);
+                    let _ = sender.join().unwrap();
+                }
+            }
+        }
+        drop(send);
+        sum.join().unwrap();
+    };
+    Config::new().procs(8).run(move || {
+        let start = |who| if who % 10 == 9 { spawn_pinned(move || body(who)) } else { go(move || body(who)) };
+        let all: Vec<_> = (0..40).map(start).collect();
+        all.into_iter().for_each(|one| one.join().unwrap());
+    });
+}
+
+fn the_laws_of_order_hold_where_workers_come_and_go() {
+    // The laws are checked in `read`.
+    let recorded = recorded("crowd", |command| command);
+    recorded.assert_clean();
+    for event in &recorded.events {
+        if let What::Park { reason: "join" | "chan receive" | "chan send", place, .. } = event.what {
+            assert!(recorded.trace.place(place).is_some(), "where it was called: {event:?}");
+        }
+    }
+}
+
+const RACES: usize = 3_000;
+
+/// Joins goroutines that end at that moment: some have ended when the wait is about to begin.
+fn race() {
+    Config::new().procs(2).run(|| {
+        for _ in 0..RACES {
+            let begun = Arc::new(AtomicBool::new(false));
+            let theirs = Arc::clone(&begun);
+            let other = go(move || theirs.store(true, SeqCst));
+            while !begun.load(SeqCst) {
+                std::hint::spin_loop();
+            }
+            other.join().unwrap();
+        }
+    });
+}
+
+fn a_join_that_finds_the_result_after_all_goes_on() {
+    // The laws are checked in `read`.
+    // Main may be long without a check.
+    let recorded = recorded("race", |command| command.env("COREFIT_HOGS", "0"));
+    recorded.assert_clean();
+    assert_eq!(recorded.count("end"), 1 + RACES);
+    assert_eq!(recorded.count("park"), recorded.count("go_on") + recorded.count("unpark"));
 }
 
 fn calls() {

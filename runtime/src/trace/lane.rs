@@ -13,7 +13,8 @@ use crate::park::WaitReason;
 pub(crate) struct Lane {
     pub(super) stream: Stream,
     cpu: CpuWatch,
-    /// When the last goroutine stopped, ticks, if the worker has not looked for long for the next one since.
+    /// When the last goroutine stopped, ticks, if the worker has not looked for long for the next one since, and not among those
+    /// of others: one of them may have been queued later than that.
     left: Option<u64>,
     /// Where the running goroutine calls what may make it wait, and the object of that call.
     call: Option<(usize, Site)>,
@@ -100,6 +101,11 @@ impl Lane {
 
     /// The worker has found no goroutine at once.
     pub(crate) fn searches(&mut self) {
+        self.left = None;
+    }
+
+    /// The worker takes goroutines that others have queued, maybe after the last one stopped here.
+    pub(crate) fn takes_from_others(&mut self) {
         self.left = None;
     }
 
