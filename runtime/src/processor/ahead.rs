@@ -170,3 +170,23 @@ impl Core {
         debug_assert!(kicked.is_none(), "no one was to run next");
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::primitives::Arc;
+    use crate::processor::Processor;
+
+    #[test]
+    fn what_is_left_of_a_grant_does_not_count_as_run() {
+        let (processor, ends) = Processor::new(0);
+        let mut core = Core::new(Arc::new(processor), ends);
+        for (direct_left, traced_left) in [(3, 0), (0, 3)] {
+            let (clock_runs, until_run) = (core.clock_runs, core.until_run);
+            (core.direct, core.direct_left, core.traced_left) = (5, direct_left, traced_left);
+            // Once.
+            (0..2).for_each(|_| core.settle_direct());
+            assert_eq!((core.clock_runs, core.until_run), (clock_runs + 2, until_run - 2));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Timed waits.
 
 use crate::park::{WaitReason, Waiter, park_until, sleep_until};
-use crate::{Config, go, time, yield_now};
+use crate::{Config, chan, current, go, time, yield_now};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -82,6 +82,25 @@ fn who_sleeps_is_not_woken_by_what_it_waited_for_before() {
             waker.join().unwrap();
         });
     }
+}
+
+#[test]
+fn who_only_sleeps_is_not_swept_out_with_those_whose_wait_is_over() {
+    const SLEEPERS: usize = 10;
+    const HOUR: Duration = Duration::from_secs(3600);
+    Config::new().procs(1).run(|| {
+        let timers = || current::runtime().unwrap().timers.len();
+        let _for_ever: Vec<_> = (0..SLEEPERS).map(|_| go(|| pledge(Instant::now() + HOUR))).collect();
+        while timers() < SLEEPERS {
+            yield_now();
+        }
+        for _ in 0..200 {
+            let (send, receive) = chan(1);
+            go(move || send.send(()).unwrap());
+            receive.recv_timeout(HOUR).unwrap();
+        }
+        assert!((SLEEPERS..100).contains(&timers()), "{}", timers());
+    });
 }
 
 #[test]
