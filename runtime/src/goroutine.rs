@@ -229,7 +229,7 @@ impl GoroutineRef {
         self.0.addr().get()
     }
 
-    /// Records that it was unparked but not parked, if it is of this thread's runtime: another one may be gone.
+    /// Records that it was unparked in vain, or before it parks, if it is of this thread's runtime: another one may be gone.
     fn note_awake(self) {
         trace::note(|lane| {
             // ORDERING: Relaxed; the address is only compared.

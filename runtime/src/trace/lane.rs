@@ -48,7 +48,7 @@ impl Lane {
         !self.stream.is_half_full()
     }
 
-    /// A goroutine goes on that was about to park: the token came first.
+    /// A goroutine goes on that was about to park: the token came first, or there is nothing to wait for any more.
     pub(crate) fn go_on(&mut self, id: u64) {
         self.begin_run(kind::GO_ON, id);
     }
@@ -74,7 +74,8 @@ impl Lane {
         self.leave(kind::PARK, |stream| [u64::from(reason.code()), stream.object(object), site, off_ns]);
     }
 
-    /// Goroutine `id` was unparked, but was not parked: its next park will not wait.
+    /// Goroutine `id` was unparked, but was not parked: its next park will not wait. Or it waits for one other alone, and the
+    /// unpark is in vain.
     pub(crate) fn notify(&mut self, id: u64) {
         self.stream.event(kind::NOTIFY, |stream| [stream.id(id)]);
     }
