@@ -146,8 +146,7 @@ impl Pledge {
                 return None;
             }
             goroutine.set_wait(reason, object);
-            // A trace has the other's step after this one.
-            trace::note(|lane| lane.park(reason, object));
+            trace::note(|lane| lane.pledge(reason, object));
             goroutine.token.pledge();
             goroutine.ties.leave_soon();
             Some(Self(goroutine))
@@ -183,7 +182,7 @@ impl Pledge {
 
     /// No one was told, and no one will be.
     pub(crate) fn withdraw(self) {
-        trace::note(|lane| lane.go_on(self.0.id()));
+        trace::note(|lane| lane.withdraw());
         self.0.token.redeem();
         self.0.ties.left();
     }

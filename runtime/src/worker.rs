@@ -293,6 +293,8 @@ fn run(context: &Context, mut core: Box<Core>, mut runnable: Runnable) -> Ran {
                 core = again;
             }
             Suspend::Leave => {
+                // Before anyone runs it.
+                trace::note(|lane| lane.park_as_pledged());
                 runnable.leave();
                 return left(back, is_pinned);
             }

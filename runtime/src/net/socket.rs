@@ -407,8 +407,12 @@ mod tests {
                 // It asks again, or waits without.
                 yield_now();
             };
-            (0..100).for_each(|_| send(0, || ()));
-            assert!(server.habit.is_sure(), "each of them was waited for");
+            // Each is waited for, though not briefly where the machine is busy.
+            let became_sure = (0..100_000).any(|_| {
+                send(0, || ());
+                server.habit.is_sure()
+            });
+            assert!(became_sure, "it never waits without asking");
             // Others run, and so doubts are accepted.
             let busy = Arc::new(AtomicUsize::new(1));
             let is_busy = busy.clone();

@@ -44,8 +44,7 @@ use crate::sync::wait_list::{Node, WaitList};
 /// State `S`, and `QUEUES` queues of waiters, about each of whom an `N` is noted.
 ///
 /// Between `lock` and the drop of the section there is no park, no unpark, no system call and no code of the user (no drop
-/// of a user's value either): a law that every user in this crate keeps. While all is traced, a wait that is about to begin is
-/// recorded there (`Pledge::make`), which writes to the file where a place is new or the buffer is full.
+/// of a user's value either): a law that every user in this crate keeps.
 pub(crate) struct Line<S, N = (), const QUEUES: usize = 1> {
     lock: BriefLock,
     inside: UnsafeCell<Inside<S, N, QUEUES>>,

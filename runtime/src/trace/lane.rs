@@ -18,6 +18,8 @@ pub(crate) struct Lane {
     left: Option<u64>,
     /// Where the running goroutine calls what may make it wait, and the object of that call.
     call: Option<(usize, Site)>,
+    /// That the running goroutine has pledged to wait: when, ticks, and for what.
+    pledged: Option<(u64, WaitReason, usize)>,
 }
 
 impl Lane {
@@ -29,6 +31,7 @@ impl Lane {
             cpu: CpuWatch::new(),
             left: None,
             call: None,
+            pledged: None,
         }
     }
 
@@ -48,7 +51,7 @@ impl Lane {
         !self.stream.is_half_full()
     }
 
-    /// A goroutine goes on that was about to park: the token came first, or there is nothing to wait for any more.
+    /// A goroutine goes on that was about to park: the token came first.
     pub(crate) fn go_on(&mut self, id: u64) {
         self.begin_run(kind::GO_ON, id);
     }
@@ -66,12 +69,37 @@ impl Lane {
 
     /// The running goroutine parks.
     pub(crate) fn park(&mut self, reason: WaitReason, object: usize) {
+        let now = self.stream.recorder.clock.now();
+        self.park_at(now, reason, object);
+    }
+
+    /// The running goroutine pledges to park, and tells someone, who may unpark it from now on: so it parks now. It is recorded
+    /// when it leaves its stack: here it may hold a lock.
+    pub(crate) fn pledge(&mut self, reason: WaitReason, object: usize) {
+        self.pledged = Some((self.stream.recorder.clock.now(), reason, object));
+    }
+
+    /// No one was told.
+    pub(crate) fn withdraw(&mut self) {
+        self.pledged = None;
+    }
+
+    /// The running goroutine parks as it had pledged to.
+    pub(crate) fn park_as_pledged(&mut self) {
+        if let Some((ticks, reason, object)) = self.pledged.take() {
+            self.park_at(ticks, reason, object);
+        }
+    }
+
+    fn park_at(&mut self, ticks: u64, reason: WaitReason, object: usize) {
         let site = match self.call {
             Some((about, site)) if about == object => self.stream.site(site),
             _ => 0,
         };
         let off_ns = self.cpu.off_ns();
-        self.leave(kind::PARK, |stream| [u64::from(reason.code()), stream.object(object), site, off_ns]);
+        self.leave_at(ticks, kind::PARK, |stream| {
+            [u64::from(reason.code()), stream.object(object), site, off_ns]
+        });
     }
 
     /// Goroutine `id` was unparked, but was not parked: its next park will not wait. Or it waits for one other alone, and the
@@ -95,9 +123,19 @@ impl Lane {
     #[inline(always)]
     fn leave<const N: usize>(&mut self, kind: u8, values: impl FnOnce(&mut Stream) -> [u64; N]) {
         let now = self.stream.recorder.clock.now();
-        self.stream.event_at(now, kind, values);
+        self.leave_at(now, kind, values);
+    }
+
+    #[inline(always)]
+    fn leave_at<const N: usize>(
+        &mut self,
+        ticks: u64,
+        kind: u8,
+        values: impl FnOnce(&mut Stream) -> [u64; N],
+    ) {
+        self.stream.event_at(ticks, kind, values);
         self.stream.running = 0;
-        self.left = Some(now);
+        self.left = Some(ticks);
     }
 
     /// The worker has found no goroutine at once.

@@ -162,8 +162,7 @@ pub(crate) fn note_direct<R>(why: Suspend, take: impl FnOnce() -> Option<(R, u64
         match why {
             Suspend::Yield => lane.yielded(),
             Suspend::End => lane.ended(),
-            // Recorded when it pledged to.
-            _ => {}
+            _ => lane.park_as_pledged(),
         }
         lane.run_directly(next);
         Some(taken)
