@@ -118,7 +118,7 @@ impl Runtime {
         let (runnable, left_ns) = synced.global.used_up.pop_front()?;
         self.publish(&synced);
         drop(synced);
-        trace::note(|lane| lane.takes_from_others());
+        trace::note(|lane| lane.searches());
         core.begin_turn(self.now_ns(), left_ns);
         Some(runnable)
     }
@@ -137,7 +137,7 @@ impl Runtime {
             self.publish(&synced);
             taken
         };
-        trace::note(|lane| lane.takes_from_others());
+        trace::note(|lane| lane.searches());
         for runnable in taken {
             core.put_first(self, runnable);
         }

@@ -165,28 +165,12 @@ impl GoroutineRef {
         Self(place)
     }
 
-    /// It has pledged to leave its stack (`park.rs`), and goes on: it is queued.
+    /// It has pledged to leave its stack (`park.rs`), and goes on: the right to run it, for the caller, who must queue it.
     ///
     /// # Safety
     /// Whoever it was told to lets it go on, once.
     #[inline]
-    pub(crate) unsafe fn go_on(self) {
-        self.redeemed().queue();
-    }
-
-    /// As `go_on`, but the caller queues it.
-    ///
-    /// # Safety
-    /// As for `go_on`.
-    pub(crate) unsafe fn goes_on(self) -> Runnable {
-        let runnable = self.redeemed();
-        runnable.prefetch_woken();
-        runnable
-    }
-
-    /// The right to run one that had pledged to wait, and goes on.
-    #[inline]
-    fn redeemed(self) -> Runnable {
+    pub(crate) unsafe fn go_on(self) -> Runnable {
         self.token.redeem();
         let runnable = Runnable(self);
         runnable.note_unpark();

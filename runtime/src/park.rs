@@ -113,7 +113,7 @@ impl Waiter {
     pub(crate) fn unpark(&self) {
         match self.0 {
             // SAFETY: the promise of whoever called `Pledge::waiter`.
-            Who::Pledged(goroutine) => unsafe { goroutine.go_on() },
+            Who::Pledged(goroutine) => unsafe { goroutine.go_on() }.queue(),
             Who::Goroutine(goroutine) => goroutine.unpark(),
             Who::Thread(sleeper) => sleeper.unpark(),
         }
@@ -200,7 +200,9 @@ impl Pledged {
     /// The right to run it, for the caller, who must queue it.
     pub(crate) fn go_on(self) -> Runnable {
         // SAFETY: the promise of whoever called `Pledge::pledged`.
-        unsafe { self.0.goes_on() }
+        let runnable = unsafe { self.0.go_on() };
+        runnable.prefetch_woken();
+        runnable
     }
 }
 

@@ -8,7 +8,6 @@
 use crate::earliest::NEVER;
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::park::Pledged;
-use crate::prefetch::prefetch;
 use crate::primitives::atomic::Ordering::{AcqRel, Relaxed};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
@@ -62,7 +61,7 @@ impl Timer {
             Whom::Waiting(goroutine, _) => *goroutine,
             Whom::Pledged(pledged) => pledged.goroutine(),
         };
-        prefetch(goroutine.as_ptr().as_ptr().cast(), 1);
+        goroutine.prefetch();
     }
 
     fn is_void(&self) -> bool {
@@ -134,25 +133,20 @@ impl TimerQueue {
 
     /// Takes out all timers that are due at `now_ns`, in order.
     pub(crate) fn take_due(&mut self, now_ns: u64) -> Vec<Timer> {
-        let (mut due, mut sources) = (Vec::new(), 0);
+        let mut due = Vec::new();
         for run in &mut self.runs {
-            let before = due.len();
             while run.front().is_some_and(|timer| timer.deadline_ns <= now_ns) {
                 due.extend(run.pop_front());
             }
-            sources += usize::from(due.len() > before);
             if run.is_empty() && run.capacity() > ROOM_KEPT {
                 run.shrink_to(ROOM_KEPT);
             }
         }
-        let before = due.len();
         while self.heap.peek().is_some_and(|timer| timer.deadline_ns <= now_ns) {
             due.extend(self.heap.pop());
         }
-        sources += usize::from(due.len() > before);
-        if sources > 1 {
-            due.sort_by_key(Timer::order);
-        }
+        // Mostly of one run, which is only looked over.
+        due.sort_by_key(Timer::order);
         if self.void > 0 {
             let void = due.iter().filter(|timer| timer.is_void()).count();
             self.void = self.void.saturating_sub(void);

@@ -1,7 +1,7 @@
 //! Fetching what a goroutine goes on with into the cache before its turn. Hints, which change nothing.
 #![allow(unsafe_code, reason = "where a fiber goes on is its own matter")]
 
-use super::Runnable;
+use super::{GoroutineRef, Runnable};
 use crate::fiber::Fiber;
 use crate::prefetch::{LINE_BYTES, prefetch};
 
@@ -12,10 +12,17 @@ const WOKEN_LINES: usize = 7;
 /// Lines of the stack of one that yields: all that it touches.
 const YIELD_LINES: usize = 2;
 
-impl Runnable {
+impl GoroutineRef {
     /// Fetches the first line of its header into the cache, without waiting for it: all that its switch needs of it.
+    pub(crate) fn prefetch(self) {
+        prefetch(self.0.as_ptr().cast(), 1);
+    }
+}
+
+impl Runnable {
+    /// As for a `GoroutineRef`.
     pub(crate) fn prefetch(&self) {
-        prefetch(self.0.0.as_ptr().cast(), 1);
+        self.0.prefetch();
     }
 
     /// Fetches the lines of its stack that one that yields needs, without waiting for them; the header's first line should be there.

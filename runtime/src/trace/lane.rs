@@ -138,13 +138,8 @@ impl Lane {
         self.left = Some(ticks);
     }
 
-    /// The worker has found no goroutine at once.
+    /// The worker has found no goroutine at once, or takes some that others have queued, maybe after the last one stopped here.
     pub(crate) fn searches(&mut self) {
-        self.left = None;
-    }
-
-    /// The worker takes goroutines that others have queued, maybe after the last one stopped here.
-    pub(crate) fn takes_from_others(&mut self) {
         self.left = None;
     }
 
