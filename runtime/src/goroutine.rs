@@ -93,7 +93,7 @@ pub(crate) struct Goroutine {
     runtime: AtomicPtr<Runtime>,
     /// When it was queued, ns of the runtime's clock; 0 if this time is not sampled.
     pub(crate) ready_ns: AtomicU64,
-    /// Initialized while someone is here; in a seed its body is here.
+    /// Initialized while someone is here; a seed has something else here, and ends with it.
     fiber: UnsafeCell<MaybeUninit<Fiber>>,
     site: AtomicPtr<Location<'static>>,
     wait_object: AtomicUsize,
@@ -126,7 +126,8 @@ impl Deref for GoroutineRef {
 
     fn deref(&self) -> &Goroutine {
         // SAFETY: the header of a slot (`of_slot`) or a place for seeds: aligned, never unmapped, and used for nothing else. All
-        // bytes zero, which fresh memory has, are a valid `Goroutine`; all that is written there since are its fields.
+        // bytes zero, which fresh memory has, are a valid `Goroutine`; all that is written there since are its fields. Behind
+        // a place for seeds lies the next one, or zeroes: atomics too, any bytes of which are valid, and no one accesses them from here.
         unsafe { self.0.as_ref() }
     }
 }
@@ -414,8 +415,8 @@ impl Goroutine {
     /// Where it was spawned.
     pub(crate) fn site(&self) -> Option<&'static Location<'static>> {
         // ORDERING: Relaxed; read by the goroutine itself, or after its id (see `sight`).
-        let site = self.site.load(Relaxed);
-        // SAFETY: null, or from a `&'static` reference (`settle`).
+        let site = if self.is_seed() { self.seeds_site() } else { self.site.load(Relaxed) };
+        // SAFETY: null, or from a `&'static` reference (`settle`, `sow`).
         unsafe { site.as_ref() }
     }
 

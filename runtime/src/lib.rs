@@ -58,6 +58,7 @@ compile_error!(
 
 mod account;
 mod blocking;
+mod body;
 #[doc(hidden)]
 pub mod cgroup;
 pub mod chan;

@@ -26,7 +26,7 @@ use crate::primitives::atomic::{
 };
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
-use std::mem::{self, MaybeUninit};
+use std::mem::{self, MaybeUninit, offset_of};
 use std::ptr::NonNull;
 use std::thread;
 
@@ -35,9 +35,11 @@ const WAITING: u8 = 1;
 const DONE: u8 = 2;
 const DROPPED: u8 = 3;
 
+#[repr(C)]
 struct Packet<T> {
     state: AtomicU8,
     waiter: UnsafeCell<MaybeUninit<Waiter>>,
+    /// Last, since what the goroutine is to do may wait here, and in the rest of the piece, until it begins (`put`).
     result: UnsafeCell<MaybeUninit<thread::Result<T>>>,
 }
 
@@ -103,6 +105,42 @@ unsafe fn of<'a, T>(packet: NonNull<Packet<T>>) -> &'a Packet<T> {
 }
 
 impl<T> Promise<T> {
+    /// Where in the packet an `F` can be put.
+    const fn room<F>() -> usize {
+        offset_of!(Packet<T>, result).next_multiple_of(align_of::<F>())
+    }
+
+    /// Whether there is room for an `F`.
+    pub(crate) const fn has_room_for<F>() -> bool {
+        fits_a_piece::<T>()
+            && align_of::<F>() <= PIECE_BYTES
+            && Self::room::<F>() + size_of::<F>() <= PIECE_BYTES
+    }
+
+    /// Puts `value`, for which there is room, into the packet, and gives the whole as a word, for `with`. The receipt does not look
+    /// there before the result is.
+    pub(crate) fn put<F>(self, value: F) -> NonNull<()> {
+        assert!(const { Self::has_room_for::<F>() });
+        let at = self.0.cast::<()>();
+        mem::forget(self);
+        // SAFETY: within the piece, and aligned as that is.
+        let room = unsafe { at.byte_add(Self::room::<F>()) };
+        // SAFETY: until `Done` the result, and what lies behind it, belong to the promise.
+        unsafe { room.cast::<F>().write(value) };
+        at
+    }
+
+    /// The promise and the value of which `put` made `whole`.
+    ///
+    /// # Safety
+    /// As it says, of these types, and once.
+    pub(crate) unsafe fn with<F>(whole: NonNull<()>) -> (Self, F) {
+        // SAFETY: as in `put`.
+        let room = unsafe { whole.byte_add(Self::room::<F>()) };
+        // SAFETY: `put` wrote it there, and it is read once (the caller's promise).
+        (Self(whole.cast(), PhantomData), unsafe { room.cast::<F>().read() })
+    }
+
     /// Leaves the result, and wakes whoever waits for it. Drops it, if no one ever will.
     pub(crate) fn complete(self, result: thread::Result<T>) {
         let at = self.0;

@@ -189,8 +189,8 @@ pub(crate) struct Core {
     next_runs: u32,
     ids: Range<u64>,
     stacks: Vec<Stack>,
-    /// Stacks that no one was on for long, if ever, and that may have no guard: addresses for seeds.
-    untouched: Vec<Stack>,
+    /// The right to so many stacks that are yet to be made, for seeds.
+    claims: usize,
     pub(crate) seeds: Seeds,
     pub(crate) pieces: Pieces,
     pub(crate) laziness: Laziness,
@@ -247,7 +247,7 @@ impl Core {
             next_runs: 0,
             ids: 0..0,
             stacks: Vec::with_capacity(STACKS_KEPT),
-            untouched: Vec::with_capacity(STACKS_KEPT),
+            claims: 0,
             seeds: Seeds::default(),
             pieces: Pieces::default(),
             laziness: Laziness::default(),

@@ -1,8 +1,9 @@
 //! Starting goroutines and waiting for their result.
 
+use crate::body::Body;
 use crate::current;
 use crate::fiber::catch;
-use crate::goroutine::{Birth, GoroutineRef, Runnable, seed};
+use crate::goroutine::{Birth, GoroutineRef, Runnable};
 use crate::packet::{Receipt, packet};
 use crate::processor::Core;
 use crate::runtime::Runtime;
@@ -244,7 +245,7 @@ impl Builder {
     {
         let birthplace = self.birthplace(Location::caller())?;
         let (promise, receipt) = packet();
-        let mut body = Some(move || promise.complete(catch(f)));
+        let mut body = Some(Body::new(f, promise));
         let started = current::with(|context| {
             context.with_core(|core| start(&context.runtime, core, birthplace, &mut body))
         });
@@ -269,14 +270,14 @@ impl Builder {
     {
         let birthplace = self.birthplace(Location::caller())?;
         let (promise, receipt) = packet();
-        let mut body = Some(move || {
+        let body = move || {
             let result = catch(f);
             after();
             promise.complete(result);
-        });
-        let goroutine =
-            start(runtime, None, birthplace, &mut body).map_err(|error| SpawnError(Reason::Stack(error)))?;
-        Ok(JoinHandle(receipt, goroutine))
+        };
+        let runnable = on_stack(runtime, None, birthplace, || body);
+        let runnable = runnable.map_err(|error| SpawnError(Reason::Stack(error)))?;
+        Ok(JoinHandle(receipt, queue(runtime, None, birthplace, runnable)))
     }
 
     fn birthplace(self, site: &'static Location<'static>) -> Result<Birthplace, SpawnError> {
@@ -296,48 +297,62 @@ struct Birthplace {
 
 /// Makes the goroutine of `body`, takes that out, and queues it. On an error `body` is left: its destructor is the
 /// user's, and must not run in here, where the processor is borrowed.
-fn start<F: FnOnce() + Send + 'static>(
+fn start<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
     runtime: &Runtime,
     mut core: Option<&mut Core>,
     place: Birthplace,
-    body: &mut Option<F>,
+    body: &mut Option<Body<T, F>>,
 ) -> Result<GoroutineRef, StackError> {
     let runnable = match sow(runtime, core.as_deref_mut(), place, body) {
         Some(seed) => seed,
-        None => {
-            let stack = match core.as_deref_mut() {
-                Some(core) => core.take_stack(place.class)?,
-                None => stack::acquire(place.class)?,
-            };
-            let birth = place.birth(runtime, core.as_deref_mut());
-            Runnable::new(birth, runtime, stack, taken(body))
-        }
+        None => on_stack(runtime, core.as_deref_mut(), place, || {
+            let body = taken(body);
+            move || body.run()
+        })?,
     };
-    let goroutine = runnable.goroutine();
-    runtime.trace.note(|stream| stream.spawn(runnable.id(), place.site));
-    runtime.ready(core, runnable);
-    Ok(goroutine)
+    Ok(queue(runtime, core, place, runnable))
 }
 
 /// The goroutine of `body` as a seed, if it can be one.
 #[inline(always)]
-fn sow<F: FnOnce() + Send + 'static>(
+fn sow<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
     runtime: &Runtime,
     core: Option<&mut Core>,
     place: Birthplace,
-    body: &mut Option<F>,
+    body: &mut Option<Body<T, F>>,
 ) -> Option<Runnable> {
     if place.pinned || place.class != Class::DEFAULT {
         return None;
     }
     let core = core?;
-    let reserved = core.reserve_for_seed()?;
-    let birth = place.birth(runtime, Some(core));
-    let body = taken(body);
-    if seed::fits::<F>() {
-        return Some(core.seeds.sow(birth, runtime, reserved, body));
+    if !core.reserve_for_seed() {
+        return None;
     }
-    Some(core.seeds.sow(birth, runtime, reserved, Box::new(body)))
+    let birth = place.birth(runtime, Some(core));
+    Some(core.seeds.sow(birth, runtime, taken(body)))
+}
+
+/// A goroutine on a stack, which will do what `body` gives.
+fn on_stack<F: FnOnce() + Send + 'static>(
+    runtime: &Runtime,
+    mut core: Option<&mut Core>,
+    place: Birthplace,
+    body: impl FnOnce() -> F,
+) -> Result<Runnable, StackError> {
+    let stack = match core.as_deref_mut() {
+        Some(core) => core.take_stack(place.class)?,
+        None => stack::acquire(place.class)?,
+    };
+    let birth = place.birth(runtime, core);
+    Ok(Runnable::new(birth, runtime, stack, body()))
+}
+
+/// Queues one that was just started.
+fn queue(runtime: &Runtime, core: Option<&mut Core>, place: Birthplace, runnable: Runnable) -> GoroutineRef {
+    let goroutine = runnable.goroutine();
+    runtime.trace.note(|stream| stream.spawn(runnable.id(), place.site));
+    runtime.ready(core, runnable);
+    goroutine
 }
 
 fn taken<F>(body: &mut Option<F>) -> F {

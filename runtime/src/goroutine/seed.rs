@@ -1,14 +1,14 @@
 //! Goroutines that have not begun: they have no stack yet.
 //!
 //! A stack that no one was on is a fresh page, 1.7 µs in the kernel, and a program that starts many goroutines at once starts
-//! them long before they run. So where its processor has no stack at hand, a goroutine starts as a *seed*: a `Goroutine` in a
-//! small place of its own, with its body where the fiber will be (boxed if it is larger). Whoever takes it out of a queue to run it lets it *sprout*:
-//! it gets a stack, and moves to the top of that for the rest of its life. By then others have ended, and it gets one of
-//! theirs, which is in the cache. So of 100,000 goroutines that sleep for 10 ms, 14,000 stacks are touched; and where the
+//! them long before they run. So where its processor has no stack at hand, a goroutine starts as a *seed*: the first line of a
+//! `Goroutine` in a place of its own, with what it is to do in the packet of its result (`body.rs`). Whoever takes it out of a queue to
+//! run it lets it *sprout*: it gets a stack, and moves to the top of that for the rest of its life. By then others have ended, and it
+//! gets one of theirs, which is in the cache. So of 100,000 goroutines that sleep for 10 ms, 21,000 stacks are touched; and where the
 //! stacks must be fresh, all processors that run goroutines make them, not only the one that spawns.
 //!
-//! A seed has the *address* of a stack from the beginning, one that was not touched yet. So it is the spawner who is told that
-//! there is no more, and a sprout fails only when memory has run out.
+//! A seed has the right to a stack that is yet to be made (`stack::claim`). So it is the spawner who is told that there is no more,
+//! and a sprout fails only when memory has run out.
 //!
 //! It counts as bound to a worker (`Ties::is_bound`), so that no one runs it as it is by mistake.
 //!
@@ -17,31 +17,56 @@
 //! its stack at once.
 //!
 //! Measured (two CPUs, medians): `timer` of 100,000 took 332 ms at one processor, with seeds 111; a million goroutines that
-//! park took 2214 ns each to start at two processors, with seeds 1136.
+//! park took 2214 ns each to start at two processors, with seeds 1136. With bodies of their own in seeds of two lines, and an
+//! address of a stack in each, `timer` took 7 % longer at one processor and at two: a page fault for 64 goroutines more, and lists.
 
 use super::{Birth, Goroutine, GoroutineRef, Runnable};
+use crate::body::Body;
 use crate::fiber::Fiber;
 use crate::os::memory::map;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{
+    AtomicPtr,
     Ordering::{Relaxed, Release},
     fence,
 };
 use crate::runtime::Runtime;
 use crate::stack::Stack;
-use std::mem;
+use std::mem::{self, offset_of};
 use std::ops::Range;
+use std::panic::Location;
 use std::ptr::{self, NonNull};
 
 /// In place of a wait's reason: this is a seed.
 const SEED: u8 = u8::MAX - 1;
 
-/// Most places: 16 MiB of them.
+/// Bytes of a place: of a `Goroutine` the part up to its fiber, in place of which is what is sown. The rest of it lies in the next place,
+/// and is not touched here.
+const PLACE_BYTES: usize = 64;
+
+/// Most places: 8 MiB of them.
 const MOST: usize = 128 << 10;
 
 /// Places that are moved between a processor and all others at a time; and most that a processor keeps.
 const BATCH: usize = 64;
 const KEPT: usize = 1024;
+
+/// What a seed has in place of a fiber.
+#[repr(C)]
+struct Sown {
+    site: AtomicPtr<Location<'static>>,
+    /// Makes the goroutine: `sprout` of the body's type.
+    sprout: AtomicPtr<()>,
+    /// A `Body` as a word.
+    body: AtomicPtr<()>,
+}
+
+const _: () = {
+    assert!(offset_of!(Goroutine, fiber) + size_of::<Sown>() <= PLACE_BYTES, "it lies in its place alone");
+    assert!(size_of::<Sown>() <= size_of::<Fiber>(), "and in the fiber's");
+    assert!(offset_of!(Goroutine, fiber).is_multiple_of(align_of::<Sown>()), "and is aligned there");
+    assert!(PLACE_BYTES.is_multiple_of(align_of::<Goroutine>()), "as the place is");
+};
 
 /// A place for a seed that no one is in.
 #[derive(Debug)]
@@ -73,7 +98,7 @@ impl Places {
     fn fresh(&mut self) -> impl Iterator<Item = Place> + use<> {
         // One mapping, which takes no memory until it is touched: see `pieces.rs`.
         self.first = self.first.or_else(|| {
-            let memory = map(MOST * size_of::<Goroutine>()).ok()?;
+            let memory = map(MOST * PLACE_BYTES + size_of::<Goroutine>()).ok()?;
             NonNull::new(ptr::with_exposed_provenance_mut(memory)).map(GoroutineRef)
         });
         let before = self.count;
@@ -92,7 +117,7 @@ fn places(first: Option<GoroutineRef>, which: Range<usize>) -> impl Iterator<Ite
     first.into_iter().flat_map(move |first| {
         which.clone().map(move |index| {
             // SAFETY: within the mapping, all zero at first, which is a valid `Goroutine`.
-            GoroutineRef(unsafe { first.0.add(index) })
+            GoroutineRef(unsafe { first.0.byte_add(index * PLACE_BYTES) })
         })
     })
 }
@@ -119,13 +144,12 @@ impl Seeds {
         !self.0.is_empty()
     }
 
-    /// A goroutine of `runtime` that will run `body`, which fits, when it has sprouted. There is room. `reserved` is the
-    /// stack that it need not have.
-    pub(crate) fn sow<F>(&mut self, birth: Birth, runtime: &Runtime, reserved: Stack, body: F) -> Runnable
+    /// A goroutine of `runtime` that will run `body` when it has sprouted. There is room, and a stack is reserved for it.
+    pub(crate) fn sow<T, F>(&mut self, birth: Birth, runtime: &Runtime, body: Body<T, F>) -> Runnable
     where
-        F: FnOnce() + Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
     {
-        debug_assert!(fits::<F>());
         let place = self.0.pop().expect("there is room").0;
         // ORDERING: Release fence; as in `settle`.
         fence(Release);
@@ -133,15 +157,14 @@ impl Seeds {
         place.runtime.store(ptr::from_ref(runtime).cast_mut(), Relaxed);
         // ORDERING: Relaxed; as above.
         place.ready_ns.store(0, Relaxed);
+        let sown = place.sown();
         // ORDERING: Relaxed; as above.
-        place.site.store(ptr::from_ref(birth.site).cast_mut(), Relaxed);
+        sown.site.store(ptr::from_ref(birth.site).cast_mut(), Relaxed);
+        let sprout: unsafe fn(GoroutineRef, Stack) -> Runnable = sprout::<T, F>;
         // ORDERING: Relaxed; as above.
-        place.bottom.store(reserved.into_bottom(), Relaxed);
-        let sprout: unsafe fn(GoroutineRef, Stack) -> Runnable = sprout::<F>;
+        sown.sprout.store(sprout as *mut (), Relaxed);
         // ORDERING: Relaxed; as above.
-        place.wait_object.store(sprout as usize, Relaxed);
-        // SAFETY: it fits, and while no fiber is there, no one but who has the place accesses it.
-        unsafe { place.fiber().cast::<F>().write(body) };
+        sown.body.store(body.into_word().as_ptr(), Relaxed);
         // ORDERING: Release; as in `Runnable::new`.
         place.id.store(birth.id, Release);
         Runnable(place)
@@ -162,29 +185,40 @@ impl Drop for Seeds {
     }
 }
 
-/// Whether a body of this type fits into a seed.
-pub(crate) const fn fits<F>() -> bool {
-    size_of::<F>() <= size_of::<Fiber>() && align_of::<F>() <= align_of::<Fiber>()
-}
+impl Goroutine {
+    /// What a seed has in place of a fiber.
+    fn sown(&self) -> &Sown {
+        debug_assert!(self.is_seed());
+        // SAFETY: there is room and it is aligned (asserted above); in a place for seeds no one writes a fiber, and all bytes zero
+        // are valid.
+        unsafe { &*self.fiber.get().cast() }
+    }
 
-impl Runnable {
     /// Whether it has yet to sprout.
     pub(crate) fn is_seed(&self) -> bool {
         // ORDERING: Relaxed; a place of seeds says so for ever, and no other place does.
         self.wait_reason.load(Relaxed) == SEED
     }
 
-    /// The stack that a seed came with. To be asked once.
-    pub(crate) fn reserved(&self) -> Stack {
-        // ORDERING: Relaxed; written before the right was created, with which it was passed on.
-        Stack::from_bottom(self.bottom.load(Relaxed))
+    /// Where a seed's body waits.
+    pub(super) fn body(&self) -> *const u8 {
+        // ORDERING: Relaxed; only fetched.
+        self.sown().body.load(Relaxed).cast_const().cast()
     }
 
+    /// Where the one in a place of seeds was spawned.
+    pub(super) fn seeds_site(&self) -> *mut Location<'static> {
+        // ORDERING: Relaxed; as in `site`.
+        self.sown().site.load(Relaxed)
+    }
+}
+
+impl Runnable {
     /// The goroutine of a seed, which has a stack now. The place goes to `seeds`.
     pub(crate) fn sprout(self, stack: Stack, seeds: &mut Seeds) -> Self {
         let place = self.0;
-        // ORDERING: Relaxed; as in `reserved`.
-        let sprout = ptr::with_exposed_provenance::<()>(self.wait_object.load(Relaxed));
+        // ORDERING: Relaxed; written before the right was created, with which it was passed on.
+        let sprout = self.sown().sprout.load(Relaxed).cast_const();
         // SAFETY: `sow` wrote it there, of this type.
         let sprout: unsafe fn(GoroutineRef, Stack) -> Self = unsafe { mem::transmute(sprout) };
         // SAFETY: the body is of the type that this is for (`sow`), and read once: the right to run it is exclusive, and
@@ -201,16 +235,28 @@ impl Runnable {
 /// The goroutine of the seed in `place`, on `stack`.
 ///
 /// # Safety
-/// `place` holds a seed whose body is an `F`, to be read once.
-unsafe fn sprout<F: FnOnce() + Send + 'static>(place: GoroutineRef, stack: Stack) -> Runnable {
-    // SAFETY: the contract of this function.
-    let body = unsafe { place.fiber().cast::<F>().read() };
+/// `place` holds a seed whose body is a `Body<T, F>`, to be read once.
+unsafe fn sprout<T, F>(place: GoroutineRef, stack: Stack) -> Runnable
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    // ORDERING: Relaxed; as in `Runnable::sprout`.
+    let word = NonNull::new(place.sown().body.load(Relaxed)).expect("`sow` wrote it");
     // ORDERING: Relaxed; as in `is_of`.
     let runtime = place.runtime.load(Relaxed).cast_const();
     // SAFETY: as in `Runnable::runtime`.
     let runtime = unsafe { &*runtime };
-    let site = place.site().expect("`sow` wrote it");
-    let grown = Runnable::new(Birth { id: place.id(), site, pinned: false }, runtime, stack, body);
+    let birth = Birth { id: place.id(), site: place.site().expect("`sow` wrote it"), pinned: false };
+    let grown = if Body::<T, F>::IN_PACKET {
+        // SAFETY: `sow` had the word of one of this type; it is read once (the contract of this function).
+        let body = unsafe { Body::<T, F>::from_packet(word) };
+        Runnable::new(birth, runtime, stack, move || body.run())
+    } else {
+        // SAFETY: as above.
+        let body = unsafe { Body::<T, F>::from_box(word) };
+        Runnable::new(birth, runtime, stack, move || body.run())
+    };
     // ORDERING: Relaxed, both; for the worker, which it is handed to.
     grown.ready_ns.store(place.ready_ns.load(Relaxed), Relaxed);
     grown
@@ -221,8 +267,8 @@ mod tests {
     use super::*;
     use crate::fiber::Suspend;
     use crate::goroutine::all;
+    use crate::packet::packet;
     use crate::stack::{self, Class};
-    use std::panic::Location;
     use std::sync::mpsc;
 
     fn stack() -> Stack {
@@ -231,7 +277,8 @@ mod tests {
 
     fn sow(seeds: &mut Seeds, runtime: &Runtime, id: u64, body: impl FnOnce() + Send + 'static) -> Runnable {
         assert!(seeds.has_room());
-        seeds.sow(Birth { id, site: Location::caller(), pinned: false }, runtime, stack(), body)
+        let body = Body::new(body, packet().0);
+        seeds.sow(Birth { id, site: Location::caller(), pinned: false }, runtime, body)
     }
 
     fn end(mut runnable: Runnable) {
@@ -248,7 +295,6 @@ mod tests {
         assert!(seed.is_seed() && seed.ties.is_bound(), "no one runs it as it is");
         // ORDERING: Relaxed; one thread.
         seed.ready_ns.store(9, Relaxed);
-        stack::release(Class::DEFAULT, [seed.reserved()]);
         let (given, theirs) = (stack(), stack());
         let guard = given.guard();
         let grown = seed.sprout(given, &mut seeds);
@@ -259,7 +305,6 @@ mod tests {
         assert!(receive.recv().is_ok());
         let next = sow(&mut seeds, &runtime, 6, || ());
         assert_eq!(next.goroutine(), place);
-        stack::release(Class::DEFAULT, [next.reserved()]);
         end(next.sprout(theirs, &mut seeds));
         std::mem::forget(runtime);
     }
@@ -270,8 +315,7 @@ mod tests {
         let ids = || all(&runtime).iter().map(|sight| sight.id).collect::<Vec<_>>();
         let seed = sow(&mut seeds, &runtime, 1, || ());
         assert_eq!(ids(), [1]);
-        let reserved = seed.reserved();
-        let grown = seed.sprout(reserved, &mut seeds);
+        let grown = seed.sprout(stack(), &mut seeds);
         assert_eq!(ids(), [1]);
         end(grown);
         assert!(ids().is_empty());

@@ -1,10 +1,11 @@
-//! The stacks that a processor keeps: those at hand for who starts next, and addresses of some that no one was on.
+//! The stacks that a processor keeps: those at hand for who starts next, and the right to some that are yet to be made.
 
 use super::Core;
 use crate::goroutine::Runnable;
 use crate::goroutine::seed::Seeds;
 use crate::overflow::fatal;
 use crate::stack::{self, Class, Stack, StackError};
+use std::mem;
 
 /// Stacks a processor keeps for itself, and how many it gives to the pool at a time.
 pub(super) const STACKS_KEPT: usize = 64;
@@ -24,35 +25,38 @@ impl Core {
             self.stats().stack_pool_hits.bump();
             return Ok(stack);
         }
-        stack::refill(class, &mut self.stacks, &mut self.untouched)?;
+        stack::refill(class, &mut self.stacks, &mut self.claims)?;
         Ok(self.stacks.pop().expect("a refill adds at least one"))
     }
 
-    /// The address of a stack for a seed, for which there is room then; `None` if the goroutine is to have a stack at once: one
-    /// that is at hand, or since it cannot be a seed.
+    /// Whether a goroutine may start as a seed: then there is room for it, and the right to a stack is its own. It is to have a
+    /// stack at once if one is at hand, or since it cannot be a seed.
     #[inline(always)]
-    pub(crate) fn reserve_for_seed(&mut self) -> Option<Stack> {
-        if self.stacks.is_empty() { self.reserve() } else { None }
+    pub(crate) fn reserve_for_seed(&mut self) -> bool {
+        self.stacks.is_empty() && self.reserve()
     }
 
     #[inline(never)]
-    fn reserve(&mut self) -> Option<Stack> {
+    fn reserve(&mut self) -> bool {
         // First, since where address space is short a stack is worth more than places for seeds.
-        if self.untouched.is_empty() {
-            stack::reserve(&mut self.untouched);
+        if self.claims == 0 {
+            self.claims = stack::claim();
         }
-        if self.untouched.is_empty() || !self.seeds.has_room() {
-            return None;
+        if self.claims == 0 || !self.seeds.has_room() {
+            return false;
         }
-        self.untouched.pop()
+        self.claims -= 1;
+        true
     }
 
     /// Gives a seed, which is to run, its stack.
     pub(crate) fn sprout(&mut self, seed: Runnable) -> Runnable {
-        if self.untouched.len() >= STACKS_KEPT {
-            stack::unreserve(self.untouched.drain(STACKS_MOVED..));
+        // The seed's.
+        self.claims += 1;
+        if self.claims > STACKS_KEPT {
+            stack::unclaim(STACKS_MOVED);
+            self.claims -= STACKS_MOVED;
         }
-        self.untouched.push(seed.reserved());
         match self.take_stack(Class::DEFAULT) {
             Ok(stack) => seed.sprout(stack, &mut self.seeds),
             Err(error) => fatal(format_args!("goroutine {} cannot begin: {error}", seed.id())),
@@ -75,7 +79,7 @@ impl Core {
     /// Gives all stacks to the pool, and the places of seeds to the others.
     pub(crate) fn release_stacks(&mut self) {
         stack::release(Class::DEFAULT, self.stacks.drain(..));
-        stack::unreserve(self.untouched.drain(..));
+        stack::unclaim(mem::take(&mut self.claims));
         self.seeds = Seeds::default();
     }
 }

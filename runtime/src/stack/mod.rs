@@ -12,7 +12,7 @@
 //! Processors take stacks of the smallest class in batches (`refill`), and make fresh ones in batches that grow while no
 //! others are to be had: a program with few goroutines pays for few, one that starts a million makes 64 at a time.
 //!
-//! A goroutine that has not begun owns a stack that is an address only (`reserve`), and mostly gets another one than that.
+//! A goroutine that has not begun has the right to a stack that is to be made (`claim`), and mostly gets one that another has left.
 //!
 //! The top of each slot is left to a *header*, the goroutine itself (`goroutine.rs`).
 
@@ -133,17 +133,6 @@ impl Stack {
         self.class
     }
 
-    /// The address of one of the default class, for `from_bottom`.
-    pub(crate) fn into_bottom(self) -> usize {
-        debug_assert_eq!(self.class, Class::DEFAULT);
-        self.bottom
-    }
-
-    /// One of the default class whose address `into_bottom` has given.
-    pub(crate) fn from_bottom(bottom: usize) -> Self {
-        Self { bottom, class: Class::DEFAULT }
-    }
-
     /// Addresses of the guard page.
     pub(crate) fn guard(&self) -> Range<usize> {
         self.bottom..self.bottom + page_bytes()
@@ -184,6 +173,8 @@ struct Pool {
     cold: Vec<Stack>,
     /// Carved, but the guard could not be had.
     unguarded: Vec<Stack>,
+    /// How many of those, or of what is left to carve, are someone's (`claim`).
+    claimed: usize,
     /// Stacks to make ready at a time when no warm ones are left, 1 to `BATCH`.
     batch: usize,
     reservation: Reservation,
@@ -198,6 +189,7 @@ impl Pool {
         surplus: 0,
         cold: Vec::new(),
         unguarded: Vec::new(),
+        claimed: 0,
         batch: 1,
         reservation: Reservation::NONE,
     };
@@ -219,15 +211,36 @@ impl Pool {
         self.warm.drain(from..)
     }
 
-    /// `count` stacks without a guard, as many as there is address space for, but at least one.
-    fn take_unguarded(&mut self, class: Class, count: usize) -> io::Result<Vec<Stack>> {
+    /// Sees to it that there are `count` stacks to be made that no one has claimed, and says how many there are, of so many: all, as
+    /// long as there is address space.
+    fn unclaimed(&mut self, class: Class, count: usize) -> (usize, io::Result<()>) {
+        loop {
+            let to_make = self.unguarded.len() + self.reservation.left(class.bytes());
+            let unclaimed = to_make - self.claimed;
+            if unclaimed >= count {
+                return (count, Ok(()));
+            }
+            if let Err(error) = self.reservation.extend(class.bytes()) {
+                return (unclaimed, Err(error));
+            }
+        }
+    }
+
+    /// `count` stacks without a guard: first those of `claims`, which then are none any more, then others, as many as there is
+    /// address space for; but at least one.
+    fn take_unguarded(&mut self, class: Class, count: usize, claims: &mut usize) -> io::Result<Vec<Stack>> {
+        let claimed = count.min(*claims);
+        let (others, result) = self.unclaimed(class, count - claimed);
+        let count = claimed + others;
+        if count == 0 {
+            result?;
+        }
+        *claims -= claimed;
+        self.claimed -= claimed;
         let mut taken = self.unguarded.split_off(self.unguarded.len().saturating_sub(count));
         while taken.len() < count {
-            match self.reservation.carve(class.bytes()) {
-                Ok(bottom) => taken.push(Stack { bottom, class }),
-                Err(error) if taken.is_empty() => return Err(error),
-                Err(_) => break,
-            }
+            let bottom = self.reservation.carve(class.bytes()).expect("so many are left");
+            taken.push(Stack { bottom, class });
         }
         Ok(taken)
     }
@@ -259,7 +272,7 @@ pub(crate) fn acquire(class: Class) -> Result<Stack, StackError> {
         if let Some(stack) = warm.or_else(|| pool.cold.pop()) {
             return Ok(stack);
         }
-        let fresh = pool.take_unguarded(class, 1).map_err(StackError::Reserve)?;
+        let fresh = pool.take_unguarded(class, 1, &mut 0).map_err(StackError::Reserve)?;
         pool.begin(&fresh);
         fresh
     };
@@ -267,31 +280,26 @@ pub(crate) fn acquire(class: Class) -> Result<Stack, StackError> {
     Ok(guarded.pop().expect("at least one is guarded, or it is an error"))
 }
 
-/// Adds a batch of stacks of the default class to `untouched`, which is empty, as addresses only: `refill` makes them ready.
-/// None if there are none, or if `refill` might yet be refused a guard.
-pub(crate) fn reserve(untouched: &mut Vec<Stack>) {
+/// Claims a batch of stacks of the default class that are yet to be made, for `refill`, and says how many. None if there is no
+/// address space, or if `refill` might yet be refused a guard.
+pub(crate) fn claim() -> usize {
     if guard_may_fail() {
-        return;
+        return 0;
     }
     let mut pool = POOLS[Class::DEFAULT.0].lock();
-    match pool.take_unguarded(Class::DEFAULT, BATCH) {
-        Ok(fresh) => untouched.extend(fresh),
-        Err(_) => untouched.extend(pool.cold.pop()),
-    }
+    let (count, _) = pool.unclaimed(Class::DEFAULT, BATCH);
+    pool.claimed += count;
+    count
 }
 
-/// Gives back what `reserve` gave.
-pub(crate) fn unreserve(untouched: impl IntoIterator<Item = Stack>) {
-    POOLS[Class::DEFAULT.0].lock().unguarded.extend(untouched);
+/// Gives up what `claim` gave.
+pub(crate) fn unclaim(claims: usize) {
+    POOLS[Class::DEFAULT.0].lock().claimed -= claims;
 }
 
 /// Adds at least one guarded stack of `class` to `stacks`, which is empty: warm ones if there are any, else others, those of
-/// `untouched` first, whose first pages are made present.
-pub(crate) fn refill(
-    class: Class,
-    stacks: &mut Vec<Stack>,
-    untouched: &mut Vec<Stack>,
-) -> Result<(), StackError> {
+/// `claims` (of the default class) first, whose first pages are made present.
+pub(crate) fn refill(class: Class, stacks: &mut Vec<Stack>, claims: &mut usize) -> Result<(), StackError> {
     let fresh = {
         let mut pool = POOLS[class.0].lock();
         stacks.extend(pool.take_latest(WARM_TAKEN));
@@ -303,12 +311,7 @@ pub(crate) fn refill(
         let from = pool.cold.len().saturating_sub(batch);
         stacks.extend(pool.cold.drain(from..));
         if stacks.is_empty() {
-            let mut fresh = untouched.split_off(untouched.len().saturating_sub(batch));
-            match pool.take_unguarded(class, batch - fresh.len()) {
-                Ok(more) => fresh.extend(more),
-                Err(error) if fresh.is_empty() => return Err(StackError::Reserve(error)),
-                Err(_) => {}
-            }
+            let fresh = pool.take_unguarded(class, batch, claims).map_err(StackError::Reserve)?;
             pool.begin(&fresh);
             fresh
         } else {
@@ -468,7 +471,7 @@ mod tests {
         let (mut all, mut sizes) = (Vec::new(), Vec::new());
         for _ in 0..8 {
             let mut batch = Vec::new();
-            refill(class, &mut batch, &mut Vec::new()).unwrap();
+            refill(class, &mut batch, &mut 0).unwrap();
             sizes.push(batch.len());
             all.extend(batch);
         }
@@ -479,9 +482,32 @@ mod tests {
         assert_eq!(bottoms.len(), all.len());
         release(class, all);
         let mut warm = Vec::new();
-        refill(class, &mut warm, &mut Vec::new()).unwrap();
+        refill(class, &mut warm, &mut 0).unwrap();
         assert_eq!(warm.len(), WARM_TAKEN, "warm ones first");
         release(class, warm);
+    }
+
+    #[test]
+    fn what_is_claimed_is_left_to_whoever_claimed_it() {
+        let class = Class::holding(16 << 20).unwrap();
+        let mut pool = Pool::EMPTY;
+        let fresh = |pool: &mut Pool, count, claims: &mut usize| {
+            pool.take_unguarded(class, count, claims).unwrap().len()
+        };
+        assert_eq!(fresh(&mut pool, 1, &mut 0), 1);
+        let (claimed, result) = pool.unclaimed(class, 5);
+        assert!(claimed == 5 && result.is_ok());
+        pool.claimed += claimed;
+        let left = |pool: &Pool| pool.unguarded.len() + pool.reservation.left(class.bytes());
+        let others = left(&pool) - claimed;
+        // All but what is claimed.
+        let taken = pool.take_unguarded(class, others, &mut 0).unwrap();
+        assert_eq!((taken.len(), left(&pool)), (others, 5));
+        let mut claims = claimed;
+        assert_eq!((fresh(&mut pool, 3, &mut claims), claims, pool.claimed, left(&pool)), (3, 2, 2, 2));
+        assert_eq!(fresh(&mut pool, 4, &mut claims), 4, "two claimed, and two others");
+        assert_eq!((claims, pool.claimed), (0, 0));
+        assert!(left(&pool) > 0, "there is more address space");
     }
 
     #[test]

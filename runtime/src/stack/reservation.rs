@@ -16,9 +16,9 @@ const SPARE_BYTES: usize = 16 << 20;
 /// The pieces of one size class.
 #[derive(Debug)]
 pub(super) struct Reservation {
-    /// What is left of the current piece.
-    free: Range<usize>,
-    /// All pieces; the current one is the last.
+    /// What was not carved yet, of one piece or several.
+    free: Vec<Range<usize>>,
+    /// All pieces.
     pieces: Vec<Piece>,
     next_bytes: usize,
 }
@@ -31,18 +31,30 @@ struct Piece {
 }
 
 impl Reservation {
-    pub(super) const NONE: Self = Self { free: 0..0, pieces: Vec::new(), next_bytes: FIRST_BYTES };
+    pub(super) const NONE: Self = Self { free: Vec::new(), pieces: Vec::new(), next_bytes: FIRST_BYTES };
 
-    /// The address of `bytes` (a power of two, the same in each call) of fresh memory; reserves a further piece if need
-    /// be.
-    pub(super) fn carve(&mut self, bytes: usize) -> io::Result<usize> {
-        if self.free.len() < bytes {
-            self.free = self.reserve(bytes)?;
-            self.pieces.push(Piece { range: self.free.clone(), begun: Vec::new() });
+    /// How many times `bytes` (a power of two, the same in each call, here and below) are left to carve.
+    pub(super) fn left(&self, bytes: usize) -> usize {
+        self.free.iter().map(|free| free.len() / bytes).sum()
+    }
+
+    /// The address of `bytes` of fresh memory, if any are left.
+    pub(super) fn carve(&mut self, bytes: usize) -> Option<usize> {
+        let free = self.free.last_mut()?;
+        let bottom = free.start;
+        free.start += bytes;
+        if free.len() < bytes {
+            self.free.pop();
         }
-        let bottom = self.free.start;
-        self.free.start += bytes;
-        Ok(bottom)
+        Some(bottom)
+    }
+
+    /// Reserves a further piece, of `bytes` at least.
+    pub(super) fn extend(&mut self, bytes: usize) -> io::Result<()> {
+        let range = self.reserve(bytes)?;
+        self.pieces.push(Piece { range: range.clone(), begun: Vec::new() });
+        self.free.push(range);
+        Ok(())
     }
 
     /// Notes that what was carved at `bottom`, `bytes`, will be touched.
@@ -91,11 +103,28 @@ mod tests {
     use crate::os::page_bytes;
     use std::ptr;
 
+    /// `count` times `bytes` of a reservation.
+    fn carved(reservation: &mut Reservation, count: usize, bytes: usize) -> Vec<usize> {
+        let carve = |_| {
+            if reservation.left(bytes) == 0 {
+                reservation.extend(bytes).unwrap();
+            }
+            reservation.carve(bytes).unwrap()
+        };
+        (0..count).map(carve).collect()
+    }
+
     #[test]
     fn pieces_are_carved_without_gaps() {
         let mut reservation = Reservation::NONE;
-        let first = reservation.carve(64 << 10).unwrap();
-        assert_eq!(reservation.carve(64 << 10).unwrap(), first + (64 << 10));
+        assert_eq!((reservation.left(64 << 10), reservation.carve(64 << 10)), (0, None));
+        let two = carved(&mut reservation, 2, 64 << 10);
+        assert_eq!(two[1], two[0] + (64 << 10));
+        assert_eq!(reservation.left(64 << 10), 1022, "64 MiB");
+        reservation.extend(64 << 10).unwrap();
+        assert_eq!(reservation.left(64 << 10), 1022 + 2048);
+        assert_eq!(carved(&mut reservation, 3070, 64 << 10).len(), 3070);
+        assert_eq!((reservation.left(64 << 10), reservation.pieces.len()), (0, 2));
     }
 
     /// Whether the page at `address` is present.
@@ -110,7 +139,7 @@ mod tests {
     #[test]
     fn memory_of_many_stacks_is_made_present_and_given_back() {
         let mut reservation = Reservation::NONE;
-        let starts: Vec<usize> = (0..5).map(|_| reservation.carve(64 << 10).unwrap()).collect();
+        let starts = carved(&mut reservation, 5, 64 << 10);
         populate(&starts);
         for &start in &starts {
             // Where the kernel does not do it for many, this does.
@@ -125,7 +154,7 @@ mod tests {
     #[test]
     fn guards_stay_when_memory_is_given_back() {
         let mut reservation = Reservation::NONE;
-        let starts: Vec<usize> = (0..3).map(|_| reservation.carve(64 << 10).unwrap()).collect();
+        let starts = carved(&mut reservation, 3, 64 << 10);
         assert_eq!(guard(&starts).0, 3);
         let above: Vec<usize> = starts.iter().map(|start| start + page_bytes()).collect();
         give_back(&above, (64 << 10) - page_bytes());
@@ -142,7 +171,7 @@ mod tests {
     #[test]
     fn what_was_begun_is_known_over_several_pieces() {
         let mut reservation = Reservation::NONE;
-        let carved: Vec<usize> = (0..7).map(|_| reservation.carve(16 << 20).unwrap()).collect();
+        let carved = carved(&mut reservation, 7, 16 << 20);
         assert_eq!(reservation.pieces.len(), 2, "64 MiB, then 128 MiB");
         assert_eq!(reservation.begun(16 << 20).count(), 0);
         for index in [6, 2, 3, 2] {
