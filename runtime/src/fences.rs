@@ -54,6 +54,12 @@ pub(crate) fn heavy() {
     }
 }
 
+/// Asks the kernel while it is cheap: as long as the process has one thread. Later it answers when all CPUs have passed through it,
+/// 10 to 20 ms, in which whoever uses the first lock would hold up all goroutines behind it.
+pub(crate) fn prepare() {
+    settle();
+}
+
 /// Decides, once.
 #[cold]
 fn settle() -> u8 {

@@ -4,6 +4,7 @@
 //! the global queue, for the lists of idle processors and workers, and for resizing.
 
 use crate::account::Busy;
+use crate::fences;
 use crate::global_queue::{GlobalQueue, Queued};
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::idle::MOST_MACHINES;
@@ -111,6 +112,8 @@ pub(crate) struct Synced {
 impl Runtime {
     /// A runtime with `procs` processors (1 to `MOST_PROCS`), all idle, and no worker.
     pub(crate) fn new(procs: usize) -> io::Result<Arc<Self>> {
+        // Before any thread of its own.
+        fences::prepare();
         let (poller, alarm) = (Poller::new()?, Alarm::new()?);
         let runtime = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),

@@ -70,8 +70,6 @@ fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let requests = settings.scaled(REQUESTS, 1);
     let (backend, queries) = chan(QUEUE);
     let service = Service { visits: Arc::new(Mutex::new(BTreeMap::new())), backend };
-    // The first unlock of a process asks the kernel for `membarrier`, and waits some 10 ms for it.
-    drop(service.visits.lock());
     let watch = Stopwatch::start();
     let backends: Vec<_> = (0..BACKENDS)
         .map(|_| {

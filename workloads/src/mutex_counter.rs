@@ -33,8 +33,6 @@ const INCREMENTS: u64 = 90_000;
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
     let increments = settings.scaled(INCREMENTS, 100);
     let counter = Arc::new(Mutex::new(0));
-    // The first unlock of a process asks the kernel for `membarrier`, which takes some 10 ms.
-    *counter.lock() = 0;
     let watch = Stopwatch::start();
     let crew: Vec<_> = (0..GOROUTINES)
         .map(|_| {
