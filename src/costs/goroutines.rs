@@ -1,7 +1,7 @@
 //! The deeds, done to goroutines.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use corefit_runtime::sync::{Mutex, WaitGroup};
@@ -64,21 +64,20 @@ fn batch(count: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// The clock runs from the moment when the last one is there to the moment when the last one has had its turns. Who has,
-/// waits, which is a switch too. The switches are the runtime's own count.
+/// The clock runs from the moment when the last one is there to the moment when the first has had its turns, and with it, since they
+/// take turns in order, all. The switches are the runtime's own count.
 fn switch(count: u64) -> Result<Figures, String> {
     let each = turns(SWITCHES, count, 10);
-    let there = Arc::new(AtomicU64::new(0));
-    let at_work = WaitGroup::new();
-    at_work.add(usize::try_from(count).map_err(|error| error.to_string())?);
-    let begun = Arc::new(Mutex::new(None));
+    let (there, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let moments = Arc::new(Mutex::new(Vec::new()));
     let mut all = Vec::new();
     for _ in 0..count {
-        let (there, begun, at_work) = (Arc::clone(&there), Arc::clone(&begun), at_work.clone());
+        let (there, is_over, moments) = (Arc::clone(&there), Arc::clone(&is_over), Arc::clone(&moments));
         all.push(start(move || {
+            let note = || moments.lock().push((Instant::now(), metrics().runs));
             // ORDERING: Relaxed; pairs with the loads below, on the same processor. It publishes no other data.
             if there.fetch_add(1, Relaxed) + 1 == count {
-                *begun.lock() = Some((Instant::now(), metrics().runs));
+                note();
             }
             // ORDERING: Relaxed; as above.
             while there.load(Relaxed) < count {
@@ -87,14 +86,16 @@ fn switch(count: u64) -> Result<Figures, String> {
             for _ in 0..each {
                 yield_now();
             }
-            at_work.done();
-            at_work.wait();
+            // ORDERING: Relaxed; as above.
+            if !is_over.swap(true, Relaxed) {
+                note();
+            }
         })?);
     }
-    at_work.wait();
-    let (ended, runs_after) = (Instant::now(), metrics().runs);
-    let (begun, runs_before) = begun.lock().take().ok_or("no goroutine had its turn")?;
     join(all);
+    let &[(begun, runs_before), (ended, runs_after)] = moments.lock().as_slice() else {
+        return Err("not all goroutines had their turns".to_owned());
+    };
     let mut figures = Figures::default();
     let switches = runs_after.saturating_sub(runs_before);
     figures.add("switch_s", (switches > 0).then(|| (ended - begun).as_secs_f64() / switches as f64));
