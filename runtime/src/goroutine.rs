@@ -62,7 +62,7 @@ use crate::stack::{self, Class, Stack};
 use crate::token::{Notified, Token};
 use crate::trace;
 use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 use std::ops::{Deref, Range};
 use std::panic::Location;
 use std::ptr::{self, NonNull};
@@ -93,18 +93,24 @@ pub(crate) struct Goroutine {
     runtime: AtomicPtr<Runtime>,
     /// When it was queued, ns of the runtime's clock; 0 if this time is not sampled.
     pub(crate) ready_ns: AtomicU64,
+    site: AtomicPtr<Location<'static>>,
     /// Initialized while someone is here; a seed has something else here, and ends with it.
     fiber: UnsafeCell<MaybeUninit<Fiber>>,
-    site: AtomicPtr<Location<'static>>,
     wait_object: AtomicUsize,
     /// Counts the timed waits here: a timer of an older one is void. Goes on counting with the next goroutine.
     pub(crate) timer_epoch: AtomicU64,
     /// The lowest address of its stack.
     bottom: AtomicUsize,
+    /// The end, as a cell: behind a place for seeds lies the next one, which changes, and what is in no cell must not while someone
+    /// has a reference to it.
+    _rest: UnsafeCell<[u8; REST_BYTES]>,
 }
+
+const REST_BYTES: usize = stack::HEADER_BYTES - 64 - size_of::<Fiber>();
 
 const _: () = {
     assert!(size_of::<Goroutine>() <= stack::HEADER_BYTES, "the stack leaves room for it");
+    assert!(offset_of!(Goroutine, _rest) + REST_BYTES == size_of::<Goroutine>(), "all of it is fields");
     assert!(stack::HEADER_ALIGN.is_multiple_of(align_of::<Goroutine>()), "and aligns it");
 };
 
@@ -127,7 +133,7 @@ impl Deref for GoroutineRef {
     fn deref(&self) -> &Goroutine {
         // SAFETY: the header of a slot (`of_slot`) or a place for seeds: aligned, never unmapped, and used for nothing else. All
         // bytes zero, which fresh memory has, are a valid `Goroutine`; all that is written there since are its fields. Behind
-        // a place for seeds lies the next one, or zeroes: atomics too, any bytes of which are valid, and no one accesses them from here.
+        // a place for seeds lies the next one, or zeroes: valid too, in cells all, and no one accesses them from here.
         unsafe { self.0.as_ref() }
     }
 }
@@ -415,7 +421,7 @@ impl Goroutine {
     /// Where it was spawned.
     pub(crate) fn site(&self) -> Option<&'static Location<'static>> {
         // ORDERING: Relaxed; read by the goroutine itself, or after its id (see `sight`).
-        let site = if self.is_seed() { self.seeds_site() } else { self.site.load(Relaxed) };
+        let site = self.site.load(Relaxed);
         // SAFETY: null, or from a `&'static` reference (`settle`, `sow`).
         unsafe { site.as_ref() }
     }

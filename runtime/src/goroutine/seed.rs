@@ -34,7 +34,6 @@ use crate::runtime::Runtime;
 use crate::stack::Stack;
 use std::mem::{self, offset_of};
 use std::ops::Range;
-use std::panic::Location;
 use std::ptr::{self, NonNull};
 
 /// In place of a wait's reason: this is a seed.
@@ -54,7 +53,6 @@ const KEPT: usize = 1024;
 /// What a seed has in place of a fiber.
 #[repr(C)]
 struct Sown {
-    site: AtomicPtr<Location<'static>>,
     /// Makes the goroutine: `sprout` of the body's type.
     sprout: AtomicPtr<()>,
     /// A `Body` as a word.
@@ -157,9 +155,9 @@ impl Seeds {
         place.runtime.store(ptr::from_ref(runtime).cast_mut(), Relaxed);
         // ORDERING: Relaxed; as above.
         place.ready_ns.store(0, Relaxed);
-        let sown = place.sown();
         // ORDERING: Relaxed; as above.
-        sown.site.store(ptr::from_ref(birth.site).cast_mut(), Relaxed);
+        place.site.store(ptr::from_ref(birth.site).cast_mut(), Relaxed);
+        let sown = place.sown();
         let sprout: unsafe fn(GoroutineRef, Stack) -> Runnable = sprout::<T, F>;
         // ORDERING: Relaxed; as above.
         sown.sprout.store(sprout as *mut (), Relaxed);
@@ -204,12 +202,6 @@ impl Goroutine {
     pub(super) fn body(&self) -> *const u8 {
         // ORDERING: Relaxed; only fetched.
         self.sown().body.load(Relaxed).cast_const().cast()
-    }
-
-    /// Where the one in a place of seeds was spawned.
-    pub(super) fn seeds_site(&self) -> *mut Location<'static> {
-        // ORDERING: Relaxed; as in `site`.
-        self.sown().site.load(Relaxed)
     }
 }
 
@@ -269,6 +261,7 @@ mod tests {
     use crate::goroutine::all;
     use crate::packet::packet;
     use crate::stack::{self, Class};
+    use std::panic::Location;
     use std::sync::mpsc;
 
     fn stack() -> Stack {
