@@ -83,3 +83,43 @@ impl Core {
         self.seeds = Seeds::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::Body;
+    use crate::fiber::Suspend;
+    use crate::goroutine::Birth;
+    use crate::os::BATCH;
+    use crate::packet::packet;
+    use crate::runtime::Runtime;
+    use std::panic::Location;
+
+    #[test]
+    fn a_seed_takes_a_claim_with_it_and_leaves_it_where_it_sprouts() {
+        let runtime = Runtime::new(1).unwrap();
+        let mut core = runtime.new_cores(1).next().unwrap();
+        let mut seeds = Vec::new();
+        // None where a guard may be refused.
+        while seeds.len() < 100 && core.reserve_for_seed() {
+            let birth = Birth { id: 1, site: Location::caller(), pinned: false };
+            let before = core.claims;
+            seeds.push(core.seeds.sow(birth, &runtime, Body::new(|| (), packet().0)));
+            assert_eq!(core.claims, before);
+        }
+        let sown = seeds.len();
+        assert!((core.claims + sown).is_multiple_of(BATCH), "whole batches were claimed");
+        for seed in seeds {
+            let (before, stack) = (core.claims, stack::acquire(Class::DEFAULT).unwrap());
+            core.keep_stack(stack);
+            let mut grown = core.sprout(seed);
+            let after = if before == STACKS_KEPT { before + 1 - STACKS_MOVED } else { before + 1 };
+            assert_eq!(core.claims, after);
+            assert_eq!(grown.resume(), Suspend::End);
+            stack::release(Class::DEFAULT, [grown.end()]);
+        }
+        core.release_stacks();
+        assert_eq!(core.claims, 0);
+        std::mem::forget(runtime);
+    }
+}
