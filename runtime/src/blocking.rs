@@ -1,7 +1,7 @@
 //! Calls that block their thread: the processor is given to another worker first.
 
 use crate::account::Missing;
-use crate::current;
+use crate::current::{self, Context};
 use crate::fiber::{Suspend, catch, suspend};
 use crate::goroutine::{GoroutineRef, Runnable};
 use crate::machine::Mail;
@@ -39,7 +39,6 @@ pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
     let index = core.processor.index;
     core.end_sample(&goroutine, &runtime);
     core.stats().handoffs.bump();
-    note_left();
     enter(&runtime, core);
     trace::note(|lane| lane.blocking_begin());
     // Caught, since no goroutine changes threads while it unwinds.
@@ -68,10 +67,16 @@ fn take_core() -> Option<(Arc<Runtime>, GoroutineRef, Box<Core>)> {
     .flatten()
 }
 
-/// This thread is about to give its processor away.
+/// This thread gives its processor away at once.
 #[inline(never)]
 fn note_left() {
     let _ = current::with(|context| context.note_left(true));
+}
+
+/// This thread has just got a processor.
+#[inline(never)]
+fn note_back() {
+    let _ = current::with(Context::note_call_ended);
 }
 
 /// Gives the processor to the running goroutine.
@@ -82,14 +87,15 @@ fn set_core(mut core: Box<Core>, id: u64) {
     current::with(|context| {
         core.set_running(id);
         context.set_core(core);
-        let _ = context.note_back();
     })
     .expect("a goroutine runs here");
 }
 
 fn enter(runtime: &Runtime, core: Box<Core>) {
     set_blocked(runtime, true);
+    note_left();
     if let Err((error, core)) = runtime.hand_off(core) {
+        note_back();
         set_blocked(runtime, false);
         let id = current::with_goroutine(|goroutine| goroutine.id()).expect("a goroutine runs here");
         set_core(core, id);
@@ -130,6 +136,7 @@ fn leave(runtime: &Runtime, goroutine: GoroutineRef, index: usize) {
 
 /// Lets the running goroutine go on with `core`, unless the runtime ends.
 fn go_on(runtime: &Runtime, goroutine: GoroutineRef, core: Box<Core>, may_switch: bool) {
+    note_back();
     set_blocked(runtime, false);
     // Looked at after the lock in `set_blocked`: a `stop` that still counted this thread as blocked, and does not wait
     // for it, had the lock before, so the end is seen here.

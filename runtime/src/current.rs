@@ -89,6 +89,11 @@ impl Context {
         self.accounts.come_back(self.machine.id, &self.runtime.stats, || self.runtime.now_ns())
     }
 
+    /// This thread has a processor again, at the end of a call.
+    pub(crate) fn note_call_ended(&self) {
+        self.accounts.end_call(self.machine.id, &self.runtime.stats);
+    }
+
     pub(crate) fn take_core(&self) -> Option<Box<Core>> {
         self.core.take()
     }

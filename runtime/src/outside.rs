@@ -36,17 +36,31 @@ impl Accounts {
     /// This thread, of the worker `id`, gives its processor away, if it has not already: to sleep, or for a blocking call. What
     /// it uses from now on is of interest while a `Stretch` is under way.
     pub(crate) fn leave(&self, id: usize, for_call: bool, stats: &SharedStats) {
-        if stats.is_in_stretch() && self.left.get().is_none() {
-            // The CPU time first, and last in `come_back`: what a look takes is without a processor too.
-            let cpu_ns = usage::thread_cpu_ns();
-            self.left.set(Some(Left { cpu_ns, wait_ns: self.wait_ns(id), for_call }));
+        if !stats.is_in_stretch() || self.left.get().is_some() {
+            return;
         }
+        // A look takes 2 µs. Who goes to sleep has given its processor away by now: the CPU time first, and last in `come_back`.
+        let cpu_ns = (!for_call).then(usage::thread_cpu_ns);
+        let wait_ns = self.wait_ns(id);
+        // Before a call the processor is still here, and the look is its time.
+        let cpu_ns = cpu_ns.unwrap_or_else(usage::thread_cpu_ns);
+        self.left.set(Some(Left { cpu_ns, wait_ns, for_call }));
     }
 
     /// This thread has just been started, for a processor that waits for it: all that it has used is of interest.
     pub(crate) fn begin(&self, stats: &SharedStats) {
         if stats.is_in_stretch() {
             self.left.set(Some(Left { cpu_ns: 0, wait_ns: 0, for_call: false }));
+        }
+    }
+
+    /// It has a processor again at the end of a call: adds what it used meanwhile, if that was looked at.
+    pub(crate) fn end_call(&self, id: usize, stats: &SharedStats) {
+        if let Some(left) = self.left.take() {
+            // First; the rest of the look is the processor's time.
+            let cpu_ns = usage::thread_cpu_ns();
+            self.add_wait(id, stats, left);
+            add_cpu(stats, left, cpu_ns);
         }
     }
 
@@ -59,11 +73,14 @@ impl Accounts {
         clock: impl FnOnce() -> u64,
     ) -> Option<u64> {
         let left = self.left.take()?;
-        stats.outside_wait_ns.add_shared(self.wait_ns(id).saturating_sub(left.wait_ns));
-        let used_ns = if left.for_call { &stats.blocking_cpu_ns } else { &stats.outside_cpu_ns };
+        self.add_wait(id, stats, left);
         let back_ns = clock();
-        used_ns.add_shared(usage::thread_cpu_ns().saturating_sub(left.cpu_ns));
+        add_cpu(stats, left, usage::thread_cpu_ns());
         Some(back_ns)
+    }
+
+    fn add_wait(&self, id: usize, stats: &SharedStats, left: Left) {
+        stats.outside_wait_ns.add_shared(self.wait_ns(id).saturating_sub(left.wait_ns));
     }
 
     /// How long it could run, but had no CPU; 0 where the kernel does not say.
@@ -75,6 +92,12 @@ impl Accounts {
         };
         wait_ns.unwrap_or(0)
     }
+}
+
+/// Adds the CPU time since it `left`, now that its thread has used `cpu_ns`.
+fn add_cpu(stats: &SharedStats, left: Left, cpu_ns: u64) {
+    let used_ns = if left.for_call { &stats.blocking_cpu_ns } else { &stats.outside_cpu_ns };
+    used_ns.add_shared(cpu_ns.saturating_sub(left.cpu_ns));
 }
 
 /// Whether the kernel says how long a thread could run but had no CPU.
@@ -128,5 +151,13 @@ mod tests {
             stats.outside_cpu_ns.get() - sleeping_ns > sleeping_ns,
             "this thread's all, and not of a moment"
         );
+        let others_ns = stats.outside_cpu_ns.get();
+        accounts.leave(0, true, &stats);
+        accounts.end_call(0, &stats);
+        let calls_ns = stats.blocking_cpu_ns.get();
+        assert!(calls_ns > before_ns, "the call's end counts likewise");
+        accounts.end_call(0, &stats);
+        back(&accounts, 0);
+        assert_eq!([stats.blocking_cpu_ns.get(), stats.outside_cpu_ns.get()], [calls_ns, others_ns], "once");
     }
 }
