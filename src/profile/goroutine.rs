@@ -7,9 +7,11 @@
 const BEGINNING: &str = "corefit_runtime_fiber_begin";
 
 /// What the frames between the beginning and the spawned function are called, inlined ones included.
-const MACHINERY: [&str; 8] = [
+const MACHINERY: [&str; 10] = [
     "corefit_runtime::fiber::",
     "corefit_runtime::spawn::",
+    "corefit_runtime::goroutine::",
+    "corefit_runtime::body::",
     "std::panic::",
     "std::panicking::",
     "__rust_try",
@@ -45,6 +47,11 @@ mod tests {
              <core::panic::unwind_safe::AssertUnwindSafe<F> as core::ops::function::FnOnce<()>>::call_once;\
              corefit_runtime::spawn::Builder::spawn::{{closure}};app::run::{{closure}};std::panic::catch_unwind;app::f",
             "app::run::{{closure}};std::panic::catch_unwind;app::f",
+        );
+        check(
+            "corefit_runtime_fiber_begin;corefit_runtime::fiber::catch;corefit_runtime::goroutine::seed::sprout::{{closure}};\
+             corefit_runtime::body::Body<T,F>::run;corefit_runtime::fiber::catch;app::g",
+            "app::g",
         );
         check(
             "corefit_runtime_fiber_begin;corefit_runtime::fiber::run_body",
