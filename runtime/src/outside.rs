@@ -39,11 +39,13 @@ impl Accounts {
         if !stats.is_in_stretch() || self.left.get().is_some() {
             return;
         }
-        // A look takes 2 µs. Who goes to sleep has given its processor away by now: the CPU time first, and last in `come_back`.
-        let cpu_ns = (!for_call).then(usage::thread_cpu_ns);
-        let wait_ns = self.wait_ns(id);
-        // Before a call the processor is still here, and the look is its time.
-        let cpu_ns = cpu_ns.unwrap_or_else(usage::thread_cpu_ns);
+        // A look takes 2 µs: the processor's time before a call, and not of who has given it away to sleep.
+        let (cpu_ns, wait_ns) = if for_call {
+            let wait_ns = self.wait_ns(id);
+            (usage::thread_cpu_ns(), wait_ns)
+        } else {
+            (usage::thread_cpu_ns(), self.wait_ns(id))
+        };
         self.left.set(Some(Left { cpu_ns, wait_ns, for_call }));
     }
 
@@ -57,10 +59,9 @@ impl Accounts {
     /// It has a processor again at the end of a call: adds what it used meanwhile, if that was looked at.
     pub(crate) fn end_call(&self, id: usize, stats: &SharedStats) {
         if let Some(left) = self.left.take() {
-            // First; the rest of the look is the processor's time.
-            let cpu_ns = usage::thread_cpu_ns();
+            // First: the rest of the look is the processor's time, as it is before a call.
+            add_cpu(stats, left);
             self.add_wait(id, stats, left);
-            add_cpu(stats, left, cpu_ns);
         }
     }
 
@@ -75,7 +76,8 @@ impl Accounts {
         let left = self.left.take()?;
         self.add_wait(id, stats, left);
         let back_ns = clock();
-        add_cpu(stats, left, usage::thread_cpu_ns());
+        // Last, as it is first where it leaves to sleep.
+        add_cpu(stats, left);
         Some(back_ns)
     }
 
@@ -94,10 +96,10 @@ impl Accounts {
     }
 }
 
-/// Adds the CPU time since it `left`, now that its thread has used `cpu_ns`.
-fn add_cpu(stats: &SharedStats, left: Left, cpu_ns: u64) {
+/// Adds the CPU time of this thread since it `left`.
+fn add_cpu(stats: &SharedStats, left: Left) {
     let used_ns = if left.for_call { &stats.blocking_cpu_ns } else { &stats.outside_cpu_ns };
-    used_ns.add_shared(cpu_ns.saturating_sub(left.cpu_ns));
+    used_ns.add_shared(usage::thread_cpu_ns().saturating_sub(left.cpu_ns));
 }
 
 /// Whether the kernel says how long a thread could run but had no CPU.
