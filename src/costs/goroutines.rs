@@ -1,10 +1,10 @@
 //! The deeds, done to goroutines.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use corefit_runtime::sync::{Mutex, WaitGroup};
+use corefit_runtime::sync::WaitGroup;
 use corefit_runtime::{Builder, Config, JoinHandle, chan, metrics, time, yield_now};
 
 use super::Deed;
@@ -68,16 +68,17 @@ fn batch(count: u64) -> Result<(), String> {
 /// take turns in order, all. The switches are the runtime's own count.
 fn switch(count: u64) -> Result<Figures, String> {
     let each = turns(SWITCHES, count, 10);
-    let (there, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    let moments = Arc::new(Mutex::new(Vec::new()));
+    // How many there are; when the last came, and when the first was done, each with the runs until then.
+    let shared = Arc::new((AtomicU64::new(0), OnceLock::new(), OnceLock::new()));
+    let moment = || (Instant::now(), metrics().runs);
     let mut all = Vec::new();
     for _ in 0..count {
-        let (there, is_over, moments) = (Arc::clone(&there), Arc::clone(&is_over), Arc::clone(&moments));
+        let shared = Arc::clone(&shared);
         all.push(start(move || {
-            let note = || moments.lock().push((Instant::now(), metrics().runs));
+            let (there, begun, ended) = &*shared;
             // ORDERING: Relaxed; pairs with the loads below, on the same processor. It publishes no other data.
             if there.fetch_add(1, Relaxed) + 1 == count {
-                note();
+                begun.get_or_init(moment);
             }
             // ORDERING: Relaxed; as above.
             while there.load(Relaxed) < count {
@@ -86,14 +87,12 @@ fn switch(count: u64) -> Result<Figures, String> {
             for _ in 0..each {
                 yield_now();
             }
-            // ORDERING: Relaxed; as above.
-            if !is_over.swap(true, Relaxed) {
-                note();
-            }
+            ended.get_or_init(moment);
         })?);
     }
     join(all);
-    let &[(begun, runs_before), (ended, runs_after)] = moments.lock().as_slice() else {
+    let (_, begun, ended) = &*shared;
+    let (Some(&(begun, runs_before)), Some(&(ended, runs_after))) = (begun.get(), ended.get()) else {
         return Err("not all goroutines had their turns".to_owned());
     };
     let mut figures = Figures::default();
