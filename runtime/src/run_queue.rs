@@ -146,7 +146,7 @@ impl RunQueue {
     pub(crate) fn pop_usual(&mut self) -> Option<Runnable> {
         if !self.is_private {
             if let Some(later) = self.ring.after(RING_AHEAD) {
-                prefetch(later.cast(), 2);
+                prefetch(later.cast(), 1);
             }
             return self.ring.pop();
         }
